@@ -1,0 +1,277 @@
+"""Module: what every layer, loss and network is (PyTorch, torch/nn/modules/module.py).
+
+What torch's tape does unseen is written out here. ``forward`` saves what the derivative will need, and
+``backward`` takes it again, turning dL/dy into dL/dx and adding dL/dW to each parameter's ``grad``:
+
+    y = model(x)                  # forward
+    dx = model.backward(dy)       # backward: the chain rule, from the last layer to the first
+
+What was saved lies on a stack, so a module that is used twice in one pass is right twice, if the
+backwards come in the reverse order of the forwards.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratch import grad_mode
+from scratch.nn.parameter import Parameter, lay_out
+
+
+class IncompatibleKeys(NamedTuple):
+    """What load_state_dict(strict=False) passed over."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class _Constructor(type):
+    """Lays a module's parameters end to end as soon as its ``__init__`` is through."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Construct, then lay out."""
+        module = super().__call__(*args, **kwargs)
+        lay_out(module.parameters())
+        return module
+
+
+class Module(metaclass=_Constructor):
+    """Base class of all layers, losses and networks.
+
+    A subclass assigns Parameters and Modules as attributes and writes two methods:
+
+    * ``forward(*inputs)`` returns the output and keeps what the derivative needs with ``save``. It
+      never changes its inputs, and runs in float32, float64, longdouble and complex128 alike.
+    * ``backward(dy, needs_input_grad=True)`` takes what forward kept with ``saved``, adds to the
+      parameters' gradients with ``Parameter.accumulate``, and returns dL/dx: one gradient for each
+      input, bare if there is one, None for an integer input. ``needs_input_grad=False`` says that
+      nobody will use dL/dx (the first layer of a network, whose input is data): the layer may skip it.
+    """
+
+    training: bool
+    _saved: list[Any]
+    _buffers: dict[str, bool]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Module":
+        """Give every module its bookkeeping, also if a subclass does not call ``super().__init__``."""
+        module = super().__new__(cls)
+        module.training, module._saved, module._buffers = True, [], {}
+        return module
+
+    def __call__(self, *inputs: Any) -> Any:
+        """forward(*inputs)."""
+        return self.forward(*inputs)
+
+    def forward(self, *inputs: Any) -> Any:
+        """The output for these inputs."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(*inputs)")
+
+    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+        """dL/dx from dL/dy; dL/dW goes to the parameters' ``grad``."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward(dy, needs_input_grad=True)")
+
+    # ---- what forward leaves for backward
+
+    def save(self, *arrays: Any) -> None:
+        """Keep these for the backward of this forward; nothing is kept under no_grad."""
+        if grad_mode._enabled:
+            self._saved.append(arrays)
+
+    def saved(self) -> tuple[Any, ...]:
+        """Take what the latest forward kept.
+
+        Raises:
+            RuntimeError: there was no forward, it ran under no_grad, or its backward was already done.
+        """
+        if not self._saved:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward: no forward is waiting for it; each backward needs a "
+                "forward of its own, outside of no_grad"
+            )
+        return self._saved.pop()
+
+    def check_grad(self, dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        """Refuse a dL/dy that has not the shape and dtype of y, since broadcasting would hide it."""
+        if dy.shape != shape or dy.dtype != dtype:
+            raise ValueError(
+                f"{type(self).__name__}.backward: dy is {dy.dtype} {dy.shape}, but y was {dtype} {shape}"
+            )
+
+    # ---- the tree of modules
+
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+        """The modules directly below this one, with their names."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def children(self) -> Iterator["Module"]:
+        """The modules directly below this one."""
+        return (module for _, module in self.named_children())
+
+    def _walk(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._walk(f"{prefix}.{name}" if prefix else name)
+
+    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
+        """This module and all below it with their dotted names, each once."""
+        return _once(self._walk())
+
+    def modules(self) -> Iterator["Module"]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def apply(self, function: Callable[["Module"], object]) -> "Module":
+        """Call ``function`` on every module, children first; returns self."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    # ---- parameters and buffers
+
+    def register_buffer(self, name: str, array: np.ndarray | None, persistent: bool = True) -> None:
+        """Make ``array`` the attribute ``name``: state that is saved (if persistent) but not learned."""
+        setattr(self, name, array)
+        self._buffers[name] = persistent
+
+    def _own_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Parameter))
+
+    def _own_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, getattr(self, name)) for name in self._buffers if getattr(self, name) is not None)
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their dotted names, each once, in torch's order."""
+        modules = self._walk(prefix) if recurse else [(prefix, self)]
+        return _once((_join(at, name), p) for at, module in modules for name, p in module._own_parameters())
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters, each once, in torch's order."""
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, np.ndarray]]:
+        """All buffers with their dotted names, each once."""
+        modules = self._walk(prefix) if recurse else [(prefix, self)]
+        return _once((_join(at, name), b) for at, module in modules for name, b in module._own_buffers())
+
+    def buffers(self, recurse: bool = True) -> Iterator[np.ndarray]:
+        """All buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Module":
+        """Freeze (False) or thaw (True) all parameters; returns self."""
+        for p in self.parameters():
+            p.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Set every gradient to None, and forget forwards that no backward followed."""
+        for module in self.modules():
+            module._saved.clear()
+            for _, p in module._own_parameters():
+                p.grad = None
+
+    def train(self, mode: bool = True) -> "Module":
+        """Switch this module and all below it to training mode (or, with False, to evaluation)."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> "Module":
+        """train(False)."""
+        return self.train(False)
+
+    def to(self, dtype: Any) -> "Module":
+        """Convert parameters and floating buffers to ``dtype`` in place; returns self.
+
+        Raises:
+            RuntimeError: an optimizer or a mirror holds a parameter, and would be left with the old one.
+        """
+        dtype = np.dtype(dtype)
+        for name, p in self.named_parameters():
+            if p.held and p.dtype != dtype:
+                raise RuntimeError(
+                    f"to({dtype}): {name} is held by an optimizer or a mirror; convert the model first"
+                )
+        for module in self.modules():
+            for _, p in module._own_parameters():
+                if p.dtype != dtype:
+                    p.__init__(p.data.astype(dtype), p.requires_grad)  # type: ignore[misc]
+            for name, buffer in list(module._own_buffers()):
+                if buffer.dtype.kind in "fc":
+                    setattr(module, name, buffer.astype(dtype))
+        lay_out(self.parameters())
+        return self
+
+    def float(self) -> "Module":
+        """to(float32)."""
+        return self.to(np.float32)
+
+    def double(self) -> "Module":
+        """to(float64)."""
+        return self.to(np.float64)
+
+    # ---- state
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Parameters and persistent buffers by torch's keys, in torch's order; views, as torch's."""
+        state: dict[str, np.ndarray] = {}
+        for at, module in self._walk():
+            state |= {_join(at, name): p.data for name, p in module._own_parameters()}
+            state |= {_join(at, n): b for n, b in module._own_buffers() if module._buffers[n]}
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copy the values of ``state_dict`` (NumPy arrays or torch tensors) into this module.
+
+        Nothing is copied unless everything fits.
+
+        Raises:
+            RuntimeError: a shape differs or, if strict, a key is missing or unexpected; all are listed.
+        """
+        own = self.state_dict()
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        arrays = {key: np.asarray(state_dict[key]) for key in own if key in state_dict}
+        problems = [
+            f"size mismatch for {key}: the state has {value.shape}, the module {own[key].shape}"
+            for key, value in arrays.items()
+            if value.shape != own[key].shape
+        ]
+        if strict and missing:
+            problems.append(f"missing keys: {', '.join(missing)}")
+        if strict and unexpected:
+            problems.append(f"unexpected keys: {', '.join(unexpected)}")
+        if problems:
+            raise RuntimeError(f"load_state_dict into {type(self).__name__}: " + "; ".join(problems))
+        for key, value in arrays.items():
+            own[key][...] = value
+        return IncompatibleKeys(missing, unexpected)
+
+    # ---- repr
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, as shown between the parentheses of the repr."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        if not children:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join(children) + "\n)"
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _once(named: Any) -> Iterator[tuple[str, Any]]:
+    """Pass each object on the first time it comes, so that tied weights count once."""
+    seen: set[int] = set()
+    for name, value in named:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value

@@ -1,0 +1,212 @@
+"""What all optimizers share (PyTorch, torch/optim/optimizer.py).
+
+Since the parameters of a model lie end to end, an update is one formula over one vector. An optimizer
+is that formula, in ``update``; this class finds the vectors, keeps state of the same length beside
+them, and speaks torch's state_dict.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from scratch.nn.parameter import Parameter, Run, Storage, runs
+
+_NOT_NEGATIVE = ("lr", "momentum", "weight_decay", "eps", "lr_decay", "alpha", "initial_accumulator_value")
+
+
+class State:
+    """An optimizer's memory for one run of parameters: vectors by name, zero at first.
+
+    ``step`` counts the updates, this one included.
+    """
+
+    def __init__(self, memory: dict[str, np.ndarray], run: Run, step: int) -> None:
+        self.memory, self.run, self.step = memory, run, step
+        self.data, self.grad = run.data, run.grad
+        self._slices: dict[str, np.ndarray] = {}
+
+    def vector(self, name: str, initial: float = 0.0) -> np.ndarray:
+        """The vector ``name``, of the run's length; every element ``initial`` when first asked for."""
+        if name not in self._slices:
+            if name not in self.memory:
+                self.memory[name] = np.full_like(self.run.storage.data, initial)
+            self._slices[name] = self.memory[name][self.run.start : self.run.stop]
+        return self._slices[name]
+
+
+class Optimizer:
+    """Base class of all optimizers; a subclass is its constructor and ``update``.
+
+    Args:
+        params: Parameters, or groups of them: dicts with "params" and the options that differ.
+        defaults: the options of a group that sets none.
+
+    Raises:
+        TypeError: params is one Parameter, or holds something else than Parameters.
+        ValueError: params is empty, or a parameter comes twice.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        name = type(self).__name__
+        if isinstance(params, Parameter):
+            raise TypeError(f"{name}: params is one Parameter, wanted an iterable of them")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self._memory: list[dict[Storage, dict[str, np.ndarray]]] = []
+        self._steps: dict[Parameter, int] = {}
+        self._states: list[tuple[list[bool], list[State]]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{name}: params is empty; is it a generator that was already used up?")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take more parameters on, with options of their own."""
+        name = type(self).__name__
+        given = param_group["params"]
+        params = [given] if isinstance(given, Parameter) else list(given)
+        for p in params:
+            if not isinstance(p, Parameter):
+                raise TypeError(f"{name}: params holds {type(p).__name__}, wanted Parameters")
+            if p in self._steps:
+                raise ValueError(f"{name}: the parameter of shape {p.shape} comes twice")
+            self._steps[p] = 0
+            p.held = True
+        unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
+        if unknown:
+            raise ValueError(
+                f"{name}: options {unknown} are not known, wanted some of {sorted(self.defaults)}"
+            )
+        group = {**self.defaults, **param_group, "params": params}
+        self._check(group)
+        self.param_groups.append(group)
+        self._memory.append({})
+        self._states.append(([], []))
+
+    def _check(self, group: dict[str, Any]) -> None:
+        """Refuse options out of range."""
+        for option in (
+            "lr",
+            "momentum",
+            "weight_decay",
+            "eps",
+            "lr_decay",
+            "alpha",
+            "initial_accumulator_value",
+        ):
+            if not group.get(option, 0) >= 0:
+                raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, wanted 0 or more")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Set every gradient to None, or with ``set_to_none=False`` to 0."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None if set_to_none else np.zeros_like(p.data)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; returns the loss of ``closure``, if it is given."""
+        loss = None if closure is None else closure()
+        for index, group in enumerate(self.param_groups):
+            for state in self._states_of(index, group["params"]):
+                state.step += 1
+                self.update(state.data, state.grad, state, group)
+        return loss
+
+    def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
+        """Change the parameters w, one vector, by their gradient g, which stays as it is."""
+        raise NotImplementedError
+
+    def _states_of(self, index: int, params: list[Parameter]) -> list[State]:
+        """The runs of neighbours that have a gradient and equally many steps behind them."""
+        has_grad = [p.grad is not None for p in params]
+        known, states = self._states[index]
+        if has_grad != known:
+            self._write_back(states)
+            states = []
+            ready = [p for p, has in zip(params, has_grad, strict=True) if has]
+            for run in _split_by_step(runs(ready), self._steps):
+                memory = self._memory[index].setdefault(run.storage, {})
+                states.append(State(memory, run, self._steps[run.parameters[0]]))
+            self._states[index] = (has_grad, states)
+        return states
+
+    def _write_back(self, states: list[State]) -> None:
+        for state in states:
+            self._steps.update(dict.fromkeys(state.run.parameters, state.step))
+
+    # ---- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"state": {index: {"step", vectors…}}, "param_groups": […]}, as torch writes it.
+
+        Indices count the parameters through all groups. The vectors are views; copy them to keep them.
+        """
+        state: dict[int, dict[str, Any]] = {}
+        groups: list[dict[str, Any]] = []
+        for _, states in self._states:
+            self._write_back(states)
+        stop = 0
+        for group, memories in zip(self.param_groups, self._memory, strict=True):
+            indices = range(stop, stop + len(group["params"]))
+            stop = indices.stop
+            groups.append({**group, "params": list(indices)})
+            for i, p in zip(indices, group["params"], strict=True):
+                if self._steps[p]:
+                    memory = memories[p.storage]
+                    views = {name: v[p.offset :][: p.numel()].reshape(p.shape) for name, v in memory.items()}
+                    state[i] = {"step": np.float32(self._steps[p]), **views}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over options and state from ``state_dict``, ours or torch's; nothing unless all of it fits.
+
+        Raises:
+            ValueError: it has other groups, another number of parameters, or a vector of another shape.
+        """
+        name = type(self).__name__
+        sizes = [len(group["params"]) for group in self.param_groups]
+        given = [len(group["params"]) for group in state_dict["param_groups"]]
+        if sizes != given:
+            raise ValueError(f"{name}.load_state_dict: groups of {given} parameters, wanted {sizes}")
+        params = [(at, p) for at, group in enumerate(self.param_groups) for p in group["params"]]
+        loaded: list[tuple[int, Parameter, str, np.ndarray]] = []
+        steps = {p: 0 for _, p in params}
+        for index, entries in state_dict["state"].items():
+            at, p = params[index]
+            vectors = {k: np.asarray(v) for k, v in entries.items() if k != "step" and v is not None}
+            for key, value in vectors.items():
+                if value.shape != p.shape:
+                    raise ValueError(
+                        f"{name}.load_state_dict: {key} of parameter {index} has shape {value.shape}, "
+                        f"wanted {p.shape}"
+                    )
+                loaded.append((at, p, key, value))
+            steps[p] = int(entries.get("step", 1 if vectors else 0))
+        for group, source in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({k: v for k, v in source.items() if k in self.defaults or k == "initial_lr"})
+        self._steps, self._memory = steps, [{} for _ in sizes]
+        self._states = [([], []) for _ in sizes]
+        for at, p, key, value in loaded:
+            memory = self._memory[at].setdefault(p.storage, {})
+            vector = memory.setdefault(key, np.zeros_like(p.storage.data))
+            vector[p.offset : p.offset + p.numel()] = value.reshape(-1)
+
+    def __repr__(self) -> str:
+        options = [
+            ", ".join(f"{key}={value}" for key, value in group.items() if key != "params")
+            for group in self.param_groups
+        ]
+        return f"{type(self).__name__}({'; '.join(options)})"
+
+
+def _split_by_step(joined: list[Run], steps: dict[Parameter, int]) -> Iterable[Run]:
+    for run in joined:
+        group: list[Parameter] = []
+        for p in run.parameters:
+            if group and steps[p] != steps[group[-1]]:
+                yield from runs(group)
+                group = []
+            group.append(p)
+        yield from runs(group)

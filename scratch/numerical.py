@@ -1,0 +1,399 @@
+r"""Numeric derivatives: L differentiated without calculus, entry by entry.
+
+    central difference    (L(w + h) - L(w - h)) / 2h     to teach: right to nine digits or so
+    complex step          Im L(w + ih) / h               to judge: right to the last digit or two
+
+The complex step subtracts nothing, so h can be 1e-30, and there is neither truncation nor cancellation
+(Squire and Trapp 1998; Martins, Sturdza and Alonso 2003). It wants a forward that is a formula of complex
+numbers, which every module here has.
+
+One forward for each entry is slow, and mostly needless. In a chain of modules, a parameter of one module
+leaves all before it as it is. If that module is linear in it, one forward of the module shows the pattern
+that an entry adds to the output; and L with K entries perturbed, each by itself, is one forward of the rest
+on a batch K times as large. None of this is taken on trust or from backward. Whether a module is linear in
+a parameter, which channel a row of it reaches, and whether the rest treats the samples apart: it is found
+by running forward, and where it does not hold each entry gets a forward of its own.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratch import nn, random
+from scratch.grad_mode import no_grad
+from scratch.nn.parameter import Parameter
+
+_BATCH_BYTES = 2**21
+
+
+class Gradients(NamedTuple):
+    """dL/dx for each input (None for an integer one), and dL/dW by the parameters' names."""
+
+    inputs: tuple[np.ndarray | None, ...]
+    parameters: dict[str, np.ndarray]
+
+
+class Objective:
+    """The number L that is differentiated: a loss of the model's output, or a weighted sum of all outputs.
+
+    Args:
+        model: any Module. It is copied where it would change, and stays as it is.
+        inputs: its inputs.
+        loss_fn: a loss with reduction "mean" or "sum"; goes with target.
+        target: what loss_fn compares the output with.
+        cotangent: without a loss, L = Σ cotangent · y. By default drawn from N(0, 1) with a generator of
+            its own; never ones, under which the gradients of softmax and of normalisations vanish.
+
+    What is random in the model (dropout) is drawn alike in every forward, from where the global generator
+    is at construction; and there it is left.
+
+    Raises:
+        ValueError: target without loss_fn or the reverse; reduction "none"; a cotangent that has not the
+            shape of y; nan or inf in the output, where there is no derivative.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *inputs: np.ndarray,
+        loss_fn: nn.Loss | None = None,
+        target: np.ndarray | None = None,
+        cotangent: np.ndarray | None = None,
+    ) -> None:
+        if (loss_fn is None) != (target is None):
+            raise ValueError("gradcheck: loss_fn and target go together, and one of them is missing")
+        if loss_fn is not None and getattr(loss_fn, "reduction", "none") == "none":
+            raise ValueError("gradcheck: loss_fn has reduction='none', wanted 'mean' or 'sum': one number")
+        self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
+        self.random_state = random.get_rng_state()
+        with no_grad():
+            y = copy.deepcopy(model)(*inputs)
+        self.shape, self.is_random = np.shape(y), self._rewind()
+        if not np.all(np.isfinite(y)):
+            raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
+        if loss_fn is None and cotangent is None:
+            own = random.Generator().manual_seed(0)
+            cotangent = np.asarray(random.randn(*y.shape, generator=own, dtype=np.float64), y.dtype)
+        if cotangent is not None and cotangent.shape != y.shape:
+            raise ValueError(f"gradcheck: cotangent has shape {cotangent.shape}, the output {y.shape}")
+        self.cotangent = cotangent
+        summands = self.forward(loss_fn, y, target) if loss_fn and target is not None else cotangent * y
+        self.magnitude = float(np.sum(np.abs(summands)))
+        floating = [a.dtype for a in (*inputs, *map(np.asarray, model.parameters())) if a.dtype.kind == "f"]
+        self.dtype = np.result_type(*floating)
+
+    def forward(self, module: nn.Module, *inputs: np.ndarray) -> Any:
+        """module(*inputs): nothing saved, and the generator back at the start afterwards."""
+        try:
+            with no_grad():
+                return module(*inputs)
+        finally:
+            if self.is_random:
+                self._rewind()
+
+    def _rewind(self) -> bool:
+        """Set the generator back to the start; whether it had moved."""
+        moved = not np.array_equal(random.get_rng_state(), self.random_state)
+        random.set_rng_state(self.random_state)
+        return moved
+
+    def backward(self) -> Gradients:
+        """The gradients that the model's own backward gives, on a copy of it."""
+        model, loss_fn = copy.deepcopy(self.model), copy.deepcopy(self.loss_fn)
+        model.zero_grad()
+        try:
+            y = model(*self.inputs)
+            if loss_fn is None:
+                dx = model.backward(self.cotangent)
+            else:
+                loss_fn(y, self.target)
+                dx = model.backward(loss_fn.backward())
+        finally:
+            self._rewind()
+        parameters = {
+            name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
+        }
+        return Gradients(dx if isinstance(dx, tuple) else (dx,), parameters)
+
+    def to(self, dtype: Any) -> "Network":
+        """The same in another dtype."""
+        return Network(self, np.dtype(dtype))
+
+
+class Network:
+    """An objective in some dtype, taken apart into the modules that the data pass one after the other."""
+
+    def __init__(self, objective: Objective, dtype: np.dtype) -> None:
+        real = dtype.type(0).real.dtype
+        self.objective, self.dtype = objective, dtype
+        self.named_modules = list(_chain(copy.deepcopy(objective.model).to(dtype)))
+        self.modules = [module for _, module in self.named_modules]
+        self.inputs = tuple(_cast(x, dtype) for x in objective.inputs)
+        if objective.loss_fn is None:
+            assert objective.cotangent is not None
+            self.cotangent = objective.cotangent.astype(real)
+        else:
+            self.target = _cast(objective.target, real)
+            self.loss_fn, losses_fn = (copy.deepcopy(objective.loss_fn) for _ in range(2))
+            losses_fn.reduction = "none"
+            self.loss_fn.to(real)
+            self.losses_fn = losses_fn.to(real)
+            # What the mean divides by depends on the target alone; any output that is a probability shows it.
+            y = np.random.default_rng(0).uniform(0.25, 0.75, objective.shape).astype(real)
+            summands = objective.forward(self.losses_fn, y, self.target)
+            self.share = objective.forward(self.loss_fn, y, self.target) / np.add.reduce(summands.reshape(-1))
+
+    def forward(self, k: int, *inputs: np.ndarray) -> Any:
+        """The output of module k alone."""
+        return self.objective.forward(self.modules[k], *inputs)
+
+    def loss(self, k: int, *inputs: np.ndarray) -> Any:
+        """L, from the inputs of module k on."""
+        for i in range(k, len(self.modules)):
+            inputs = (self.forward(i, *inputs),)
+        (y,) = inputs
+        if self.objective.loss_fn is None:
+            return np.dot(self.cotangent.reshape(-1), y.reshape(-1))
+        return self.objective.forward(self.loss_fn, y, self.target)
+
+    def losses(self, k: int, batch: np.ndarray) -> np.ndarray:
+        """L for each of K inputs of module k, (K, N, …), by one forward of a batch of K·N; (K,)."""
+        K, N = batch.shape[:2]
+        y = batch.reshape(K * N, *batch.shape[2:])
+        for i in range(k, len(self.modules)):
+            y = self.forward(i, y)
+        if self.objective.loss_fn is None:
+            return np.dot(y.reshape(K, -1), self.cotangent.reshape(-1))
+        target = np.concatenate([self.target] * K)
+        summands = self.objective.forward(self.losses_fn, y, target).reshape(K, -1)
+        return np.add.reduce(summands, axis=1) * self.share
+
+    def treats_samples_apart(self, k: int, z: np.ndarray) -> bool:
+        """Whether ``losses`` may be used: whether it gives what ``loss`` gives, one at a time."""
+        noise = (np.std(z.real) + 1) * np.random.default_rng(0).standard_normal((2, *z.shape))
+        batch = (z + np.concatenate([np.zeros_like(noise[:1]), noise])).astype(self.dtype)
+        alone = np.array([self.loss(k, each) for each in batch])
+        try:
+            together = self.losses(k, batch)
+        except (ValueError, TypeError, IndexError):
+            return False
+        return bool(np.all(np.abs(together - alone) <= 1e-9 * np.max(np.abs(alone))))
+
+
+def _chain(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    if type(model) is not nn.Sequential:
+        yield prefix, model
+        return
+    for name, child in model.named_children():
+        yield from _chain(child, f"{prefix}.{name}" if prefix else name)
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    return x.astype(dtype) if x.dtype.kind == "f" else x
+
+
+class Step:
+    """One of the two ways to differentiate.
+
+    Raises:
+        ValueError: method is neither "complex" nor "central", or eps is not above 0.
+    """
+
+    def __init__(self, method: str, eps: float | None, real: np.dtype) -> None:
+        if method not in ("complex", "central"):
+            raise ValueError(f"gradcheck: method is {method!r}, wanted 'complex' or 'central'")
+        if eps is not None and not eps > 0:
+            raise ValueError(f"gradcheck: eps is {eps}, wanted a step above 0")
+        self.is_complex = method == "complex"
+        self.real = np.result_type(real, np.float64)
+        self.dtype = np.result_type(self.real, np.complex128) if self.is_complex else self.real
+        # Central: where truncation, h², and rounding, u/h, are in balance.
+        self.h = eps or (1e-30 if self.is_complex else float(np.cbrt(np.finfo(self.real).eps)))
+        self.steps = (1j * self.h,) if self.is_complex else (self.h, -self.h)
+
+    def slope(self, *values: Any) -> Any:
+        """dL/dw from L at each of ``steps``."""
+        if self.is_complex:
+            return values[0].imag / self.h
+        return (values[0] - values[1]) / (2 * self.h)
+
+
+def numerical_gradient(
+    model: nn.Module,
+    *inputs: np.ndarray,
+    loss_fn: nn.Loss | None = None,
+    target: np.ndarray | None = None,
+    cotangent: np.ndarray | None = None,
+    method: str = "complex",
+    eps: float | None = None,
+    wrt_inputs: bool = True,
+) -> Gradients:
+    """dL by every entry of every parameter and input, by running forward alone.
+
+    Args:
+        model: as for Objective, like inputs, loss_fn, target and cotangent.
+        inputs: the model's inputs.
+        loss_fn: a loss.
+        target: its target.
+        cotangent: the weights of the outputs, without a loss.
+        method: "complex" or "central".
+        eps: the step h; by default 1e-30, or for "central" the cube root of the machine epsilon.
+        wrt_inputs: False leaves the inputs out, None in their places.
+
+    Computed in float64 or complex128 even for a float32 model: on the same weights, without its rounding.
+
+    Raises:
+        ValueError: as Objective; or another method; or an eps that is not above 0.
+    """
+    objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
+    return differentiate(objective, Step(method, eps, objective.dtype), wrt_inputs)
+
+
+def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> Gradients:
+    """numerical_gradient of an objective by a step."""
+    real, moved = objective.to(step.real), objective.to(step.dtype)
+    slopes: dict[str, np.ndarray] = {}
+    at = real.inputs
+    for k, (prefix, module) in enumerate(real.named_modules):
+        z = real.forward(k, *at)
+        apart: bool | None = None
+        for (name, p), own in zip(
+            module.named_parameters(prefix), moved.modules[k].parameters(), strict=True
+        ):
+            patterns = _patterns(objective, module, p, at, z)
+            if patterns is not None and apart is None:
+                apart = moved.treats_samples_apart(k + 1, z)
+            if patterns is not None and apart:
+                slopes[name] = _by_patterns(moved, k, z, p.shape, *patterns, step)
+            else:
+                slopes[name] = _by_entries(moved, k, own.data, tuple(_cast(x, step.dtype) for x in at), step)
+        at = (z,)
+    by_input = tuple(
+        _by_input(moved, i, step) if wrt_inputs and x.dtype.kind in "fc" else None
+        for i, x in enumerate(moved.inputs)
+    )
+    return Gradients(by_input, {name: slopes[name] for name, _ in objective.model.named_parameters()})
+
+
+def _by_entries(
+    moved: Network, k: int, array: np.ndarray, inputs: tuple[np.ndarray, ...], step: Step
+) -> np.ndarray:
+    """One forward (or two) for each entry of ``array``, from module k on."""
+    slopes = np.empty(array.shape, step.real)
+    for index in np.ndindex(array.shape):
+        before, values = array[index], []
+        for h in step.steps:
+            array[index] = before + h
+            values.append(moved.loss(k, *inputs))
+        array[index] = before
+        slopes[index] = step.slope(*values)
+    return slopes
+
+
+def _by_input(moved: Network, i: int, step: Step) -> np.ndarray:
+    """Every entry of input i; as a larger batch if it is the only input and samples are treated apart."""
+    x = moved.inputs[i]
+    if len(moved.inputs) > 1 or x.ndim < 2 or not moved.treats_samples_apart(0, x):
+        inputs = tuple(a.copy() if j == i else a for j, a in enumerate(moved.inputs))
+        return _by_entries(moved, 0, inputs[i], inputs, step)
+    slopes = np.empty(x.size, step.real)
+    for entries in _batches(x.size, x):
+        values = []
+        for h in step.steps:
+            batch = np.repeat(x[None], len(entries), axis=0)
+            batch.reshape(len(entries), -1)[np.arange(len(entries)), entries] += h
+            values.append(moved.losses(0, batch))
+        slopes[entries] = step.slope(*values)
+    return slopes.reshape(x.shape)
+
+
+def _batches(total: int, like: np.ndarray) -> Iterator[np.ndarray]:
+    """0 … total - 1 in runs, so many at a time that copies of ``like`` stay in the cache."""
+    size = max(1, _BATCH_BYTES // max(1, like.nbytes))
+    for start in range(0, total, size):
+        yield np.arange(start, min(start + size, total))
+
+
+def _by_patterns(
+    moved: Network, k: int, z: np.ndarray, shape: tuple[int, ...], axis: int, patterns: np.ndarray, step: Step
+) -> np.ndarray:
+    """Entry (o, j) adds patterns[j] to channel o of z: K entries at a time, as one batch for the rest.
+
+    An entry that adds nothing anywhere (a pixel that is blank in every sample) has the slope 0 exactly.
+    """
+    slopes = np.zeros((shape[0], math.prod(shape[1:])), step.real)
+    reach = np.any(patterns != 0, axis=1)
+    rows, columns = np.nonzero(reach.T)
+    start = np.moveaxis(z, axis, -1).astype(step.dtype)
+    flat = start.reshape(-1, shape[0])
+    for entries in _batches(len(rows), flat):
+        o, j = rows[entries], columns[entries]
+        values = []
+        for h in step.steps:
+            batch = np.repeat(flat[None], len(entries), axis=0)
+            batch[np.arange(len(entries)), :, o] += h * patterns[j, :, o]
+            batch = np.moveaxis(batch.reshape(len(entries), *start.shape), -1, axis + 1)
+            values.append(moved.losses(k + 1, batch))
+        slopes[o, j] = step.slope(*values)
+    return slopes.reshape(shape)
+
+
+def _patterns(
+    objective: Objective, module: nn.Module, p: Parameter, inputs: tuple[np.ndarray, ...], z: np.ndarray
+) -> tuple[int, np.ndarray] | None:
+    """(channel axis of z, patterns (J, positions, O)) if the module is linear in p = (O, J…), row by row.
+
+    Row o of p must reach channel o of z and nothing else, and twice the change in p must be twice the change
+    in z. Then one forward with the ones in column j, and zeros elsewhere, shows the patterns of (o, j) for
+    all o at once.
+    """
+    before = p.data.copy()
+
+    def output(value: np.ndarray) -> np.ndarray:
+        p.data = value
+        try:
+            return objective.forward(module, *inputs)
+        finally:
+            p.data = before
+
+    axis = _channel_axis(output, before, z)
+    if axis is None:
+        return None
+    change = _noise(before.shape)
+    once, twice = output(before + change) - z, output(before + 2 * change) - z
+    if not np.all(np.abs(twice - 2 * once) <= 1e-9 * np.max(np.abs(once), initial=0)):
+        return None
+    origin = output(np.zeros_like(before))
+    probe = np.zeros_like(before)
+    columns = probe.reshape(len(before), -1)
+    patterns = np.empty((columns.shape[1], z.size // len(before), len(before)), before.dtype)
+    for j in range(columns.shape[1]):
+        columns[:, j] = 1
+        patterns[j] = np.moveaxis(output(probe) - origin, axis, -1).reshape(-1, len(before))
+        columns[:, j] = 0
+    return axis, patterns
+
+
+def _channel_axis(output: Any, value: np.ndarray, z: np.ndarray) -> int | None:
+    """The axis of z whose channel o depends on row o of the parameter and on no other row.
+
+    Rows are changed in groups, by the bits of their numbers: two rows differ in some bit, so if no group
+    touches a channel outside of it, no row touches another's channel.
+    """
+    if value.ndim == 0:
+        return None
+    axes = [axis for axis in range(1, z.ndim) if z.shape[axis] == len(value)]
+    number = np.arange(len(value))
+    for bit in range(max(1, (len(value) - 1).bit_length())):
+        for side in (0, 1):
+            group = (number >> bit & 1) == side
+            changed = output(value + _noise(value.shape) * group.reshape(-1, *[1] * (value.ndim - 1))) != z
+            axes = [axis for axis in axes if not np.any(np.compress(~group, changed, axis=axis))]
+    return axes[-1] if axes else None
+
+
+def _noise(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal(shape)

@@ -1,0 +1,141 @@
+"""Checkpoints: all that a training needs to go on as if it had never stopped.
+
+One safetensors file holds the parameters and buffers, the optimizer's vectors and the state of the random
+generator as arrays; options, the history and the scheduler are JSON in its header, with a SHA-256 of it all.
+No pickle: loading a checkpoint runs nobody's code. A file is written beside its place, brought to disk and
+renamed, so at every moment there is either the old one or the new one, whole.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scratch import random
+from scratch.nn import Module
+from scratch.optim import Optimizer
+from scratch.optim.lr_scheduler import LRScheduler
+
+_FORMAT = "gradmirror-checkpoint-1"
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that it is there whole or, if anything goes wrong, as it was before."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    model: Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None = None,
+    history: list[dict[str, float]] | None = None,
+) -> None:
+    """Write model, optimizer, scheduler, history and the global random generator to ``path``.
+
+    Raises:
+        ImportError: the package safetensors is missing.
+        OSError: the file cannot be written; what was there before is untouched.
+    """
+    from safetensors.numpy import save
+
+    state = optimizer.state_dict()
+    arrays = {f"model.{key}": value for key, value in model.state_dict().items()}
+    for index, entries in state["state"].items():
+        arrays |= {f"optimizer.{index}.{key}": np.asarray(value) for key, value in entries.items()}
+    arrays["random"] = random.get_rng_state()
+    # The writer of safetensors takes memory as it comes and would scramble a view that is not contiguous.
+    arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+    text = json.dumps(
+        {
+            "format": _FORMAT,
+            "param_groups": state["param_groups"],
+            "scheduler": None if scheduler is None else scheduler.state_dict(),
+            "history": history or [],
+        }
+    )
+    write_whole(path, save(arrays, {"checkpoint": text, "sha256": _digest(arrays, text)}))
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str],
+    model: Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None = None,
+) -> list[dict[str, float]]:
+    """Set model, optimizer, scheduler and the random generator to what ``path`` holds; returns the history.
+
+    Nothing is changed unless the whole file is sound and fits.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is truncated, altered or no checkpoint, or was written for another model,
+            optimizer or scheduler.
+        ImportError: the package safetensors is missing.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = Path(path).read_bytes()
+    try:
+        arrays = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        text, digest = header["__metadata__"]["checkpoint"], header["__metadata__"]["sha256"]
+    except (SafetensorError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"load_checkpoint: {path} is truncated, or no checkpoint: {error}") from error
+    if digest != _digest(arrays, text):
+        raise ValueError(f"load_checkpoint: {path} was altered: its contents do not have its SHA-256")
+    told = json.loads(text)
+    if told.get("format") != _FORMAT:
+        raise ValueError(f"load_checkpoint: {path} has format {told.get('format')!r}, wanted {_FORMAT!r}")
+    if (told["scheduler"] is None) != (scheduler is None):
+        given, wanted = ("none", "one") if scheduler is None else ("one", "none")
+        raise ValueError(f"load_checkpoint: scheduler: got {given}, but {path} was written with {wanted}")
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in arrays.items():
+        part, _, rest = key.partition(".")
+        if part == "optimizer":
+            index, _, name = rest.partition(".")
+            state.setdefault(int(index), {})[name] = value
+    before = {key: value.copy() for key, value in model.state_dict().items()}
+    try:
+        model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
+        optimizer.load_state_dict({"state": state, "param_groups": told["param_groups"]})
+    except (RuntimeError, ValueError, IndexError) as error:
+        model.load_state_dict(before)
+        raise ValueError(f"load_checkpoint: {path} is of another model or optimizer: {error}") from error
+    if scheduler is not None:
+        scheduler.load_state_dict(told["scheduler"])
+    random.set_rng_state(arrays["random"])
+    return told["history"]
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for key in sorted(arrays):
+        digest.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
+        digest.update(arrays[key].tobytes())
+    return digest.hexdigest()

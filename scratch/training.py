@@ -1,0 +1,123 @@
+"""Training, as the lesson has it: mini-batch, gradient, update, repeat.
+
+    history = fit(model, loss_fn, optimizer, train_loader, test=test_set, epochs=10)
+
+The history is a list of plain dicts, one for each epoch, ready for ``pandas.DataFrame(history)``.
+torch_ref/training.py says the same in torch's words; read them side by side.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratch.data import DataLoader, Dataset
+from scratch.grad_mode import no_grad
+from scratch.nn import Loss, Module
+from scratch.optim import Optimizer
+from scratch.optim.lr_scheduler import LRScheduler
+
+History = list[dict[str, float]]
+
+
+class Evaluation(NamedTuple):
+    """Mean loss and share of samples whose largest score is at their class."""
+
+    loss: float
+    accuracy: float
+
+
+def train_step(
+    model: Module, loss_fn: Loss, optimizer: Optimizer, x: np.ndarray, target: np.ndarray
+) -> float:
+    """One update from one mini-batch; returns the loss before it."""
+    optimizer.zero_grad()
+    loss = loss_fn(model(x), target)  # forward
+    model.backward(loss_fn.backward(), needs_input_grad=False)  # gradient
+    optimizer.step()  # update
+    return float(loss)
+
+
+@no_grad()
+def evaluate(model: Module, loss_fn: Loss, dataset: Dataset, batch_size: int = 1000) -> Evaluation:
+    """Loss and accuracy on a whole dataset of (x, class), in evaluation mode.
+
+    Raises:
+        ValueError: the dataset is empty.
+    """
+    if len(dataset) == 0:
+        raise ValueError("evaluate: dataset is empty, wanted at least one sample")
+    training = model.training
+    model.eval()
+    loss, correct = 0.0, 0
+    for start in range(0, len(dataset), batch_size):
+        x, target = dataset[start : start + batch_size]
+        scores = model(x)
+        loss += float(loss_fn(scores, target)) * len(x)
+        correct += int(np.count_nonzero(np.argmax(scores, axis=1) == target))
+    model.train(training)
+    return Evaluation(loss / len(dataset), correct / len(dataset))
+
+
+def fit(
+    model: Module,
+    loss_fn: Loss,
+    optimizer: Optimizer,
+    loader: DataLoader,
+    *,
+    epochs: int,
+    test: Dataset | None = None,
+    scheduler: LRScheduler | None = None,
+    history: History | None = None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    after_epoch: Callable[[History], object] | None = None,
+) -> History:
+    """Train until ``epochs`` epochs are done, and say after each how it went.
+
+    Args:
+        model: from x to scores, one for each class.
+        loss_fn: a loss whose reduction is "mean".
+        optimizer: holds the model's parameters.
+        loader: gives mini-batches of the training set.
+        epochs: how many in all, those in ``history`` included.
+        test: a dataset that is only evaluated.
+        scheduler: is stepped after each epoch.
+        history: what an interrupted run gave; it is continued (checkpoint.py).
+        progress: wraps each epoch's mini-batches, such as tqdm.
+        after_epoch: is called with the history so far, such as to write a checkpoint.
+
+    Returns:
+        A dict for each epoch: "epoch" from 1, "lr", "train_loss", "train_accuracy" and, with a test set,
+        "test_loss" and "test_accuracy", all measured after the epoch.
+
+    Raises:
+        FloatingPointError: the loss became nan or inf; the model is as after that step.
+        ValueError: epochs is below 0, or the training set empty.
+    """
+    if epochs < 0:
+        raise ValueError(f"fit: epochs is {epochs}, wanted 0 or more")
+    if len(loader) == 0:
+        raise ValueError(f"fit: loader gives no batch: {len(loader.dataset)} samples by {loader.batch_size}")
+    history = [] if history is None else list(history)
+    for epoch in range(len(history) + 1, epochs + 1):
+        model.train()
+        for number, (x, target) in enumerate(progress(loader), 1):
+            loss = train_step(model, loss_fn, optimizer, x, target)
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"fit: the loss is {loss} in epoch {epoch}, batch {number}; the learning rate "
+                    f"({optimizer.param_groups[0]['lr']}) may be too high, or the data hold nan"
+                )
+        row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
+        results = {"train": evaluate(model, loss_fn, loader.dataset)}
+        if test is not None:
+            results["test"] = evaluate(model, loss_fn, test)
+        for name, result in results.items():
+            row |= {f"{name}_{key}": value for key, value in result._asdict().items()}
+        history.append(row)
+        if scheduler is not None:
+            scheduler.step()
+        if after_epoch is not None:
+            after_epoch(history)
+    return history

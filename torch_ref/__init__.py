@@ -1,0 +1,6 @@
+"""The PyTorch side: the equivalent models, on the same weights, and what compares the two."""
+
+from torch_ref.compare import Comparison, compare
+from torch_ref.mirror import mirror
+
+__all__ = ["Comparison", "compare", "mirror"]

@@ -1,0 +1,93 @@
+"""mirror(module): the equivalent torch module on the same memory.
+
+The vocabulary is shared, so the twin of ``scratch.nn.Linear`` is found by its name, ``torch.nn.Linear``,
+and made with the same constructor arguments, read off the module's attributes by the names in torch's
+signature. Its parameters and buffers are then ``torch.from_numpy`` views: nothing is copied, and a step on
+either side is a step on both.
+"""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+
+from scratch import nn
+
+
+def mirror(module: nn.Module) -> torch.nn.Module:
+    """The torch module that computes the same from the same memory.
+
+    The mirrored parameters are held: they are never moved again, so build the whole model first. Whether a
+    module is in training mode, and whether a parameter requires_grad, is carried over once. Gradients are
+    each side's own.
+
+    Args:
+        module: a scratch Module of float32 or float64, whose class (or the class of whose modules) has a
+            namesake in torch.nn.
+
+    Raises:
+        TypeError: a class has no namesake in torch.nn, or a dtype is not torch's (longdouble).
+        ValueError: the twin's parameters have other names or shapes, so the classes only share a name.
+    """
+    twin = _build(module, {})
+    shared = {id(p): _parameter(name, p) for name, p in module.named_parameters()}
+    for (at, ours), its_twin in zip(module.named_modules(), twin.modules(), strict=True):
+        own = dict(ours.named_parameters(recurse=False))
+        shapes = {name: p.shape for name, p in own.items()}
+        theirs = {name: tuple(p.shape) for name, p in its_twin.named_parameters(recurse=False)}
+        if shapes != theirs:
+            raise ValueError(f"mirror: {at} {type(ours).__name__} has parameters {shapes}, torch's {theirs}")
+        for name, p in own.items():
+            setattr(its_twin, name, shared[id(p)])
+        for name, buffer in ours.named_buffers(recurse=False):
+            its_twin.register_buffer(name, _tensor(f"{at}.{name}", buffer))
+        its_twin.training = ours.training
+    return twin
+
+
+def _parameter(name: str, p: nn.Parameter) -> torch.nn.Parameter:
+    p.held = True
+    return torch.nn.Parameter(_tensor(name, p.data), requires_grad=p.requires_grad)
+
+
+def _tensor(name: str, array: np.ndarray) -> torch.Tensor:
+    try:
+        return torch.from_numpy(array)
+    except TypeError as error:
+        raise TypeError(f"mirror: {name} is {array.dtype}, which torch does not have") from error
+
+
+def _build(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Module:
+    """The twin on memory of its own; a module that stands in two places has one twin in two places."""
+    if id(module) not in made:
+        made[id(module)] = _make(module, made)
+    return made[id(module)]
+
+
+def _make(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Module:
+    if isinstance(module, nn.Sequential):
+        twin = torch.nn.Sequential()
+        for name, child in module.named_children():
+            twin.add_module(name, _build(child, made))
+        return twin
+    namesake = getattr(torch.nn, type(module).__name__, None)
+    if namesake is None or list(module.children()):
+        raise TypeError(f"mirror: torch.nn has no twin of {type(module).__name__}")
+    with torch.random.fork_rng(devices=[]):
+        return namesake(**_arguments(module, namesake))
+
+
+def _arguments(module: nn.Module, namesake: type) -> dict[str, Any]:
+    """What ``namesake`` is to be made with: the attributes that its signature names."""
+    arguments = {}
+    for name in inspect.signature(namesake).parameters:
+        if not hasattr(module, name):
+            continue
+        value = getattr(module, name)
+        if name == "bias":
+            value = value is not None
+        elif isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
+        arguments[name] = value
+    return arguments

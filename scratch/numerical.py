@@ -17,6 +17,7 @@ by running forward, and where it does not hold each entry gets a forward of its 
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -129,8 +130,8 @@ class Network:
     def __init__(self, objective: Objective, dtype: np.dtype) -> None:
         real = dtype.type(0).real.dtype
         self.objective, self.dtype = objective, dtype
-        self.named_modules = list(_chain(copy.deepcopy(objective.model).to(dtype)))
-        self.modules = [module for _, module in self.named_modules]
+        self.model = copy.deepcopy(objective.model).to(dtype)
+        self.modules = list(_chain(self.model))
         self.inputs = tuple(_cast(x, dtype) for x in objective.inputs)
         if objective.loss_fn is None:
             assert objective.cotangent is not None
@@ -183,12 +184,12 @@ class Network:
         return bool(np.all(np.abs(together - alone) <= 1e-9 * np.max(np.abs(alone))))
 
 
-def _chain(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    if type(model) is not nn.Sequential:
-        yield prefix, model
-        return
-    for name, child in model.named_children():
-        yield from _chain(child, f"{prefix}.{name}" if prefix else name)
+def _chain(model: nn.Module) -> Iterator[nn.Module]:
+    if type(model) is nn.Sequential:
+        for child in model:
+            yield from _chain(child)
+    else:
+        yield model
 
 
 def _cast(x: Any, dtype: Any) -> Any:
@@ -255,27 +256,28 @@ def numerical_gradient(
 def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> Gradients:
     """numerical_gradient of an objective by a step."""
     real, moved = objective.to(step.real), objective.to(step.dtype)
-    slopes: dict[str, np.ndarray] = {}
+    slopes: dict[Parameter, np.ndarray] = {}
+    uses = Counter(p for module in real.modules for p in module.parameters())
     at = real.inputs
-    for k, (prefix, module) in enumerate(real.named_modules):
+    for k, module in enumerate(real.modules):
         z = real.forward(k, *at)
         apart: bool | None = None
-        for (name, p), own in zip(
-            module.named_parameters(prefix), moved.modules[k].parameters(), strict=True
-        ):
-            patterns = _patterns(objective, module, p, at, z)
+        for p, own in zip(module.parameters(), moved.modules[k].parameters(), strict=True):
+            if p in slopes:
+                continue
+            patterns = _patterns(objective, module, p, at, z) if uses[p] == 1 else None
             if patterns is not None and apart is None:
                 apart = moved.treats_samples_apart(k + 1, z)
             if patterns is not None and apart:
-                slopes[name] = _by_patterns(moved, k, z, p.shape, *patterns, step)
+                slopes[p] = _by_patterns(moved, k, z, p.shape, *patterns, step)
             else:
-                slopes[name] = _by_entries(moved, k, own.data, tuple(_cast(x, step.dtype) for x in at), step)
+                slopes[p] = _by_entries(moved, k, own.data, tuple(_cast(x, step.dtype) for x in at), step)
         at = (z,)
     by_input = tuple(
         _by_input(moved, i, step) if wrt_inputs and x.dtype.kind in "fc" else None
         for i, x in enumerate(moved.inputs)
     )
-    return Gradients(by_input, {name: slopes[name] for name, _ in objective.model.named_parameters()})
+    return Gradients(by_input, {name: slopes[p] for name, p in real.model.named_parameters()})
 
 
 def _by_entries(

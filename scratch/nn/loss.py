@@ -252,7 +252,8 @@ class _ClassLoss(Loss):
             raise ValueError(f"{name}: for this x the target has shape {shape}; this one has {target.shape}")
         classes = target.reshape(-1)
         # As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
-        if np.maximum.reduce(classes.astype(np.uint64), initial=0) < C:
+        highest = np.maximum.reduce(classes.astype(np.uint64), initial=0)
+        if highest < C and not 0 <= self.ignore_index < C:
             return classes, None
         rows = np.flatnonzero(classes != self.ignore_index)
         classes = classes[rows]
@@ -264,19 +265,18 @@ class _ClassLoss(Loss):
         """(l, q, Σ_c q or None if it is 1, Z); Z is the weight of all samples that are not ignored."""
         n, C = log_p.shape
         classes, rows = self._classes(target, shape, C)
-        at = np.arange(0, n * C, C)
-        at = (at if rows is None else at[rows]) + classes
+        at = (np.arange(n) if rows is None else rows) + n * classes
         # Only the classes that count are multiplied: elsewhere log p may be -inf.
-        losses = -log_p.take(at)
-        q = np.zeros((n, C), log_p.real.dtype)
+        losses = -log_p.T.take(at)
+        q = np.zeros((C, n), log_p.real.dtype).T
         if self.weight is None and not self.label_smoothing and rows is None:
-            q.put(at, 1)
+            q.T.put(at, 1)
             return losses, q, None, n
         weight = np.ones(C, q.dtype) if self.weight is None else self.weight
         kept, total_weight = slice(None) if rows is None else rows, np.add.reduce(weight[classes])
         share = self.label_smoothing / C * weight
         q[kept] = share
-        q.reshape(-1)[at] += (1 - self.label_smoothing) * weight[classes]
+        q.T.reshape(-1)[at] += (1 - self.label_smoothing) * weight[classes]
         all_losses = np.zeros(n, log_p.dtype)
         all_losses[kept] = (1 - self.label_smoothing) * weight[classes] * losses
         if self.label_smoothing:
@@ -372,7 +372,8 @@ class CrossEntropyLoss(_ClassLoss):
 
     def forward(self, x: np.ndarray, target: np.ndarray) -> Any:
         """L = Σ l / Z with l = -Σ q log p."""
-        log_p, shape = log_softmax(self._rows(x), 1), _sample_shape(x.shape)
+        # Fortran order: the sums over a few classes become long loops over the samples.
+        log_p, shape = log_softmax(np.asfortranarray(self._rows(x)), 1), _sample_shape(x.shape)
         if target.dtype.kind == "f" and target.shape == x.shape:
             losses, q, mass, total_weight = self._probability_loss(log_p, target)
         else:

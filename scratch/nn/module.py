@@ -10,6 +10,7 @@ What was saved lies on a stack, so a module that is used twice in one pass is ri
 backwards come in the reverse order of the forwards.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -74,9 +75,20 @@ class Module(metaclass=_Constructor):
     # ---- what forward leaves for backward
 
     def save(self, *arrays: Any) -> None:
-        """Keep these for the backward of this forward; nothing is kept under no_grad."""
+        """Keep these for the backward of this forward; nothing is kept under no_grad.
+
+        Warns:
+            ResourceWarning: 1,000 forwards wait for a backward, so it looks as if none will come.
+        """
         if grad_mode._enabled:
             self._saved.append(arrays)
+            if len(self._saved) == 1000:
+                warnings.warn(
+                    f"{type(self).__name__} keeps what 1000 forwards saved, and no backward came; evaluate "
+                    "under scratch.no_grad(), or let go of them with model.zero_grad()",
+                    ResourceWarning,
+                    stacklevel=4,
+                )
 
     def saved(self) -> tuple[Any, ...]:
         """Take what the latest forward kept.

@@ -63,12 +63,19 @@ class LeakyReLU(Module):
 
 
 # Below these e^-x would overflow; there σ(x) is no number that float can tell from 0.
-_LOWEST = {np.dtype(kind): -math.floor(np.log(np.finfo(kind).max)) for kind in "fdgFDG"}
+_LOWEST = {char: -math.floor(np.log(np.finfo(char).max)) for char in "fdgFDG"}
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    r"""$\sigma(x) = 1/(1+e^{-x})$."""
-    return 1 / (1 + np.exp(-np.maximum(x, _LOWEST[x.dtype])))
+    r"""$\sigma(x) = 1/(1+e^{-x})$.
+
+    Raises:
+        TypeError: x is not of floating or complex numbers.
+    """
+    lowest = _LOWEST.get(x.dtype.char)
+    if lowest is None:
+        raise TypeError(f"sigmoid: x is {x.dtype}, wanted floating or complex numbers")
+    return 1 / (1 + np.exp(-np.maximum(x, lowest)))
 
 
 class Sigmoid(Module):
@@ -121,7 +128,9 @@ def log_softmax(x: np.ndarray, dim: int) -> np.ndarray:
 class _AlongAxis(Module):
     """What Softmax and LogSoftmax share: the axis."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
+        if dim is None:
+            raise ValueError(f"{type(self).__name__}: dim is None, wanted the axis to sum along")
         self.dim = dim
 
     def _check_dim(self, x: np.ndarray) -> None:

@@ -39,6 +39,8 @@ class Sequential(Module):
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray | None:
         """Each module's input gradient is the previous one's output gradient."""
+        if not self._modules:
+            return dy
         first, *rest = self._modules.values()
         for module in reversed(rest):
             dy = module.backward(dy)

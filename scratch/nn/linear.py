@@ -90,7 +90,10 @@ class Linear(Module):
         self.weight.accumulate(np.dot, rows.T, _rows(x))
         if self.bias is not None:
             self.bias.accumulate(np.add.reduce, rows)
-        return np.dot(rows, W).reshape(x.shape) if needs_input_grad else None
+        if not needs_input_grad:
+            return None
+        dx = np.dot(rows, W)
+        return dx if x.ndim == 2 else dx.reshape(x.shape)
 
     def extra_repr(self) -> str:
         """in_features, out_features, bias."""

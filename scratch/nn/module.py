@@ -61,8 +61,19 @@ class Module(metaclass=_Constructor):
         return module
 
     def __call__(self, *inputs: Any) -> Any:
-        """forward(*inputs)."""
-        return self.forward(*inputs)
+        """forward(*inputs).
+
+        Raises:
+            TypeError: an input is a list, a tensor or a number, wanted a NumPy array.
+        """
+        try:
+            return self.forward(*inputs)
+        except AttributeError as error:
+            for i, x in enumerate(inputs):
+                if x is not None and not isinstance(x, np.ndarray | np.generic | tuple):
+                    name = type(self).__name__
+                    raise TypeError(f"{name}: input {i} is a {type(x).__name__}, wanted an array") from error
+            raise
 
     def forward(self, *inputs: Any) -> Any:
         """The output for these inputs."""

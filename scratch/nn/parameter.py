@@ -87,8 +87,8 @@ class Parameter:
             raise ValueError(f"Parameter.{name}: got shape {np.shape(value)}, wanted {self._data.shape}")
         return value
 
-    def accumulate(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """grad += function(*args, **kwargs).
+    def accumulate(self, function: Callable[..., Any], *args: Any) -> None:
+        """grad += function(*args).
 
         ``function`` is a NumPy function with an ``out=``: the first gradient after a zero_grad is
         computed in its place, with neither a clearing nor a copy.
@@ -96,9 +96,9 @@ class Parameter:
         if not self.requires_grad:
             return
         if self._has_grad:
-            self._grad += function(*args, **kwargs)
+            self._grad += function(*args)
         else:
-            function(*args, out=self._grad, **kwargs)
+            function(*args, out=self._grad)
             self._has_grad = True
 
     @property

@@ -121,14 +121,19 @@ def load_checkpoint(
             index, _, name = rest.partition(".")
             state.setdefault(int(index), {})[name] = value
     before = {key: value.copy() for key, value in model.state_dict().items()}
+    scheduler_before = None if scheduler is None else scheduler.state_dict()
     try:
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
+        if scheduler is not None:
+            scheduler.load_state_dict(told["scheduler"])
         optimizer.load_state_dict({"state": state, "param_groups": told["param_groups"]})
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError) as error:
         model.load_state_dict(before)
-        raise ValueError(f"load_checkpoint: {path} is of another model or optimizer: {error}") from error
-    if scheduler is not None:
-        scheduler.load_state_dict(told["scheduler"])
+        if scheduler is not None and scheduler_before is not None:
+            scheduler.load_state_dict(scheduler_before)
+        raise ValueError(
+            f"load_checkpoint: {path} is of another model, optimizer or scheduler: {error}"
+        ) from error
     random.set_rng_state(arrays["random"])
     return told["history"]
 

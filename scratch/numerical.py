@@ -86,9 +86,11 @@ class Objective:
         floating = [a.dtype for a in (*inputs, *map(np.asarray, model.parameters())) if a.dtype.kind == "f"]
         self.dtype = np.result_type(*floating)
 
-    def forward(self, module: nn.Module, *inputs: np.ndarray) -> Any:
-        """module(*inputs): nothing saved, and the generator back at the start afterwards."""
+    def forward(self, module: nn.Module, *inputs: np.ndarray, drawing: np.ndarray | None = None) -> Any:
+        """module(*inputs), drawing from that state on (or the start): saves nothing, and draws in vain."""
         try:
+            if drawing is not None:
+                random.set_rng_state(drawing)
             with no_grad():
                 return module(*inputs)
         finally:
@@ -133,6 +135,7 @@ class Network:
         self.model = copy.deepcopy(objective.model).to(dtype)
         self.modules = list(_chain(self.model))
         self.inputs = tuple(_cast(x, dtype) for x in objective.inputs)
+        self.random_states = self._random_states() if objective.is_random else None
         if objective.loss_fn is None:
             assert objective.cotangent is not None
             self.cotangent = objective.cotangent.astype(real)
@@ -147,9 +150,20 @@ class Network:
             summands = objective.forward(self.losses_fn, y, self.target)
             self.share = objective.forward(self.loss_fn, y, self.target) / np.add.reduce(summands.reshape(-1))
 
+    def _random_states(self) -> list[np.ndarray]:
+        """Where the generator is when it comes to each module, and at the end."""
+        states, x = [random.get_rng_state()], self.inputs
+        with no_grad():
+            for module in self.modules:
+                x = (module(*x),)
+                states.append(random.get_rng_state())
+        random.set_rng_state(states[0])
+        return states
+
     def forward(self, k: int, *inputs: np.ndarray) -> Any:
         """The output of module k alone."""
-        return self.objective.forward(self.modules[k], *inputs)
+        drawing = None if self.random_states is None else self.random_states[k]
+        return self.objective.forward(self.modules[k], *inputs, drawing=drawing)
 
     def loss(self, k: int, *inputs: np.ndarray) -> Any:
         """L, from the inputs of module k on."""
@@ -174,12 +188,14 @@ class Network:
 
     def treats_samples_apart(self, k: int, z: np.ndarray) -> bool:
         """Whether ``losses`` may be used: whether it gives what ``loss`` gives, one at a time."""
+        if self.random_states and not np.array_equal(self.random_states[k], self.random_states[-1]):
+            return False  # a larger batch would draw other numbers
         noise = (np.std(z.real) + 1) * np.random.default_rng(0).standard_normal((2, *z.shape))
         batch = (z + np.concatenate([np.zeros_like(noise[:1]), noise])).astype(self.dtype)
-        alone = np.array([self.loss(k, each) for each in batch])
         try:
+            alone = np.array([self.loss(k, each) for each in batch])
             together = self.losses(k, batch)
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError):  # no batch of this shape, or of these numbers
             return False
         return bool(np.all(np.abs(together - alone) <= 1e-9 * np.max(np.abs(alone))))
 
@@ -265,7 +281,7 @@ def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> 
         for p, own in zip(module.parameters(), moved.modules[k].parameters(), strict=True):
             if p in slopes:
                 continue
-            patterns = _patterns(objective, module, p, at, z) if uses[p] == 1 else None
+            patterns = _patterns(real, k, p, at, z) if uses[p] == 1 else None
             if patterns is not None and apart is None:
                 apart = moved.treats_samples_apart(k + 1, z)
             if patterns is not None and apart:
@@ -344,9 +360,9 @@ def _by_patterns(
 
 
 def _patterns(
-    objective: Objective, module: nn.Module, p: Parameter, inputs: tuple[np.ndarray, ...], z: np.ndarray
+    network: Network, k: int, p: Parameter, inputs: tuple[np.ndarray, ...], z: np.ndarray
 ) -> tuple[int, np.ndarray] | None:
-    """(channel axis of z, patterns (J, positions, O)) if the module is linear in p = (O, J…), row by row.
+    """(channel axis of z, patterns (J, positions, O)) if module k is linear in p = (O, J…), row by row.
 
     Row o of p must reach channel o of z and nothing else, and twice the change in p must be twice the change
     in z. Then one forward with the ones in column j, and zeros elsewhere, shows the patterns of (o, j) for
@@ -357,7 +373,7 @@ def _patterns(
     def output(value: np.ndarray) -> np.ndarray:
         p.data = value
         try:
-            return objective.forward(module, *inputs)
+            return network.forward(k, *inputs)
         finally:
             p.data = before
 

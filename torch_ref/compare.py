@@ -193,8 +193,10 @@ def _verdict(pair: Any, truths: list[Any]) -> str:
     if pair.ok and all(each.ok for each in truths):
         return "agree"
     wrong = [
-        side for side, each in zip(("NumPy", "PyTorch"), truths, strict=False) if each.error > each.tolerance
+        side
+        for side, each in zip(("NumPy", "PyTorch"), truths, strict=False)
+        if not each.error <= each.tolerance  # nan is wrong
     ]
     if wrong:
         return "both are wrong" if len(wrong) == 2 else f"{wrong[0]} is wrong"
-    return "differ" if pair.error > pair.tolerance else "too blind to say"
+    return "too blind to say" if pair.error <= pair.tolerance else "differ"

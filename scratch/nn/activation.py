@@ -75,7 +75,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     lowest = _LOWEST.get(x.dtype.char)
     if lowest is None:
         raise TypeError(f"sigmoid: x is {x.dtype}, wanted floating or complex numbers")
-    return 1 / (1 + np.exp(-np.maximum(x, lowest)))
+    return np.reciprocal(1 + np.exp(-np.maximum(x, lowest)))
 
 
 class Sigmoid(Module):

@@ -75,17 +75,19 @@ class Linear(Module):
             raise TypeError(f"{self}: x is {x.dtype}, the weight {W.dtype}; convert one of them")
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (*, {self.in_features})")
-        self.save(x)
         y = np.dot(_rows(x), W.T)
         if self.bias is not None:
             y += self.bias.data
-        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+        if x.ndim != 2:
+            y = y.reshape(*x.shape[:-1], self.out_features)
+        self.save(x, y.shape)
+        return y
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray | None:
         """dW = dyᵀ x, db = dyᵀ 1, dx = dy W."""
-        (x,) = self.saved()
+        x, y_shape = self.saved()
         W = self.weight.data
-        self.check_grad(dy, (*x.shape[:-1], self.out_features), W.dtype)
+        self.check_grad(dy, y_shape, W.dtype)
         rows = _rows(dy)
         self.weight.accumulate(np.dot, rows.T, _rows(x))
         if self.bias is not None:

@@ -40,7 +40,7 @@ class Loss(Module):
         return total if self.reduction == "sum" else total / total_weight if total_weight else total * np.nan
 
     def _spread(self, dloss: Any, shape: tuple[int, ...], total_weight: float) -> Any:
-        """dL/dl_n, from dL/dL = 1 if nothing else is given."""
+        """dL/dl_n, from dL/dL = 1 if nothing else is given; of the mean over nothing 0, as torch's."""
         if self.reduction == "none":
             if np.shape(dloss) != shape:
                 raise ValueError(
@@ -48,7 +48,7 @@ class Loss(Module):
                     f"losses, shape {shape}; got shape {np.shape(dloss)}"
                 )
             return dloss
-        return dloss if self.reduction == "sum" else dloss / total_weight if total_weight else dloss * np.nan
+        return dloss if self.reduction == "sum" else dloss / total_weight if total_weight else dloss * 0
 
     def extra_repr(self) -> str:
         """reduction."""
@@ -132,6 +132,10 @@ class _WeightedElementwiseLoss(_ElementwiseLoss):
         raise NotImplementedError
 
 
+# torch keeps its 1e-12 in float32.
+_LEAST = float(np.float32(1e-12))
+
+
 class BCELoss(_WeightedElementwiseLoss):
     r"""$\ell = -w\,(t \log x + (1-t) \log(1-x))$ for probabilities x.
 
@@ -158,7 +162,7 @@ class BCELoss(_WeightedElementwiseLoss):
             )
         losses = -(t * _clamped_log(x) + (1 - t) * _clamped_log(1 - x))
         variance = x * (1 - x)
-        return losses, (x - t) / np.where(variance.real < 1e-12, variance.dtype.type(1e-12), variance)
+        return losses, (x - t) / np.where(variance.real < _LEAST, variance.dtype.type(_LEAST), variance)
 
 
 def _clamped_log(x: np.ndarray) -> np.ndarray:
@@ -250,9 +254,9 @@ class _ClassLoss(Loss):
             raise TypeError(f"{name}: the target is {target.dtype} {target.shape}, wanted integers {shape}")
         if target.shape != shape:
             raise ValueError(f"{name}: for this x the target has shape {shape}; this one has {target.shape}")
-        classes = target.reshape(-1)
+        classes = target.reshape(-1).astype(np.int64, copy=False)
         # As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
-        highest = np.maximum.reduce(classes.astype(np.uint64), initial=0)
+        highest = np.maximum.reduce(classes.view(np.uint64), initial=0)
         if highest < C and not 0 <= self.ignore_index < C:
             return classes, None
         rows = np.flatnonzero(classes != self.ignore_index)
@@ -272,7 +276,7 @@ class _ClassLoss(Loss):
         if self.weight is None and not self.label_smoothing and rows is None:
             q.T.put(at, 1)
             return losses, q, None, n
-        weight = np.ones(C, q.dtype) if self.weight is None else self.weight
+        weight = np.ones(C, q.dtype) if self.weight is None else self.weight.real
         kept, total_weight = slice(None) if rows is None else rows, np.add.reduce(weight[classes])
         share = self.label_smoothing / C * weight
         q[kept] = share

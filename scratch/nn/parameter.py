@@ -29,7 +29,8 @@ class Parameter:
         data: an array of floating (or complex) numbers; shared, not copied, if it is contiguous.
         requires_grad: False freezes it: backward leaves ``grad`` None, optimizers pass it by.
 
-    ``grad`` is None until a backward, and adds up over backwards until it is set to None (zero_grad).
+    ``grad`` is None (``has_grad`` False) until a backward, and adds up over backwards until it is set to
+    None again (zero_grad).
     ``data`` and ``grad`` may be assigned; the values are copied into the views, since the memory is
     the model's vector.
 
@@ -37,7 +38,7 @@ class Parameter:
         TypeError: data is no NumPy array, or not of floating or complex numbers.
     """
 
-    __slots__ = ("_data", "_grad", "_has_grad", "held", "offset", "requires_grad", "storage")
+    __slots__ = ("_data", "_grad", "has_grad", "held", "offset", "requires_grad", "storage")
 
     def __init__(self, data: np.ndarray, requires_grad: bool = True) -> None:
         if not isinstance(data, np.ndarray) or data.dtype.kind not in "fc":
@@ -45,7 +46,7 @@ class Parameter:
             raise TypeError(f"Parameter: data is {kind}, wanted a NumPy array of floating numbers")
         self.requires_grad = requires_grad
         self.held = False
-        self._has_grad = False
+        self.has_grad = False
         self._view(Storage(np.ascontiguousarray(data).reshape(-1)), 0, data.shape)
 
     def _view(self, storage: Storage, offset: int, shape: tuple[int, ...]) -> None:
@@ -59,7 +60,7 @@ class Parameter:
         data, grad = self._data, self._grad
         self._view(storage, offset, data.shape)
         self._data[...] = data
-        if self._has_grad:
+        if self.has_grad:
             self._grad[...] = grad
 
     @property
@@ -74,13 +75,13 @@ class Parameter:
     @property
     def grad(self) -> np.ndarray | None:
         """The gradient, a view on the model's gradient vector, or None if there is none."""
-        return self._grad if self._has_grad else None
+        return self._grad if self.has_grad else None
 
     @grad.setter
     def grad(self, value: np.ndarray | None) -> None:
         if value is not None:
             self._grad[...] = self._fitting(value, "grad")
-        self._has_grad = value is not None
+        self.has_grad = value is not None
 
     def _fitting(self, value: np.ndarray, name: str) -> np.ndarray:
         if np.shape(value) != self._data.shape:
@@ -95,11 +96,11 @@ class Parameter:
         """
         if not self.requires_grad:
             return
-        if self._has_grad:
+        if self.has_grad:
             self._grad += function(*args)
         else:
             function(*args, out=self._grad)
-            self._has_grad = True
+            self.has_grad = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,10 +129,10 @@ class Parameter:
 
     # The views are made anew from the storage, so that a copied or unpickled model has its one vector too.
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.storage, self.offset, self.shape, self._has_grad, self.requires_grad
+        return self.storage, self.offset, self.shape, self.has_grad, self.requires_grad
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        storage, offset, shape, self._has_grad, self.requires_grad = state
+        storage, offset, shape, self.has_grad, self.requires_grad = state
         self.held = False
         self._view(storage, offset, shape)
 

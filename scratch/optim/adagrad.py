@@ -47,6 +47,10 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, defaults)
 
+    def initial(self, group: dict[str, Any]) -> dict[str, float]:
+        """s before the first step; torch has it from the start."""
+        return {"sum": group["initial_accumulator_value"]}
+
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η_t g / (√s + ε)."""
         if group["maximize"]:

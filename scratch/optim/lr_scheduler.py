@@ -66,7 +66,15 @@ class LRScheduler:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what state_dict gave; the optimizer's own state has the rates."""
+        """Take over what state_dict gave; the optimizer's own state has the rates.
+
+        Raises:
+            ValueError: it is another scheduler's.
+        """
+        if missing := sorted(set(self.state_dict()) - set(state_dict)):
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: no {missing}; is it another scheduler's state?"
+            )
         vars(self).update({key: value for key, value in state_dict.items() if key in self.state_dict()})
 
 
@@ -122,10 +130,8 @@ class CosineAnnealingLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """The cosine at last_epoch, from the rate in force."""
         t, T, low = self.last_epoch, self.T_max, self.eta_min
-        if t == 0:
-            return self._current()
         if not self._started:
-            return [low + (base - low) * (1 + math.cos(t * math.pi / T)) / 2 for base in self.base_lrs]
+            return self._current()
         if (t - 1 - T) % (2 * T) == 0:
             rise = (1 - math.cos(math.pi / T)) / 2
             return [lr + (base - low) * rise for lr, base in zip(self._current(), self.base_lrs, strict=True)]

@@ -67,13 +67,13 @@ class Optimizer:
         name = type(self).__name__
         given = param_group["params"]
         params = [given] if isinstance(given, Parameter) else list(given)
+        known = set(self._steps)
         for p in params:
             if not isinstance(p, Parameter):
                 raise TypeError(f"{name}: params holds {type(p).__name__}, wanted Parameters")
-            if p in self._steps:
+            if p in known:
                 raise ValueError(f"{name}: the parameter of shape {p.shape} comes twice")
-            self._steps[p] = 0
-            p.held = True
+            known.add(p)
         unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
         if unknown:
             raise ValueError(
@@ -81,21 +81,16 @@ class Optimizer:
             )
         group = {**self.defaults, **param_group, "params": params}
         self._check(group)
+        for p in params:
+            self._steps[p] = 0
+            p.held = True
         self.param_groups.append(group)
         self._memory.append({})
         self._states.append(([], []))
 
     def _check(self, group: dict[str, Any]) -> None:
         """Refuse options out of range."""
-        for option in (
-            "lr",
-            "momentum",
-            "weight_decay",
-            "eps",
-            "lr_decay",
-            "alpha",
-            "initial_accumulator_value",
-        ):
+        for option in _NOT_NEGATIVE:
             if not group.get(option, 0) >= 0:
                 raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, wanted 0 or more")
 
@@ -103,7 +98,9 @@ class Optimizer:
         """Set every gradient to None, or with ``set_to_none=False`` to 0."""
         for group in self.param_groups:
             for p in group["params"]:
-                p.grad = None if set_to_none else np.zeros_like(p.data)
+                p.has_grad = False
+                if not set_to_none:
+                    p.grad = np.zeros_like(p.data)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns the loss of ``closure``, if it is given."""
@@ -120,7 +117,7 @@ class Optimizer:
 
     def _states_of(self, index: int, params: list[Parameter]) -> list[State]:
         """The runs of neighbours that have a gradient and equally many steps behind them."""
-        has_grad = [p.grad is not None for p in params]
+        has_grad = [p.has_grad for p in params]
         known, states = self._states[index]
         if has_grad != known:
             self._write_back(states)
@@ -137,6 +134,10 @@ class Optimizer:
             self._steps.update(dict.fromkeys(state.run.parameters, state.step))
 
     # ---- state
+
+    def initial(self, group: dict[str, Any]) -> dict[str, float]:
+        """The vectors that are there before the first step, and what fills them."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {index: {"step", vectors…}}, "param_groups": […]}, as torch writes it.
@@ -157,23 +158,40 @@ class Optimizer:
                     memory = memories[p.storage]
                     views = {name: v[p.offset :][: p.numel()].reshape(p.shape) for name, v in memory.items()}
                     state[i] = {"step": np.float32(self._steps[p]), **views}
+                elif initial := self.initial(group):
+                    filled = {name: np.full_like(p.data, value) for name, value in initial.items()}
+                    state[i] = {"step": np.float32(0), **filled}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over options and state from ``state_dict``, ours or torch's; nothing unless all of it fits.
 
         Raises:
-            ValueError: it has other groups, another number of parameters, or a vector of another shape.
+            ValueError: it has other groups, other options, another number of parameters, or a vector of
+                another shape.
         """
         name = type(self).__name__
         sizes = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in state_dict["param_groups"]]
         if sizes != given:
             raise ValueError(f"{name}.load_state_dict: groups of {given} parameters, wanted {sizes}")
+        taken = [
+            {k: v for k, v in source.items() if k in self.defaults or k == "initial_lr"}
+            for source in state_dict["param_groups"]
+        ]
+        for group, options in zip(self.param_groups, taken, strict=True):
+            # torch did not always have this one.
+            if missing := sorted(set(self.defaults) - set(options) - {"decoupled_weight_decay"}):
+                raise ValueError(f"{name}.load_state_dict: no option {missing}; is it another optimizer's?")
+            self._check({**group, **options})
         params = [(at, p) for at, group in enumerate(self.param_groups) for p in group["params"]]
         loaded: list[tuple[int, Parameter, str, np.ndarray]] = []
         steps = {p: 0 for _, p in params}
         for index, entries in state_dict["state"].items():
+            if not 0 <= index < len(params):
+                raise ValueError(
+                    f"{name}.load_state_dict: state of parameter {index}, wanted 0 to {len(params) - 1}"
+                )
             at, p = params[index]
             vectors = {k: np.asarray(v) for k, v in entries.items() if k != "step" and v is not None}
             for key, value in vectors.items():
@@ -184,14 +202,16 @@ class Optimizer:
                     )
                 loaded.append((at, p, key, value))
             steps[p] = int(entries.get("step", 1 if vectors else 0))
-        for group, source in zip(self.param_groups, state_dict["param_groups"], strict=True):
-            group.update({k: v for k, v in source.items() if k in self.defaults or k == "initial_lr"})
+        for group, options in zip(self.param_groups, taken, strict=True):
+            group.update(options)
         self._steps, self._memory = steps, [{} for _ in sizes]
         self._states = [([], []) for _ in sizes]
         for at, p, key, value in loaded:
             memory = self._memory[at].setdefault(p.storage, {})
-            vector = memory.setdefault(key, np.zeros_like(p.storage.data))
-            vector[p.offset : p.offset + p.numel()] = value.reshape(-1)
+            if key not in memory:
+                fill = self.initial(self.param_groups[at]).get(key, 0)
+                memory[key] = np.full_like(p.storage.data, fill)
+            memory[key][p.offset : p.offset + p.numel()] = value.reshape(-1)
 
     def __repr__(self) -> str:
         options = [

@@ -1,0 +1,117 @@
+"""The same program, the same seed, two frameworks: what each learns, epoch by epoch."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import scratch.training
+import torch_ref.training
+from reports.networks import Network, parameter_vector, to_torch
+from reports.progress import progress
+from reports.results import Section
+from scratch import nn, no_grad, optim
+from scratch.data import DataLoader
+from scratch.training import History
+
+MEASURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def run(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Sequence[int]) -> Section:
+    """The section of the report.
+
+    Args:
+        plans: networks, for how many epochs to train each, and every how many epochs to keep a row.
+        dtype: of the training.
+        seeds: each gives a training of its own.
+    """
+    epochs, finals = [], []
+    for network, count, every in plans:
+        for seed in progress(seeds, f"training {network.name}"):
+            rows, differing = train_both(network, count, dtype, seed)
+            epochs.append(rows[(rows["epoch"] % every == 0) | (rows["epoch"] == count)])
+            final = rows.tail(1).assign(
+                epochs=count,
+                test_samples=len(network.splits[dtype].test),
+                predictions_differ=differing,
+            )
+            finals.append(final)
+    final = pd.concat(finals, ignore_index=True)
+    final["verdict"] = np.where(
+        (final["numpy_test_accuracy"] == final["torch_test_accuracy"]) & (final["epoch"] == final["epochs"]),
+        "agree",
+        "differ",
+    )
+    agrees = bool((final["verdict"] == "agree").all())
+    return Section({"epochs": pd.concat(epochs, ignore_index=True), "accuracy": final}, {}, agrees)
+
+
+def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd.DataFrame, int]:
+    """Train both sides from one seed; a row for each epoch, from 0, and how many test predictions differ.
+
+    ``drift`` is the largest difference of two weights after that epoch, ``relative_drift`` that by the
+    largest weight. Where a side's loss becomes nan the rows end.
+    """
+    model, twin = network.build(dtype, seed)
+    numpy_run, torch_run = _fit_numpy(network, model, epochs, dtype), _fit_torch(network, twin, epochs, dtype)
+    rows = []
+    for (ours, w), (theirs, twin_w) in zip(numpy_run, torch_run, strict=False):
+        row: dict[str, Any] = {"network": network.name, "dtype": dtype, "seed": seed, "epoch": ours["epoch"]}
+        for measure in MEASURES:
+            row |= {f"numpy_{measure}": ours[measure], f"torch_{measure}": theirs[measure]}
+        drift = float(np.max(np.abs(w - twin_w)))
+        rows.append(row | {"drift": drift, "relative_drift": drift / float(np.max(np.abs(w)))})
+    x = network.splits[dtype].test.tensors[0]
+    with no_grad(), torch.no_grad():
+        differ = np.argmax(model(x), axis=1) != np.argmax(twin(torch.from_numpy(x)).numpy(), axis=1)
+    return pd.DataFrame(rows), int(np.count_nonzero(differ))
+
+
+Run = list[tuple[dict[str, float], np.ndarray]]
+
+
+def _fit_numpy(network: Network, model: nn.Module, epochs: int, dtype: str) -> Run:
+    train, test = network.splits[dtype]
+    loss_fn = nn.CrossEntropyLoss()
+    optimizer = optim.SGD(model.parameters(), lr=network.lr)
+    start = [scratch.training.evaluate(model, loss_fn, part) for part in (train, test)]
+    kept: Run = [(_row(*start), parameter_vector(model))]
+
+    def keep(history: History) -> None:
+        kept.append((history[-1], parameter_vector(model)))
+
+    loader = DataLoader(train, network.batch_size, shuffle=True)
+    with suppress(FloatingPointError):
+        scratch.training.fit(model, loss_fn, optimizer, loader, epochs=epochs, test=test, after_epoch=keep)
+    return kept
+
+
+def _fit_torch(network: Network, model: torch.nn.Module, epochs: int, dtype: str) -> Run:
+    train, test = map(to_torch, network.splits[dtype])
+    loss_fn = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=network.lr)
+    start = [torch_ref.training.evaluate(model, loss_fn, part) for part in (train, test)]
+    kept: Run = [(_row(*start), parameter_vector(model))]
+
+    def keep(history: History) -> None:
+        kept.append((history[-1], parameter_vector(model)))
+
+    loader = torch.utils.data.DataLoader(train, network.batch_size, shuffle=True)
+    with suppress(FloatingPointError):
+        torch_ref.training.fit(model, loss_fn, optimizer, loader, epochs=epochs, test=test, after_epoch=keep)
+    return kept
+
+
+def _row(train: Any, test: Any) -> dict[str, float]:
+    """The row of epoch 0: before any update."""
+    return {
+        "epoch": 0,
+        **{
+            f"{part}_{key}": v
+            for part, e in (("train", train), ("test", test))
+            for key, v in e._asdict().items()
+        },
+    }

@@ -1,0 +1,187 @@
+"""The command line: ``gradmirror report`` and ``gradmirror train``."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from reports.errors import UnusableError
+
+_DESCRIPTION = """\
+One network, written twice: in NumPy, with every derivative worked out by hand, and in PyTorch.
+
+  gradmirror report   compares the two: gradients, accuracy, time
+  gradmirror train    trains a network with the NumPy side alone
+
+Each explains itself: gradmirror report --help
+"""
+
+_EXIT_CODES = """\
+exit codes:
+  0    {zero}
+  1    {one}
+  2    it cannot be used so: wrong arguments, no data, a folder that cannot be written; stderr says what
+  130  stopped with Ctrl-C
+"""
+
+_REPORT = """\
+Train both sides from the same seeds, compare their gradients and their speed, and write
+report.html, report.md, results.json, results.csv and figures/*.svg.
+
+Each finished part is on disk at once: gradients, then accuracy, then timing.
+"""
+
+_REPORT_EXAMPLES = """\
+examples:
+  gradmirror report                              the full report, in less than a minute
+  gradmirror report --quick                      a small one, to see that all is well
+  gradmirror report --threads 1 --dtype float64  other conditions for training and timing
+  gradmirror report --dataset mnist --data-root ~/mnist --download
+
+"""
+
+_TRAIN = """\
+Train a network with the NumPy side: 784-50-10 on digits, 2-4-2 on XOR. A line says how each epoch went.
+
+With --checkpoint, each epoch ends with all that is needed to go on: stopped at any moment and resumed, a
+training ends with the same weights, bit for bit, as one that was never stopped. Resume with the options
+that it was started with; --epochs counts all epochs, those before included.
+"""
+
+_TRAIN_EXAMPLES = """\
+examples:
+  gradmirror train
+  gradmirror train --dataset xor --lr 3 --batch-size 4 --epochs 500
+  gradmirror train --optimizer Adam --epochs 10 --checkpoint run.safetensors --history run.csv
+  gradmirror train --optimizer Adam --epochs 20 --checkpoint run.safetensors --resume
+
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; None takes the words of the process."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(words)
+    options.words = words[1:]
+    try:
+        return options.run(options)
+    except UnusableError as error:
+        return _end(words, f"error: {error}", 2)
+    except OSError as error:
+        about = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _end(words, f"error: {about}", 2)
+    except KeyboardInterrupt as stop:
+        return _end(words, f"stopped; {stop}" if str(stop) else "stopped", 130)
+
+
+def _end(words: list[str], message: str, code: int) -> int:
+    print(f"gradmirror {words[0]}: {message}", file=sys.stderr)
+    return code
+
+
+# The modules of a command are imported when it runs: torch takes seconds, and --help has no use for it.
+def _report(options: argparse.Namespace) -> int:
+    from reports import report
+
+    return report.run(options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from reports import train
+
+    return train.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "gradmirror", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    codes = _EXIT_CODES.format(
+        zero="the two sides agree", one="the two sides disagree; the report says where"
+    )
+    report = _command(commands, "report", _REPORT, _REPORT_EXAMPLES + codes, _report)
+    report.add_argument(
+        "--quick", action="store_true", help="a small report in seconds; its times mean little"
+    )
+    report.add_argument("--out", default="reports/out", metavar="FOLDER", help="for the files (%(default)s)")
+    _add_data(report, ["mnist5k", "digits", "mnist"])
+    report.add_argument("--seed", type=_natural, default=0, help="the first seed (%(default)s)")
+    report.add_argument("--seeds", type=_positive, metavar="N", help="how many trainings (5; quick: 2)")
+    report.add_argument("--epochs", type=_positive, metavar="N", help="of each training (10; quick: 2)")
+    report.add_argument(
+        "--threads", type=_positive, metavar="N", help="for both sides alike (as many as there are cores)"
+    )
+    _add_dtype(report, "of training and timing; gradients are compared in both")
+
+    codes = _EXIT_CODES.format(zero="trained", one="the loss became nan or inf")
+    train = _command(commands, "train", _TRAIN, _TRAIN_EXAMPLES + codes, _train)
+    _add_data(train, ["mnist5k", "digits", "xor", "mnist"])
+    train.add_argument("--epochs", type=_positive, default=10, metavar="N", help="in all (%(default)s)")
+    train.add_argument("--batch-size", type=_positive, default=100, metavar="N", help="(%(default)s)")
+    train.add_argument(
+        "--optimizer",
+        choices=["SGD", "Adagrad", "RMSprop", "Adam", "AdamW"],
+        default="SGD",
+        help="(%(default)s)",
+    )
+    train.add_argument(
+        "--lr", type=_rate, help="learning rate (0.1 for SGD, else the optimizer's own default)"
+    )
+    train.add_argument("--hidden", type=_positive, metavar="N", help="size of the hidden layer (50; xor: 4)")
+    train.add_argument("--seed", type=_natural, default=0, help="of weights and shuffles (%(default)s)")
+    _add_dtype(train, "of weights and data")
+    train.add_argument("--checkpoint", metavar="FILE", help="written after each epoch")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    train.add_argument("--history", metavar="FILE.csv", help="a row for each epoch, written after each")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, description: str, epilog: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=description.split(".")[0].split(":")[0].lower(),
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, names: list[str]) -> None:
+    parser.add_argument("--dataset", choices=names, default="mnist5k", help="(%(default)s)")
+    parser.add_argument("--data-root", default="data", metavar="FOLDER", help="of mnist (%(default)s)")
+    parser.add_argument("--download", action="store_true", help="fetch mnist if it is not there, 11.6 MB")
+
+
+def _add_dtype(parser: argparse.ArgumentParser, of_what: str) -> None:
+    parser.add_argument(
+        "--dtype", choices=["float32", "float64"], default="float32", help=f"{of_what} (%(default)s)"
+    )
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return rate

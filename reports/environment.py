@@ -1,0 +1,97 @@
+"""What a report was made on: machine, versions, threads, commit and command line."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+_PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib")
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def limit_threads(count: int) -> Iterator[None]:
+    """Within, both sides use so many threads: NumPy's BLAS, and PyTorch, whose MKL has a count of its own."""
+    before = torch.get_num_threads()
+    with threadpool_limits(count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
+    """The environment as it is now, for results.json.
+
+    Args:
+        command: the command line that makes this report again.
+        threads: how many were asked for.
+    """
+    pools = threadpool_info()
+    return {
+        "command": " ".join(command),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": available_cores(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "threads": {
+            "asked_for": threads,
+            "torch": torch.get_num_threads(),
+            "pools": [
+                {
+                    key: pool.get(key)
+                    for key in ("user_api", "internal_api", "prefix", "version", "num_threads")
+                }
+                for pool in pools
+            ],
+        },
+        "commit": _commit(),
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this file is in, marked if files were changed; None elsewhere."""
+    here = Path(__file__).parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        told = [
+            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=10)
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit, changed = (each.stdout.strip() for each in told)
+    return f"{commit} with changes" if changed else commit

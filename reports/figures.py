@@ -1,0 +1,203 @@
+"""The figures of the report, as SVG that takes its greys from the page: readable in light and dark.
+
+The colours of the two sides are those of Okabe and Ito, which colour-blind readers can tell apart; dashes and
+markers tell them apart as well. The same tables give the same bytes.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+NUMPY, TORCH = "#0072b2", "#d55e00"
+
+# Stands for the colour of the text around the figure, and is replaced by its name in SVG.
+_INK = "#767677"
+_STYLE = {
+    "svg.hashsalt": "gradmirror",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "axes.titlecolor",
+            "xtick.color",
+            "ytick.color",
+            "grid.color",
+        ),
+        _INK,
+    ),
+}
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, str]]:
+    """(name, what it shows, SVG) for each figure that there are rows for."""
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
+        yield _svg(
+            "loss", "Loss of both sides, epoch by epoch, and their difference", _loss(tables["epochs"])
+        )
+        timed = tables["timing"].dropna(subset="ratio")
+        if len(timed):
+            yield _svg(
+                "timing", "Time of NumPy divided by time of PyTorch, with 95% intervals", _ratios(timed)
+            )
+        yield _svg("cost", "Time to differentiate by every parameter once, by method", _cost(tables["cost"]))
+
+
+def _loss(epochs: pd.DataFrame) -> Figure:
+    networks = list(epochs["network"].unique())
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    grid = figure.subplots(2, len(networks), sharex="col", height_ratios=(2, 1), squeeze=False)
+    for column, network in enumerate(networks):
+        rows = epochs[epochs["network"] == network]
+        seed = rows["seed"].iloc[0]
+        rows = rows[rows["seed"] == seed]
+        above, below = grid[0, column], grid[1, column]
+        above.set_title(f"{network}, seed {seed}", loc="left")
+        parts = (
+            ("train",) if (rows["numpy_train_loss"] == rows["numpy_test_loss"]).all() else ("train", "test")
+        )
+        for part, marker in zip(parts, ("o", "s"), strict=False):
+            ours, theirs = rows[f"numpy_{part}_loss"], rows[f"torch_{part}_loss"]
+            above.plot(rows["epoch"], ours, color=NUMPY, linewidth=2.5, alpha=0.55, label=f"NumPy, {part}")
+            above.plot(
+                rows["epoch"],
+                theirs,
+                color=TORCH,
+                linewidth=1,
+                linestyle=(0, (3, 2)),
+                marker=marker,
+                markersize=4,
+                markerfacecolor="none",
+                label=f"PyTorch, {part}",
+            )
+            below.plot(
+                rows["epoch"],
+                (ours - theirs).abs().replace(0, np.nan),
+                color=_INK,
+                linewidth=0,
+                marker=marker,
+                markersize=3.5,
+                markerfacecolor="none",
+                label=part,
+            )
+        above.set_ylim(bottom=0)
+        below.set_yscale("log")
+        below.set_ylim(*_decades((rows[f"numpy_{p}_loss"] - rows[f"torch_{p}_loss"]).abs() for p in parts))
+        below.set_xlabel("epoch")
+        above.legend(loc="upper right")
+        if len(parts) > 1:
+            below.legend(loc="lower right", ncols=2)
+    grid[0, 0].set_ylabel("loss")
+    grid[1, 0].set_ylabel("|difference|")
+    return figure
+
+
+def _decades(series: Any) -> tuple[float, float]:
+    """Powers of ten around all that is not 0."""
+    values = np.concatenate([np.asarray(each, float) for each in series])
+    values = values[values > 0]
+    if not len(values):
+        return 1e-17, 1e-15
+    return float(10 ** np.floor(np.log10(values.min()) - 0.1)), float(
+        10 ** np.ceil(np.log10(values.max()) + 0.1)
+    )
+
+
+def _ratios(timing: pd.DataFrame) -> Figure:
+    rows = timing[::-1].reset_index(drop=True)
+    figure = Figure(figsize=(8, 0.9 + 0.27 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    names = []
+    for y, row in rows.iterrows():
+        same = row["pair"] == "NumPy / NumPy"
+        names.append(f"{row['network']}   {'NumPy / NumPy' if same else row['phase']}")
+        axes.barh(y, 2 * row["noise"], left=_above(1 - row["noise"]), height=1, color=_INK, alpha=0.16)
+        axes.plot([row["low"], row["high"]], [y, y], color=_INK if same else NUMPY, linewidth=3, alpha=0.6)
+        axes.plot(row["ratio"], y, "D" if same else "o", color=_INK if same else NUMPY, markersize=5)
+        if row["network"] != rows["network"].get(int(y) + 1, row["network"]):
+            axes.axhline(y + 0.5, color=_INK, linewidth=0.6, alpha=0.5)
+    axes.axvline(1, color=_INK, linewidth=1)
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.grid(axis="y", visible=False)
+    low, high = min(rows["low"].min(), 0.5), max(rows["high"].max(), 2)
+    axes.set_xlim(low / 1.15, high * 1.15)
+    _plain_ticks(axes, [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= high])
+    axes.set_xlabel("time of NumPy / time of PyTorch  (left of 1: NumPy is faster; grey: noise)")
+    return figure
+
+
+def _above(value: float) -> float:
+    return max(value, 1e-3)
+
+
+def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _cost(cost: pd.DataFrame) -> Figure:
+    rows = cost[::-1].reset_index(drop=True)
+    figure = Figure(figsize=(8, 0.8 + 0.36 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    colours = [TORCH if "torch" in method else NUMPY for method in rows["method"]]
+    start = 10 ** np.floor(np.log10(rows["seconds"].min()) - 0.3)
+    axes.barh(rows.index, rows["seconds"] - start, left=start, color=colours, alpha=0.8, height=0.62)
+    for y, row in rows.iterrows():
+        times = row["times_backpropagation"]
+        note = "" if times == 1 else f"  ({times:,.0f} × backpropagation)"
+        axes.annotate(f" {duration(row['seconds'])}{note}", (row["seconds"], y), va="center", fontsize=8.5)
+    axes.set_yticks(rows.index, rows["method"])
+    axes.set_xlim(start, rows["seconds"].max() * 400)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("seconds, on a log scale")
+    return figure
+
+
+def duration(seconds: float) -> str:
+    """Three digits, in the unit that suits: "213 µs", "8.67 s"."""
+    unit, size = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3)) if seconds >= s), ("µs", 1e-6))
+    value = seconds / size
+    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
+
+
+def _svg(name: str, title: str, figure: Figure) -> tuple[str, str, str]:
+    """Without prologue or metadata, with a title, ids that only this figure has, and the page's colour."""
+    target = io.StringIO()
+    FigureCanvasSVG(figure)
+    figure.savefig(
+        target,
+        format="svg",
+        transparent=True,
+        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    )
+    svg = target.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace(_INK, "currentColor")
+    opening, inside = svg.split(">", 1)
+    opening += f' role="img" aria-label="{escape(title)}" color="#767677">'
+    return name, title, f"{opening}\n <title>{escape(title)}</title>{inside}"

@@ -1,0 +1,186 @@
+"""report.html, report.md, the figures, and the summary on the terminal: the same findings, four times."""
+
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from reports import figures, tables
+from reports.results import Results
+from scratch.checkpoint import write_whole
+
+
+class Headline(NamedTuple):
+    """A figure worth knowing first: what of, the figure, and what it means."""
+
+    title: str
+    figure: str
+    note: str
+
+
+def write(results: Results) -> None:
+    """Write report.html, report.md and figures/*.svg into the folder of the results.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    drawn = list(figures.draw(results.tables))
+    for name, _, svg in drawn:
+        write_whole(results.out / "figures" / f"{name}.svg", svg.encode())
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"markdown": tables.markdown, "zip": zip}
+    environment.globals["tone"] = _tone
+    told = environment.get_template("method.txt.j2").render(results.options)
+    content = {
+        "results": results,
+        "verdict": verdict(results),
+        "headlines": headlines(results.tables),
+        "tables": tables,
+        "data": results.tables,
+        "figures": {name: (title, Markup(svg)) for name, title, svg in drawn},
+        "facts": facts(results.environment),
+        "entries": int(results.tables["cost"]["entries"].iloc[0]),
+        "cost_network": results.tables["cost"]["network"].iloc[0],
+        "method": dict(point.split(": ", 1) for point in told.split("\n\n")),
+        "not_timed": results.tables["timing"][results.tables["timing"]["ratio"].isna()],
+    }
+    for name in ("report.html", "report.md"):
+        page = environment.get_template(f"{name}.j2").render(content)
+        write_whole(results.out / name, page.encode())
+
+
+def _tone(cell: str) -> str:
+    """The class of a verdict on the page."""
+    if cell == "agree":
+        return "good"
+    return "plain" if cell in ("NumPy faster", "NumPy slower", "not distinguishable") else "bad"
+
+
+def remove(results: Results) -> None:
+    """Remove what ``write`` wrote for an earlier run, so that it cannot be taken for this one's."""
+    for path in (results.out / "report.html", results.out / "report.md", *results.out.glob("figures/*.svg")):
+        path.unlink(missing_ok=True)
+
+
+def verdict(results: Results) -> str:
+    """One sentence: whether the two sides agree, and if not, in what they do not."""
+    gradients, accuracy = results.tables["gradients"], results.tables["accuracy"]
+    wrong = gradients[gradients["verdict"] != "agree"]
+    apart = accuracy[accuracy["verdict"] != "agree"]
+    if results.agrees:
+        seeds = accuracy["seed"].nunique()
+        return (
+            f"The two sides agree: in all {len(gradients)} tensors compared, in float64 and float32, "
+            f"and in the test accuracy from {'each of ' if seeds > 1 else ''}{seeds} seed{'s' * (seeds > 1)}."
+        )
+    told = [
+        f"{row.tensor} of {row.network} in {row.dtype} ({row.verdict})" for row in wrong.head(3).itertuples()
+    ]
+    if len(wrong) > 3:
+        told.append(f"{len(wrong) - 3} tensors more")
+    told += [f"the test accuracy of {row.network} from seed {row.seed}" for row in apart.head(3).itertuples()]
+    return f"The two sides disagree: {', '.join(told)}."
+
+
+def headlines(found: tables.Tables) -> list[Headline]:
+    """The figures for the first screen."""
+    return [*_gradient_headlines(found), *_accuracy_headlines(found), *_time_headlines(found)]
+
+
+def _gradient_headlines(found: tables.Tables) -> list[Headline]:
+    worst = found["gradients"].groupby("dtype", sort=False)["relative"].max()
+    return [
+        Headline(
+            "Largest difference",
+            f"{worst['float64']:.1e}",
+            f"relative, of all outputs and gradients in float64; {worst['float32']:.1e} in float32",
+        )
+    ]
+
+
+def _accuracy_headlines(found: tables.Tables) -> list[Headline]:
+    accuracy = found["accuracy"]
+    digits = accuracy[accuracy["network"] == accuracy["network"].iloc[0]]
+    low, high = digits["numpy_test_accuracy"].min(), digits["numpy_test_accuracy"].max()
+    shown = f"{low:.1%}" if low == high else f"{low:.1%} to {high:.1%}"
+    differ, samples = digits["predictions_differ"].sum(), digits["test_samples"].sum()
+    network, epochs = digits["network"].iloc[0], digits["epochs"].iloc[0]
+    return [
+        Headline(
+            "Test accuracy",
+            shown,
+            f"of NumPy's {network} after {epochs} epochs; "
+            f"{differ} of {samples:,} predictions differ from PyTorch's",
+        ),
+        Headline(
+            "Weights drift apart by",
+            f"{digits['drift'].max():.1e}",
+            f"at most, in {epochs} epochs of the same program on two frameworks",
+        ),
+    ]
+
+
+def _time_headlines(found: tables.Tables) -> list[Headline]:
+    steps = found["timing"].query("phase == 'step' and pair == 'NumPy / PyTorch'")
+    told = [
+        Headline(
+            f"A step of {row.network}",
+            f"{row.ratio:.2f} ×",
+            f"PyTorch's time, {row.low:.2f} to {row.high:.2f}: {row.verdict}",
+        )
+        for row in steps.itertuples()
+    ]
+    cost = found["cost"].set_index("method")["times_backpropagation"]
+    return [
+        *told,
+        Headline(
+            "Without backpropagation",
+            f"{cost[_BOOK]:,.0f} ×",
+            f"the time by the book's loop; {cost['complex step']:,.0f} × by our complex step, "
+            f"{cost['torch.autograd.gradcheck']:,.0f} × by torch.autograd.gradcheck",
+        ),
+    ]
+
+
+_BOOK = "the book's loop"
+
+
+def facts(environment: dict[str, Any]) -> dict[str, str]:
+    """The environment in a few lines."""
+    threads, load = environment["threads"], environment["load"]
+    pools = ", ".join(f"{pool['prefix']} {pool['num_threads']}" for pool in threads["pools"])
+    return {
+        "Processor": f"{environment['cpu']}, {environment['cores']} cores",
+        "Load at the start": "unknown" if load is None else " ".join(f"{each:.2f}" for each in load),
+        "Threads": f"PyTorch {threads['torch']}, {pools}",
+        "Versions": ", ".join(
+            [f"Python {environment['python']}", *(f"{k} {v}" for k, v in environment["packages"].items())]
+        ),
+        "Commit": environment["commit"] or "not a checkout",
+        "Started": environment["started"],
+    }
+
+
+def summary(results: Results) -> str:
+    """The findings for the terminal: short tables, and where the files are."""
+    found = results.tables
+    timing = tables.timing(found)
+    steps = timing[timing["phase"].isin(["step", "–"])].drop(columns=["phase", "PyTorch's optimizer"])
+    network, entries = found["cost"][["network", "entries"]].iloc[0]
+    parts: dict[str, pd.DataFrame] = {
+        "Gradients": tables.gradients_in_short(found),
+        f"Cost of all {entries:,} derivatives of {network}": tables.cost(found).drop(columns=["measured"]),
+        "Accuracy": tables.accuracy_in_short(found),
+        "Time of a step": steps,
+    }
+    told = [f"{title}\n\n{tables.markdown(table, 'simple')}" for title, table in parts.items()]
+    names = ("report.html", "report.md", "results.json", "results.csv", "figures/")
+    files = "\n".join(f"  {results.out / name}" for name in names)
+    return "\n\n".join([*told, verdict(results), f"Written:\n{files}"])

@@ -1,0 +1,152 @@
+"""The tables as people read them: chosen columns, plain headings, rounded numbers, all as text."""
+
+import numpy as np
+import pandas as pd
+
+from reports.figures import duration
+
+TEXT = ("network", "dtype", "tensor", "shape", "method", "pair", "phase", "verdict", "PyTorch's optimizer")
+
+Tables = dict[str, pd.DataFrame]
+
+
+def gradients(tables: Tables) -> pd.DataFrame:
+    """All tensors, the differences absolute."""
+    t = tables["gradients"]
+    return pd.DataFrame(
+        {
+            "network": t["network"],
+            "dtype": t["dtype"],
+            "tensor": t["tensor"],
+            "shape": t["shape"],
+            "largest entry": t["scale"].map(_short),
+            "NumPy − PyTorch": t["numpy_torch"].map(_short),
+            "NumPy − complex step": t["numpy_truth"].map(_short),
+            "PyTorch − complex step": t["torch_truth"].map(_short),
+            "NumPy − central difference": t["numpy_central"].map(_short),
+            "tolerance": t["tolerance"].map(_short),
+            "would see": t["sensitivity"].map(_short),
+            "verdict": t["verdict"],
+        }
+    )
+
+
+def gradients_in_short(tables: Tables) -> pd.DataFrame:
+    """A row for each network and dtype: the largest relative difference, and how many tensors agree."""
+    grouped = tables["gradients"].groupby(["network", "dtype"], sort=False)
+    agreeing = grouped["verdict"].agg(lambda verdicts: (verdicts == "agree").sum())
+    short = pd.DataFrame(
+        {
+            "tensors": grouped.size().map(str),
+            "largest difference, relative": grouped["relative"].max().map(_short),
+            "would see": grouped["sensitivity"].max().map(_short),
+            "verdict": np.where(agreeing == grouped.size(), "agree", "differ"),
+        }
+    )
+    return short.reset_index()
+
+
+def cost(tables: Tables) -> pd.DataFrame:
+    """A row for each method of differentiation."""
+    t = tables["cost"]
+    return pd.DataFrame(
+        {
+            "method": t["method"],
+            "time": t["seconds"].map(duration),
+            "× backpropagation": t["times_backpropagation"].map(_times),
+            "× gradcheck": t["times_gradcheck"].map(_times),
+            "largest error": t["error"].map(_short).where(t["method"] != "backpropagation", "–"),
+            "measured": t["repetitions"].map("{} times".format),
+        }
+    )
+
+
+def timing(tables: Tables) -> pd.DataFrame:
+    """A row for each phase of each configuration; of one that was left out, the reason."""
+    t = tables["timing"]
+    timed = t["ratio"].notna()
+    interval = t["low"].map("{:.2f}".format) + " to " + t["high"].map("{:.2f}".format)
+    return pd.DataFrame(
+        {
+            "network": t["network"] + ", batch " + t["batch"].map(str),
+            "pair": t["pair"].fillna("–"),
+            "phase": t["phase"].fillna("–"),
+            "first": t["numpy_seconds"].map(_duration),
+            "second": t["other_seconds"].map(_duration),
+            "ratio": t["ratio"].map("{:.2f}".format).where(timed, "–"),
+            "95% interval": interval.where(timed, "–"),
+            "noise": t["noise"].map("±{:.2f}".format).where(timed, "–"),
+            "verdict": t["verdict"],
+            "PyTorch's optimizer": t["setting"].fillna("–"),
+        }
+    )
+
+
+def accuracy(tables: Tables) -> pd.DataFrame:
+    """A row for each network and seed, after the last epoch."""
+    t = tables["accuracy"]
+    columns = {
+        "network": t["network"],
+        "seed": t["seed"].map(str),
+        "epochs": t["epoch"].map(str),
+    }
+    for part in ("train", "test"):
+        for side in ("numpy", "torch"):
+            columns[f"{part} loss, {_SIDES[side]}"] = t[f"{side}_{part}_loss"].map("{:.6f}".format)
+    for side in ("numpy", "torch"):
+        columns[f"train accuracy, {_SIDES[side]}"] = t[f"{side}_train_accuracy"].map(_percent)
+        columns[f"test accuracy, {_SIDES[side]}"] = t[f"{side}_test_accuracy"].map(_percent)
+    columns["predictions that differ"] = [
+        f"{d} of {n:,}" for d, n in zip(t["predictions_differ"], t["test_samples"], strict=True)
+    ]
+    columns["largest weight difference"] = t["drift"].map(_short)
+    columns["relative"] = t["relative_drift"].map(_short)
+    columns["verdict"] = t["verdict"]
+    return pd.DataFrame(columns)
+
+
+def accuracy_in_short(tables: Tables) -> pd.DataFrame:
+    """accuracy without the training set and the losses."""
+    full = accuracy(tables)
+    return full[[c for c in full if not c.startswith("train") and "loss" not in c]]
+
+
+def epochs(tables: Tables) -> pd.DataFrame:
+    """A row for each epoch that is kept."""
+    t = tables["epochs"]
+    columns = {"network": t["network"], "seed": t["seed"].map(str), "epoch": t["epoch"].map(str)}
+    for part in ("train", "test"):
+        for side in ("numpy", "torch"):
+            columns[f"{part} loss, {_SIDES[side]}"] = t[f"{side}_{part}_loss"].map("{:.6f}".format)
+    for side in ("numpy", "torch"):
+        columns[f"test accuracy, {_SIDES[side]}"] = t[f"{side}_test_accuracy"].map(_percent)
+    columns["largest weight difference"] = t["drift"].map(_short)
+    columns["relative"] = t["relative_drift"].map(_short)
+    return pd.DataFrame(columns)
+
+
+_SIDES = {"numpy": "NumPy", "torch": "PyTorch"}
+
+
+def markdown(table: pd.DataFrame, style: str = "pipe") -> str:
+    """As a Markdown table, or another style of the package tabulate."""
+    align = ["left" if column in TEXT else "right" for column in table]
+    return table.to_markdown(index=False, tablefmt=style, colalign=align, disable_numparse=True)
+
+
+def _short(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e3 else f"{value:.1e}".replace("e-0", "e-")
+
+
+def _duration(seconds: float) -> str:
+    return "–" if np.isnan(seconds) else duration(seconds)
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"

@@ -1,0 +1,237 @@
+"""How long a step takes on each side, and whether the difference is more than noise.
+
+All phases are measured in one loop, as it stands in any program: zero_grad, forward (model and loss),
+backward, update. The clock is read between the phases and each phase adds up over a block of steps; step is
+the whole loop, zero_grad included. The sides take turns, a block each, and the order is turned round every
+round. What is compared is the ratio of two blocks of one round, so a machine that is slow for a while is slow
+for both.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+import torch
+
+from reports.networks import Network
+from reports.progress import progress
+from reports.results import Section
+from scratch import nn, optim
+from torch_ref import compare
+
+PHASES = ("forward", "backward", "update", "step")
+TORCH_OPTIONS: dict[str, dict[str, Any]] = {
+    "SGD": {},
+    "SGD(foreach=True)": {"foreach": True},
+    "SGD(fused=True)": {"fused": True},
+}
+_LR = 0.1
+
+Blocks = list[dict[str, float]]
+
+
+def run(networks: Sequence[Network], *, dtype: str, rounds: int, block: float, seed: int) -> Section:
+    """The section of the report.
+
+    Args:
+        networks: the configurations, each with its batch size.
+        dtype: of weights and data.
+        rounds: how many pairs of blocks are compared.
+        block: how long a block is to take, in seconds.
+        seed: of the weights, and of the bootstrap.
+    """
+    rows: list[dict[str, Any]] = []
+    raw: dict[str, Any] = {}
+    for network in networks:
+        told = {"network": network.name, "batch": network.batch_size, "dtype": dtype}
+        if reason := disagreement(network, dtype, seed):
+            rows.append({**told, "verdict": f"not timed: {reason}"})
+            continue
+        with _no_garbage_collection():
+            measured, setting = measure(network, dtype, rounds, block, seed)
+        raw[network.name] = {"setting": setting, "blocks": measured}
+        rows += [{**told, "setting": setting, **row} for row in summary(measured, seed)]
+    columns = ["network", "batch", "dtype", "setting", "pair", "phase", "numpy_seconds", "other_seconds"]
+    columns += ["ratio", "low", "high", "noise", "rounds", "verdict"]
+    return Section({"timing": pd.DataFrame(rows, columns=columns)}, raw, True)
+
+
+def disagreement(network: Network, dtype: str, seed: int) -> str:
+    """Why this configuration is not timed: which gradients differ, or "" if they agree.
+
+    In float32 a rounding may flip a ReLU that sits on its kink, on one side only. So a disagreement is asked
+    again from two more seeds; an error is there from every seed.
+    """
+    x, target = network.batch(dtype)
+    for each in range(seed, seed + 3):
+        model, twin = network.build(dtype, each)
+        losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss()}
+        found = compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
+        if found:
+            return ""
+    wrong = found.frame[found.frame["verdict"] != "agree"]
+    return "the gradients disagree in " + ", ".join(wrong["tensor"])
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's training, ready to step: ``backward`` gets the loss that forward gave."""
+
+    model: Callable[[Any], Any]
+    loss_fn: Callable[[Any, Any], Any]
+    optimizer: Any
+    backward: Callable[[Any], Any]
+    x: Any
+    target: Any
+
+    def block(self, steps: int) -> dict[str, float]:
+        """Seconds for each phase of one step, the mean of ``steps``."""
+        forward = backward = update = 0.0
+        start = perf_counter()
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            t0 = perf_counter()
+            loss = self.loss_fn(self.model(self.x), self.target)
+            t1 = perf_counter()
+            self.backward(loss)
+            t2 = perf_counter()
+            self.optimizer.step()
+            t3 = perf_counter()
+            forward += t1 - t0
+            backward += t2 - t1
+            update += t3 - t2
+        step = perf_counter() - start
+        return {phase: s / steps for phase, s in zip(PHASES, (forward, backward, update, step), strict=True)}
+
+
+def numpy_side(network: Network, dtype: str, seed: int) -> Side:
+    """A NumPy model of its own, with SGD."""
+    model, _ = network.build(dtype, seed)
+    loss_fn = nn.CrossEntropyLoss()
+    return Side(
+        model,
+        loss_fn,
+        optim.SGD(model.parameters(), lr=_LR),
+        lambda loss: model.backward(loss_fn.backward(), needs_input_grad=False),
+        *network.batch(dtype),
+    )
+
+
+def torch_side(network: Network, dtype: str, seed: int, options: dict[str, Any]) -> Side:
+    """A PyTorch model of its own, with SGD so set."""
+    _, model = network.build(dtype, seed)
+    return Side(
+        model,
+        torch.nn.CrossEntropyLoss(),
+        torch.optim.SGD(model.parameters(), lr=_LR, **options),
+        lambda loss: loss.backward(),
+        *map(torch.from_numpy, network.batch(dtype)),
+    )
+
+
+def measure(
+    network: Network, dtype: str, rounds: int, block: float, seed: int
+) -> tuple[dict[str, Blocks], str]:
+    """Blocks of "numpy", of "torch" at its fastest setting, and of "control", a second NumPy model."""
+    choices = {name: torch_side(network, dtype, seed, options) for name, options in TORCH_OPTIONS.items()}
+    tried = take_turns(choices, max(3, rounds // 4), block / 2, f"choosing SGD for {network.name}")
+    setting = min(tried, key=lambda name: float(np.median([each["step"] for each in tried[name]])))
+    sides = {
+        "numpy": numpy_side(network, dtype, seed),
+        "torch": choices[setting],
+        "control": numpy_side(network, dtype, seed),
+    }
+    return take_turns(sides, rounds, block, f"timing {network.name}"), setting
+
+
+def take_turns(sides: dict[str, Side], rounds: int, block: float, description: str) -> dict[str, Blocks]:
+    """Blocks of each side, one a round; every second round goes through the sides backwards.
+
+    How many steps make a block is found for each side first; that, and one block more, warms it up.
+    """
+    steps = {name: _calibrate(side, block) for name, side in sides.items()}
+    measured: dict[str, Blocks] = {name: [] for name in sides}
+    for name, side in sides.items():
+        side.block(steps[name])
+    for number in progress(range(rounds), description):
+        for name in sides if number % 2 == 0 else reversed(sides):
+            measured[name].append(sides[name].block(steps[name]))
+    return measured
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _calibrate(side: Side, block: float) -> int:
+    steps = 1
+    while (seconds := side.block(steps)["step"] * steps) < block / 2:
+        steps *= 2
+    return max(1, round(steps * block / seconds))
+
+
+class Interval(NamedTuple):
+    """A median and its 95% interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+def median_interval(samples: Sequence[float], seed: int = 0) -> Interval:
+    """The median, and the percentiles of the medians of samples drawn anew from these (bootstrap)."""
+    result = scipy.stats.bootstrap(
+        (np.asarray(samples, float),), np.median, method="percentile", rng=np.random.default_rng(seed)
+    )
+    low, high = map(float, result.confidence_interval)
+    return Interval(float(np.median(samples)), low, high)
+
+
+def judge(ratio: Interval, noise: float) -> str:
+    """NumPy is faster or slower if all of the interval is farther from 1 than the noise."""
+    if ratio.high < 1 - noise:
+        return "NumPy faster"
+    if ratio.low > 1 + noise:
+        return "NumPy slower"
+    return "not distinguishable"
+
+
+def summary(measured: dict[str, Blocks], seed: int) -> Iterator[dict[str, Any]]:
+    """Rows: for each phase NumPy / PyTorch, and for the step NumPy / NumPy, the noise."""
+    seconds = {name: pd.DataFrame(blocks) for name, blocks in measured.items()}
+
+    def compared(other: str, phase: str) -> Interval:
+        return median_interval(seconds["numpy"][phase] / seconds[other][phase], seed)
+
+    for pair, other, phases in (
+        ("NumPy / PyTorch", "torch", PHASES),
+        ("NumPy / NumPy", "control", ("step",)),
+    ):
+        for phase in phases:
+            ratio, control = compared(other, phase), compared("control", phase)
+            # What two equal models can differ by: the interval's width, or its distance from 1 if more.
+            noise = max(control.high - control.low, control.high - 1, 1 - control.low)
+            yield {
+                "pair": pair,
+                "phase": phase,
+                "numpy_seconds": seconds["numpy"][phase].median(),
+                "other_seconds": seconds[other][phase].median(),
+                "ratio": ratio.median,
+                "low": ratio.low,
+                "high": ratio.high,
+                "noise": noise,
+                "rounds": len(seconds["numpy"]),
+                "verdict": judge(ratio, noise),
+            }

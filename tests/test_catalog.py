@@ -1,0 +1,430 @@
+"""Every module and loss of the catalog: against torch, against the complex step, and as DESIGN promises."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import scratch
+from scratch import gradcheck, nn, random
+from torch_ref import compare, mirror
+from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS
+
+WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
+WITH_STATE = [case for case in MODULES + LOSSES if case.make(np.float32).state_dict()]
+
+modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
+losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+everything = pytest.mark.parametrize("case", MODULES + LOSSES, ids=lambda case: case.name)
+with_parameters = pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
+with_state = pytest.mark.parametrize("case", WITH_STATE, ids=lambda case: case.name)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Weights and dropout masks are those of seed 0."""
+    scratch.manual_seed(0)
+    torch.manual_seed(0)
+
+
+def noise(like: np.ndarray, seed: int = 1) -> np.ndarray:
+    """A random cotangent: under ones the gradients of softmax would vanish, and with them every error."""
+    return np.asarray(np.random.default_rng(seed).standard_normal(np.shape(like)), like.dtype)
+
+
+def assert_close(ours, theirs, roundings: float = 64) -> None:
+    """Same dtype and shape, and no entry further off than some roundings of the largest one."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    error = np.max(np.abs(ours - theirs), initial=0)
+    assert error <= roundings * np.finfo(theirs.dtype).eps * np.max(np.abs(theirs), initial=0)
+
+
+def gradients(module: nn.Module) -> list[np.ndarray]:
+    return [p.grad.copy() for p in module.parameters()]
+
+
+# ---- the numbers
+
+
+@modules
+@dtypes
+def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, dtype) -> None:
+    module = case.make(dtype)
+    result = compare(module, mirror(module), *case.draw(dtype))
+    assert result, str(result)
+    rows = ["output", "input", *(name for name, _ in module.named_parameters())]
+    assert result.frame["tensor"].tolist() == rows
+    # Nothing here is judged blindly: an error of 1e-4 (float32) or 1e-13 (float64) would have been seen.
+    assert result.frame["sensitivity"].max() < 1000 * np.finfo(dtype).eps
+    assert result.frame["torch_truth"][1:].notna().all()
+
+
+@losses
+@dtypes
+def test_a_loss_and_its_gradient_are_those_of_torch(case, dtype) -> None:
+    x, target = case.draw(dtype)
+    loss_fn = case.make(dtype)
+    tensor = torch.tensor(x, requires_grad=True)
+    theirs = mirror(loss_fn)(tensor, torch.tensor(target))
+    loss = loss_fn(x, target)
+    # A sum of at most 60 terms, each of a few operations.
+    assert_close(loss, theirs.detach().numpy())
+    theirs.backward(torch.tensor(noise(loss)))
+    assert_close(loss_fn.backward(noise(loss)), tensor.grad.numpy())
+
+
+class AgainstTarget(nn.Module):
+    """A loss as a module of one input: its target is held."""
+
+    def __init__(self, loss_fn: nn.Loss, target: np.ndarray) -> None:
+        self.loss_fn, self.target = loss_fn, target
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        target = self.target
+        return self.loss_fn(x, target.astype(x.real.dtype) if target.dtype.kind == "f" else target)
+
+    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+        return self.loss_fn.backward(dy)
+
+
+@losses
+@dtypes
+def test_the_gradient_of_a_loss_is_that_of_the_complex_step(case, dtype) -> None:
+    x, target = case.draw(dtype)
+    loss_fn = case.make(dtype)
+    assert (result := gradcheck.gradcheck(AgainstTarget(loss_fn, target), x)), str(result)
+    if loss_fn.reduction != "none":
+        assert (result := gradcheck.gradcheck(nn.Identity(), x, loss_fn=loss_fn, target=target)), str(result)
+
+
+@modules
+@dtypes
+def test_both_gradient_checks_pass(case, dtype) -> None:
+    module, inputs = case.make(dtype), case.draw(dtype)
+    assert (result := gradcheck.gradcheck(module, *inputs)), str(result)
+    assert (found := gradcheck.check_directions(module, *inputs)), str(found)
+    assert found.forwards == 2
+
+
+@everything
+@pytest.mark.parametrize("dtype", [np.longdouble, np.complex128], ids=["longdouble", "complex128"])
+def test_forward_and_backward_run_in_longdouble_and_complex(case, dtype) -> None:
+    inputs = case.draw(np.float64)
+    module = case.make(np.float64)
+    y = np.asarray(module(*inputs))
+    dx = module.backward(noise(y))
+
+    scratch.manual_seed(0)
+    wide = case.make(dtype)
+    real = np.dtype(dtype).type(0).real.dtype
+    x, *target = (a.astype(real) if a.dtype.kind == "f" else a for a in inputs)
+    wide_y = np.asarray(wide(x.astype(dtype), *target))
+    wide_dx = wide.backward(noise(y).astype(dtype))
+    assert wide_y.dtype == wide_dx.dtype == dtype
+    assert_close(wide_y.real.astype(np.float64), y)
+    assert_close(wide_dx.real.astype(np.float64), dx)
+
+
+# ---- what forward leaves behind
+
+LAYOUTS = {
+    "columns first": lambda x: np.array(x, order="F"),
+    "backwards": lambda x: np.flip(np.flip(x).copy()) if x.ndim else x,
+    "every second number": lambda x: np.stack([x, x], axis=-1)[..., 0],
+}
+
+
+@everything
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -> None:
+    module, inputs = case.make(np.float64), case.draw(np.float64)
+    scratch.manual_seed(1)
+    y = module(*inputs)
+    dx = module.backward(noise(y))
+    expected = [np.copy(y), np.copy(dx)]
+
+    views, dy = [layout(x) for x in inputs], layout(noise(y))
+    for array in (*views, dy):
+        array.flags.writeable = array.ndim == 0
+    scratch.manual_seed(1)
+    again = [module(*views), module.backward(dy)]
+    for ours, theirs in zip(again, expected, strict=True):
+        # BLAS may add up in another order.
+        assert_close(ours, theirs, roundings=8)
+    for view, x in zip(views, inputs, strict=True):
+        np.testing.assert_array_equal(view, x)
+
+
+@everything
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_only_dropout_in_training_draws_random_numbers(case, training) -> None:
+    module = case.make(np.float32).train(training)
+    before = random.get_rng_state()
+    module.backward(noise(module(*case.draw(np.float32))))
+    moved = not np.array_equal(before, random.get_rng_state())
+    assert moved == (case.kind == "Dropout" and training)
+
+
+@everything
+def test_a_module_used_twice_in_one_pass_is_right_twice(case) -> None:
+    module = case.make(np.float64)
+    first, second = case.draw(np.float64, seed=2), case.draw(np.float64, seed=3)
+
+    scratch.manual_seed(1)
+    alone = []
+    for seed, inputs in enumerate((first, second)):
+        y = module(*inputs)
+        alone.append((module.backward(noise(y, seed)), gradients(module)))
+        module.zero_grad()
+
+    scratch.manual_seed(1)
+    a, b = module(*first), module(*second)
+    db = module.backward(noise(b, 1))
+    da = module.backward(noise(a, 0))
+    np.testing.assert_array_equal(da, alone[0][0])
+    np.testing.assert_array_equal(db, alone[1][0])
+    for both, one, other in zip(gradients(module), alone[0][1], alone[1][1], strict=True):
+        np.testing.assert_array_equal(both, other + one)
+
+
+@everything
+def test_each_backward_needs_a_forward_outside_of_no_grad(case) -> None:
+    if case.kind == "Identity":
+        pytest.skip("keeps nothing")
+    module, inputs = case.make(np.float32), case.draw(np.float32)
+    with scratch.no_grad():
+        y = module(*inputs)
+    with pytest.raises(RuntimeError, match="no forward is waiting"):
+        module.backward(noise(y))
+    module(*inputs)
+    module.backward(noise(y))
+    with pytest.raises(RuntimeError, match=rf"{case.kind}\.backward: no forward is waiting"):
+        module.backward(noise(y))
+
+
+@everything
+@dtypes
+def test_evaluation_without_gradients_gives_the_same_output(case, dtype) -> None:
+    module, inputs = case.make(dtype).eval(), case.draw(dtype)
+    y = module(*inputs)
+    with scratch.no_grad():
+        np.testing.assert_array_equal(module(*inputs), y)
+    if case.kind == "Dropout":
+        np.testing.assert_array_equal(y, *inputs)
+
+
+@modules
+@dtypes
+def test_backward_refuses_a_gradient_of_another_shape_or_dtype(case, dtype) -> None:
+    if case.kind in ("Identity", "Flatten"):
+        pytest.skip("passes any gradient on")
+    module = case.make(dtype)
+    y = module(*case.draw(dtype))
+    with pytest.raises(ValueError, match=r"dy is .*, but y was"):
+        copy.deepcopy(module).backward(noise(y)[None])
+    with pytest.raises(ValueError, match="dy is float16"):
+        copy.deepcopy(module).backward(noise(y).astype(np.float16))
+    module.backward(noise(y))
+
+
+# ---- parameters
+
+
+@with_parameters
+def test_gradients_add_up_until_zero_grad(case) -> None:
+    module, (x,) = case.make(np.float64), case.draw(np.float64)
+    dy = noise(module(x))
+    module.backward(dy)
+    once = gradients(module)
+    module(x)
+    module.backward(dy, needs_input_grad=False)
+    for g, twice in zip(once, gradients(module), strict=True):
+        np.testing.assert_array_equal(twice, 2 * g)
+    module.zero_grad()
+    assert all(p.grad is None for p in module.parameters())
+    module(x)
+    module.backward(dy)
+    for g, again in zip(once, gradients(module), strict=True):
+        np.testing.assert_array_equal(again, g)
+
+
+@with_parameters
+def test_a_frozen_parameter_gets_no_gradient_and_the_others_theirs(case) -> None:
+    (x,) = case.draw(np.float64)
+    dy = noise(case.make(np.float64)(x))
+    for frozen, _ in case.make(np.float64).named_parameters():
+        scratch.manual_seed(0)
+        module = case.make(np.float64)
+        dict(module.named_parameters())[frozen].requires_grad_(False)
+        twin = mirror(module)
+        module(x)
+        module.backward(dy)
+        twin(torch.tensor(x, requires_grad=True)).backward(torch.from_numpy(dy))
+        for name, p in module.named_parameters():
+            if name == frozen:
+                assert p.grad is None
+            else:
+                assert_close(p.grad, twin.get_parameter(name).grad.numpy())
+
+
+@with_state
+@dtypes
+def test_a_state_dict_goes_to_torch_and_back(case, dtype) -> None:
+    module = case.make(dtype)
+    state = module.state_dict()
+    theirs = mirror(case.make(dtype))
+    expected = {key: value.numpy() for key, value in theirs.state_dict().items()}
+    assert [(k, v.shape, v.dtype) for k, v in state.items()] == [
+        (k, v.shape, v.dtype) for k, v in expected.items()
+    ]
+
+    theirs.load_state_dict({key: torch.tensor(value) for key, value in state.items()})
+    other = case.make(dtype)
+    for _, p in other.named_parameters():
+        p.data = noise(p.data)
+    other.load_state_dict(theirs.state_dict())
+    for key, value in state.items():
+        np.testing.assert_array_equal(theirs.state_dict()[key].numpy(), value)
+        np.testing.assert_array_equal(other.state_dict()[key], value)
+        assert not np.shares_memory(other.state_dict()[key], value)
+
+
+@with_parameters
+@dtypes
+def test_the_same_seed_gives_the_same_weights(case, dtype) -> None:
+    ours = getattr(nn, case.kind)(*case.args, **case.kwargs, dtype=dtype)
+    theirs = getattr(torch.nn, case.kind)(
+        *case.args, **case.kwargs, dtype=getattr(torch, np.dtype(dtype).name)
+    )
+    expected = dict(theirs.named_parameters())
+    assert [name for name, _ in ours.named_parameters()] == list(expected)
+    for name, p in ours.named_parameters():
+        assert p.dtype == dtype
+        assert p.data.tobytes() == expected[name].detach().numpy().tobytes(), f"{name} differs in some bit"
+    np.testing.assert_array_equal(random.get_rng_state(), torch.get_rng_state().numpy())
+
+
+@with_parameters
+@dtypes
+def test_a_mirror_lies_on_the_same_memory(case, dtype) -> None:
+    module = case.make(dtype)
+    twin = mirror(module)
+    for name, p in module.named_parameters():
+        tensor = twin.get_parameter(name)
+        assert tensor.data_ptr() == p.data.ctypes.data
+        p.data[...] = 3
+        assert bool((tensor == 3).all())
+        with torch.no_grad():
+            tensor.fill_(5)
+        assert np.all(p.data == 5)
+
+
+@with_parameters
+@pytest.mark.parametrize(
+    "optimizer", {case.kind: case for case in OPTIMIZERS}.values(), ids=lambda case: case.kind
+)
+def test_a_step_on_either_side_is_a_step_on_both(case, optimizer) -> None:
+    module, (x,) = case.make(np.float64), case.draw(np.float64)
+    twin = mirror(module)
+    ours, theirs = optimizer.make(module.parameters()), optimizer.make_torch(twin.parameters())
+    for step in ("ours", "theirs"):
+        before = [p.data.copy() for p in module.parameters()]
+        if step == "ours":
+            module.backward(noise(module(x)))
+            ours.step()
+        else:
+            twin(torch.from_numpy(x)).square().sum().backward()
+            theirs.step()
+        for (name, p), old in zip(module.named_parameters(), before, strict=True):
+            assert not np.any(p.data == old)
+            np.testing.assert_array_equal(twin.get_parameter(name).detach().numpy(), p.data)
+
+
+def test_the_mirror_computes_in_the_mode_of_the_module() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 2)).eval()
+    assert [m.training for m in mirror(model).modules()] == [False] * 3
+    model[0].train()
+    assert [m.training for m in mirror(model).modules()] == [False, True, False]
+
+
+# ---- where the catalog's random inputs do not come
+
+
+EDGES = np.array([-np.inf, -800.0, -1e-300, -0.0, 0.0, 1e-300, 800.0, np.inf, np.nan])
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "LeakyReLU", "Sigmoid", "Tanh"])
+@dtypes
+def test_zeros_infinities_and_nan_are_treated_as_torch_treats_them(kind, dtype) -> None:
+    module, x = getattr(nn, kind)(), EDGES.astype(dtype)
+    tensor = torch.tensor(x, requires_grad=True)
+    y = mirror(module)(tensor)
+    y.sum().backward()
+    # sigmoid(-800) is 0 in torch and the smallest normal number or less here. Where the output is nan, ReLU's
+    # gradient is 1 in torch and 0 here, and nobody's number.
+    tiny, number = np.finfo(dtype).tiny, ~np.isnan(x)
+    np.testing.assert_allclose(module(x), y.detach().numpy(), rtol=0, atol=tiny)
+    dx = module.backward(np.ones_like(x))
+    np.testing.assert_allclose(dx[number], tensor.grad.numpy()[number], rtol=0, atol=tiny)
+
+
+@pytest.mark.parametrize(
+    ("kind", "x", "target"),
+    [
+        ("L1Loss", [0.0, -0.0, 1.0], [0.0, 0.0, 1.0]),
+        ("BCELoss", [0.0, 1.0, 0.0, 1.0, 1e-45, 1e-14], [0.0, 1.0, 1.0, 0.0, 1.0, 0.5]),
+        ("BCEWithLogitsLoss", [0.0, -0.0, 800.0, -800.0, 90.0, -90.0], [1.0, 0.5, 0.0, 1.0, 1.0, 0.0]),
+    ],
+    ids=["L1Loss", "BCELoss", "BCEWithLogitsLoss"],
+)
+@dtypes
+def test_a_loss_at_its_limits_is_torchs(kind, x, target, dtype) -> None:
+    loss_fn = getattr(nn, kind)(reduction="none")
+    x, target = np.array(x, dtype), np.array(target, dtype)
+    tensor = torch.tensor(x, requires_grad=True)
+    expected = mirror(loss_fn)(tensor, torch.tensor(target))
+    expected.sum().backward()
+    close = {"rtol": 4 * np.finfo(dtype).eps, "atol": 1e-38}
+    np.testing.assert_allclose(loss_fn(x, target), expected.detach().numpy(), **close)
+    np.testing.assert_allclose(loss_fn.backward(np.ones_like(x)), tensor.grad.numpy(), **close)
+
+
+@dtypes
+def test_scores_that_are_hundreds_apart_cost_no_digit(dtype) -> None:
+    x = np.array([[0.0, 800.0, -800.0], [5.0, 5.0, 5.0], [-1e30, 0.0, 1.0]], dtype)
+    target = np.array([0, 1, 0])
+    loss_fn = nn.CrossEntropyLoss(reduction="none")
+    tensor = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.CrossEntropyLoss(reduction="none")(tensor, torch.tensor(target))
+    expected.sum().backward()
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(loss_fn(x, target), expected.detach().numpy(), rtol=4 * eps)
+    np.testing.assert_allclose(loss_fn.backward(np.ones(3, dtype)), tensor.grad.numpy(), rtol=4 * eps)
+
+
+@pytest.mark.parametrize("kind", ["NLLLoss", "CrossEntropyLoss"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "uint64"])
+def test_classes_may_be_integers_of_any_size(kind, dtype) -> None:
+    rng = np.random.default_rng(0)
+    x, target = rng.standard_normal((300, 10)), rng.integers(0, 10, 300)
+    expected, loss_fn = getattr(nn, kind)(), getattr(nn, kind)()
+    assert loss_fn(x, target.astype(dtype)) == expected(x, target)
+    np.testing.assert_array_equal(loss_fn.backward(), expected.backward())
+
+
+@pytest.mark.parametrize("kind", ["NLLLoss", "CrossEntropyLoss"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weight", [None, [0.5, 2.0, 1.0]], ids=["unweighted", "weighted"])
+def test_a_batch_of_ignored_classes_is_torchs(kind, reduction, weight) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    target = np.full(2, -100)
+    loss_fn = getattr(nn, kind)(weight=None if weight is None else np.array(weight), reduction=reduction)
+    tensor = torch.tensor(x, requires_grad=True)
+    expected = mirror(loss_fn)(tensor, torch.tensor(target))
+    expected.sum().backward()
+    loss = loss_fn(x, target)
+    np.testing.assert_array_equal(loss, expected.detach().numpy())
+    np.testing.assert_array_equal(loss_fn.backward(np.ones_like(loss)), tensor.grad.numpy())

@@ -36,7 +36,7 @@ _REPORT_EXAMPLES = """\
 examples:
   gradmirror report                              the full report, in less than a minute
   gradmirror report --quick                      a small one, to see that all is well
-  gradmirror report --threads 1 --dtype float64  other conditions for training and timing
+  gradmirror report --threads 2 --dtype float64  other conditions for training and timing
   gradmirror report --dataset mnist --data-root ~/mnist --download
 
 """
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--seeds", type=_positive, metavar="N", help="how many trainings (5; quick: 2)")
     report.add_argument("--epochs", type=_positive, metavar="N", help="of each training (10; quick: 2)")
     report.add_argument(
-        "--threads", type=_positive, metavar="N", help="for both sides alike (as many as there are cores)"
+        "--threads", type=_positive, default=1, metavar="N", help="for both sides alike (%(default)s)"
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
 

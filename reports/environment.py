@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 _PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib")
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
+def _cores() -> int:
+    """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -45,7 +45,7 @@ def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
         "command": " ".join(command),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
-        "cores": available_cores(),
+        "cores": _cores(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

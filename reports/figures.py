@@ -168,7 +168,14 @@ def _cost(cost: pd.DataFrame) -> Figure:
     for y, row in rows.iterrows():
         times = row["times_backpropagation"]
         note = "" if times == 1 else f"  ({times:,.0f} × backpropagation)"
-        axes.annotate(f" {duration(row['seconds'])}{note}", (row["seconds"], y), va="center", fontsize=8.5)
+        axes.annotate(
+            f"{duration(row['seconds'])}{note}",
+            (row["seconds"], y),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+        )
     axes.set_yticks(rows.index, rows["method"])
     axes.set_xlim(start, rows["seconds"].max() * 400)
     axes.grid(axis="y", visible=False)

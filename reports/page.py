@@ -48,6 +48,7 @@ def write(results: Results) -> None:
         "facts": facts(results.environment),
         "entries": int(results.tables["cost"]["entries"].iloc[0]),
         "cost_network": results.tables["cost"]["network"].iloc[0],
+        "half_the_digits": tables.short(results.tables["accuracy"]["half_the_digits"].iloc[0]),
         "method": dict(point.split(": ", 1) for point in told.split("\n\n")),
         "not_timed": results.tables["timing"][results.tables["timing"]["ratio"].isna()],
     }
@@ -78,14 +79,14 @@ def verdict(results: Results) -> str:
         seeds = accuracy["seed"].nunique()
         return (
             f"The two sides agree: in all {len(gradients)} tensors compared, in float64 and float32, "
-            f"and in the test accuracy from {'each of ' if seeds > 1 else ''}{seeds} seed{'s' * (seeds > 1)}."
+            f"and in what they learned from {f'each of {seeds} seeds' if seeds > 1 else 'the seed'}."
         )
     told = [
         f"{row.tensor} of {row.network} in {row.dtype} ({row.verdict})" for row in wrong.head(3).itertuples()
     ]
     if len(wrong) > 3:
         told.append(f"{len(wrong) - 3} tensors more")
-    told += [f"the test accuracy of {row.network} from seed {row.seed}" for row in apart.head(3).itertuples()]
+    told += [f"what {row.network} learned from seed {row.seed}" for row in apart.head(3).itertuples()]
     return f"The two sides disagree: {', '.join(told)}."
 
 
@@ -99,8 +100,8 @@ def _gradient_headlines(found: tables.Tables) -> list[Headline]:
     return [
         Headline(
             "Largest difference",
-            f"{worst['float64']:.1e}",
-            f"relative, of all outputs and gradients in float64; {worst['float32']:.1e} in float32",
+            tables.short(worst["float64"]),
+            f"relative, of all outputs and gradients in float64; {tables.short(worst['float32'])} in float32",
         )
     ]
 
@@ -121,7 +122,7 @@ def _accuracy_headlines(found: tables.Tables) -> list[Headline]:
         ),
         Headline(
             "Weights drift apart by",
-            f"{digits['drift'].max():.1e}",
+            tables.short(digits["drift"].max()),
             f"at most, in {epochs} epochs of the same program on two frameworks",
         ),
     ]

@@ -22,14 +22,13 @@ def run(options: argparse.Namespace) -> int:
         OSError: a file cannot be written.
         KeyboardInterrupt: Ctrl-C; the sections finished until then are on disk.
     """
-    threads = options.threads or environment.available_cores()
     digits = {dtype: load(options.dataset, dtype, options) for dtype in gradients.DTYPES}
     xor = {dtype: load("xor", dtype, options) for dtype in gradients.DTYPES}
-    with environment.limit_threads(threads):
+    with environment.limit_threads(options.threads):
         sizes = _QUICK if options.quick else _FULL
         given = {key: value for key in ("seeds", "epochs") if (value := getattr(options, key)) is not None}
         told = sizes | given | {key: getattr(options, key) for key in ("quick", "dataset", "seed", "dtype")}
-        results = Results(Path(options.out), environment.describe(_command(options), threads), told)
+        results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
         results.write()
         page.remove(results)
         try:

@@ -19,13 +19,13 @@ def gradients(tables: Tables) -> pd.DataFrame:
             "dtype": t["dtype"],
             "tensor": t["tensor"],
             "shape": t["shape"],
-            "largest entry": t["scale"].map(_short),
-            "NumPy − PyTorch": t["numpy_torch"].map(_short),
-            "NumPy − complex step": t["numpy_truth"].map(_short),
-            "PyTorch − complex step": t["torch_truth"].map(_short),
-            "NumPy − central difference": t["numpy_central"].map(_short),
-            "tolerance": t["tolerance"].map(_short),
-            "would see": t["sensitivity"].map(_short),
+            "largest entry": t["scale"].map(short),
+            "NumPy − PyTorch": t["numpy_torch"].map(short),
+            "NumPy − complex step": t["numpy_truth"].map(short),
+            "PyTorch − complex step": t["torch_truth"].map(short),
+            "NumPy − central difference": t["numpy_central"].map(short),
+            "tolerance": t["tolerance"].map(short),
+            "would see": t["sensitivity"].map(short),
             "verdict": t["verdict"],
         }
     )
@@ -35,15 +35,15 @@ def gradients_in_short(tables: Tables) -> pd.DataFrame:
     """A row for each network and dtype: the largest relative difference, and how many tensors agree."""
     grouped = tables["gradients"].groupby(["network", "dtype"], sort=False)
     agreeing = grouped["verdict"].agg(lambda verdicts: (verdicts == "agree").sum())
-    short = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "tensors": grouped.size().map(str),
-            "largest difference, relative": grouped["relative"].max().map(_short),
-            "would see": grouped["sensitivity"].max().map(_short),
+            "largest difference, relative": grouped["relative"].max().map(short),
+            "would see": grouped["sensitivity"].max().map(short),
             "verdict": np.where(agreeing == grouped.size(), "agree", "differ"),
         }
     )
-    return short.reset_index()
+    return table.reset_index()
 
 
 def cost(tables: Tables) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def cost(tables: Tables) -> pd.DataFrame:
             "time": t["seconds"].map(duration),
             "× backpropagation": t["times_backpropagation"].map(_times),
             "× gradcheck": t["times_gradcheck"].map(_times),
-            "largest error": t["error"].map(_short).where(t["method"] != "backpropagation", "–"),
+            "largest error": t["error"].map(short).where(t["method"] != "backpropagation", "–"),
             "measured": t["repetitions"].map("{} times".format),
         }
     )
@@ -99,8 +99,8 @@ def accuracy(tables: Tables) -> pd.DataFrame:
     columns["predictions that differ"] = [
         f"{d} of {n:,}" for d, n in zip(t["predictions_differ"], t["test_samples"], strict=True)
     ]
-    columns["largest weight difference"] = t["drift"].map(_short)
-    columns["relative"] = t["relative_drift"].map(_short)
+    columns["largest weight difference"] = t["drift"].map(short)
+    columns["relative"] = t["relative_drift"].map(short)
     columns["verdict"] = t["verdict"]
     return pd.DataFrame(columns)
 
@@ -120,8 +120,8 @@ def epochs(tables: Tables) -> pd.DataFrame:
             columns[f"{part} loss, {_SIDES[side]}"] = t[f"{side}_{part}_loss"].map("{:.6f}".format)
     for side in ("numpy", "torch"):
         columns[f"test accuracy, {_SIDES[side]}"] = t[f"{side}_test_accuracy"].map(_percent)
-    columns["largest weight difference"] = t["drift"].map(_short)
-    columns["relative"] = t["relative_drift"].map(_short)
+    columns["largest weight difference"] = t["drift"].map(short)
+    columns["relative"] = t["relative_drift"].map(short)
     return pd.DataFrame(columns)
 
 
@@ -134,7 +134,8 @@ def markdown(table: pd.DataFrame, style: str = "pipe") -> str:
     return table.to_markdown(index=False, tablefmt=style, colalign=align, disable_numparse=True)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Two digits: "0.25", "8.2e-16"; "–" for nan."""
     if np.isnan(value):
         return "–"
     return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e3 else f"{value:.1e}".replace("e-0", "e-")

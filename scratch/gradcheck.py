@@ -17,6 +17,7 @@ import numpy as np
 
 from scratch import nn
 from scratch.numerical import Gradients, Network, Objective, Step, differentiate
+from scratch.structure import leaves
 
 # Of all the float64 gradients measured against torch or a complex step none was off by more than 14 u of
 # the largest entry of its tensor; the factor leaves room for longer sums.
@@ -218,9 +219,9 @@ class _Search:
             (name, p.data, analytic.parameters[name]) for name, p in self.network.model.named_parameters()
         ]
         floating = [
-            (f"input {i}" if len(self.network.inputs) > 1 else "input", x, analytic.inputs[i])
-            for i, x in enumerate(self.network.inputs)
-            if x.dtype.kind == "c"
+            (f"input {i}" if len(analytic.inputs) > 1 else "input", x, analytic.inputs[i])
+            for i, (_, x) in enumerate(leaves(self.network.inputs))
+            if x is not None and x.dtype.kind == "c"
         ]
         self.tensors: list[tuple[str, np.ndarray, Any]] = parameters + floating
         self.stops = np.cumsum([array.size for _, array, _ in self.tensors])

@@ -26,12 +26,13 @@ import numpy as np
 from scratch import nn, random
 from scratch.grad_mode import no_grad
 from scratch.nn.parameter import Parameter
+from scratch.structure import leaves, like
 
 _BATCH_BYTES = 2**21
 
 
 class Gradients(NamedTuple):
-    """dL/dx for each input (None for an integer one), and dL/dW by the parameters' names."""
+    """dL/dx for each input array (None for one of integers), and dL/dW by the parameters' names."""
 
     inputs: tuple[np.ndarray | None, ...]
     parameters: dict[str, np.ndarray]
@@ -45,8 +46,9 @@ class Objective:
         inputs: its inputs.
         loss_fn: a loss with reduction "mean" or "sum"; goes with target.
         target: what loss_fn compares the output with.
-        cotangent: without a loss, L = Σ cotangent · y. By default drawn from N(0, 1) with a generator of
-            its own; never ones, under which the gradients of softmax and of normalisations vanish.
+        cotangent: without a loss, L = Σ cotangent · y, nested as y is if that is several arrays. By default
+            drawn from N(0, 1) with a generator of its own; never ones, under which the gradients of softmax
+            and of normalisations vanish.
 
     What is random in the model (dropout) is drawn alike in every forward, from where the global generator
     is at construction; and there it is left.
@@ -71,20 +73,26 @@ class Objective:
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
         self.random_state = random.get_rng_state()
         with no_grad():
-            y = copy.deepcopy(model)(*inputs)
-        self.shape, self.is_random = np.shape(y), self._rewind()
-        if not np.all(np.isfinite(y)):
+            self.y = y = copy.deepcopy(model)(*inputs)
+        self.is_random = self._rewind()
+        outputs = [array for _, array in leaves(y) if _is_floating(array)]
+        if not all(np.all(np.isfinite(array)) for array in outputs):
             raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
         if loss_fn is None and cotangent is None:
             own = random.Generator().manual_seed(0)
-            cotangent = np.asarray(random.randn(*y.shape, generator=own, dtype=np.float64), y.dtype)
-        if cotangent is not None and cotangent.shape != y.shape:
-            raise ValueError(f"gradcheck: cotangent has shape {cotangent.shape}, the output {y.shape}")
+            cotangent = like(y, (_draw(array, own) for _, array in leaves(y)))
+        if loss_fn is None and (shapes := _shapes(cotangent)) != _shapes(y):
+            raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
         self.cotangent = cotangent
-        summands = self.forward(loss_fn, y, target) if loss_fn and target is not None else cotangent * y
-        self.magnitude = float(np.sum(np.abs(summands)))
-        floating = [a.dtype for a in (*inputs, *map(np.asarray, model.parameters())) if a.dtype.kind == "f"]
-        self.dtype = np.result_type(*floating)
+        if loss_fn is not None:
+            summands = [self.forward(loss_fn, y, target)]
+        else:
+            summands = [
+                c * a for (_, c), (_, a) in zip(leaves(cotangent), leaves(y), strict=True) if _is_floating(a)
+            ]
+        self.magnitude = float(sum(np.sum(np.abs(each)) for each in summands))
+        arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
+        self.dtype = np.result_type(*(a.dtype for a in arrays if _is_floating(a)))
 
     def forward(self, module: nn.Module, *inputs: np.ndarray, drawing: np.ndarray | None = None) -> Any:
         """module(*inputs), drawing from that state on (or the start): saves nothing, and draws in vain."""
@@ -110,7 +118,8 @@ class Objective:
         try:
             y = model(*self.inputs)
             if loss_fn is None:
-                dx = model.backward(self.cotangent)
+                dy = self.cotangent if isinstance(self.cotangent, tuple) else (self.cotangent,)
+                dx = model.backward(*dy)
             else:
                 loss_fn(y, self.target)
                 dx = model.backward(loss_fn.backward())
@@ -119,7 +128,9 @@ class Objective:
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
-        return Gradients(dx if isinstance(dx, tuple) else (dx,), parameters)
+        return Gradients(
+            tuple(array for _, array in leaves((dx,) if len(self.inputs) == 1 else dx)), parameters
+        )
 
     def to(self, dtype: Any) -> "Network":
         """The same in another dtype."""
@@ -134,11 +145,10 @@ class Network:
         self.objective, self.dtype = objective, dtype
         self.model = copy.deepcopy(objective.model).to(dtype)
         self.modules = list(_chain(self.model))
-        self.inputs = tuple(_cast(x, dtype) for x in objective.inputs)
+        self.inputs = _cast(objective.inputs, dtype)
         self.random_states = self._random_states() if objective.is_random else None
         if objective.loss_fn is None:
-            assert objective.cotangent is not None
-            self.cotangent = objective.cotangent.astype(real)
+            self.cotangent = _cast(objective.cotangent, real)
         else:
             self.target = _cast(objective.target, real)
             self.loss_fn, losses_fn = (copy.deepcopy(objective.loss_fn) for _ in range(2))
@@ -146,7 +156,7 @@ class Network:
             self.loss_fn.to(real)
             self.losses_fn = losses_fn.to(real)
             # What the mean divides by depends on the target alone; any output that is a probability shows it.
-            y = np.random.default_rng(0).uniform(0.25, 0.75, objective.shape).astype(real)
+            y = np.random.default_rng(0).uniform(0.25, 0.75, objective.y.shape).astype(real)
             summands = objective.forward(self.losses_fn, y, self.target)
             self.share = objective.forward(self.loss_fn, y, self.target) / np.add.reduce(summands.reshape(-1))
 
@@ -170,9 +180,10 @@ class Network:
         for i in range(k, len(self.modules)):
             inputs = (self.forward(i, *inputs),)
         (y,) = inputs
-        if self.objective.loss_fn is None:
-            return np.dot(self.cotangent.reshape(-1), y.reshape(-1))
-        return self.objective.forward(self.loss_fn, y, self.target)
+        if self.objective.loss_fn is not None:
+            return self.objective.forward(self.loss_fn, y, self.target)
+        pairs = zip(leaves(self.cotangent), leaves(y), strict=True)
+        return sum(np.dot(c.reshape(-1), a.reshape(-1)) for (_, c), (_, a) in pairs if _is_floating(a))
 
     def losses(self, k: int, batch: np.ndarray) -> np.ndarray:
         """L for each of K inputs of module k, (K, N, …), by one forward of a batch of K·N; (K,)."""
@@ -190,6 +201,8 @@ class Network:
         """Whether ``losses`` may be used: whether it gives what ``loss`` gives, one at a time."""
         if self.random_states and not np.array_equal(self.random_states[k], self.random_states[-1]):
             return False  # a larger batch would draw other numbers
+        if not isinstance(self.objective.y, np.ndarray):
+            return False
         noise = (np.std(z.real) + 1) * np.random.default_rng(0).standard_normal((2, *z.shape))
         batch = (z + np.concatenate([np.zeros_like(noise[:1]), noise])).astype(self.dtype)
         try:
@@ -208,8 +221,22 @@ def _chain(model: nn.Module) -> Iterator[nn.Module]:
         yield model
 
 
-def _cast(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype) if x.dtype.kind == "f" else x
+def _is_floating(x: Any) -> bool:
+    return x is not None and x.dtype.kind in "fc"
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    return like(value, (x.astype(dtype) if _is_floating(x) else x for _, x in leaves(value)))
+
+
+def _draw(array: Any, generator: random.Generator) -> Any:
+    if not _is_floating(array):
+        return None
+    return np.asarray(random.randn(*array.shape, generator=generator, dtype=np.float64), array.dtype)
+
+
+def _shapes(value: Any) -> Any:
+    return like(value, (x.shape if _is_floating(x) else None for _, x in leaves(value)))
 
 
 class Step:
@@ -281,17 +308,18 @@ def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> 
         for p, own in zip(module.parameters(), moved.modules[k].parameters(), strict=True):
             if p in slopes:
                 continue
-            patterns = _patterns(real, k, p, at, z) if uses[p] == 1 else None
+            alone = uses[p] == 1 and isinstance(z, np.ndarray)
+            patterns = _patterns(real, k, p, at, z) if alone else None
             if patterns is not None and apart is None:
                 apart = moved.treats_samples_apart(k + 1, z)
             if patterns is not None and apart:
                 slopes[p] = _by_patterns(moved, k, z, p.shape, *patterns, step)
             else:
-                slopes[p] = _by_entries(moved, k, own.data, tuple(_cast(x, step.dtype) for x in at), step)
+                slopes[p] = _by_entries(moved, k, own.data, _cast(at, step.dtype), step)
         at = (z,)
+    arrays = [x for _, x in leaves(moved.inputs)]
     by_input = tuple(
-        _by_input(moved, i, step) if wrt_inputs and x.dtype.kind in "fc" else None
-        for i, x in enumerate(moved.inputs)
+        _by_input(moved, i, step) if wrt_inputs and _is_floating(x) else None for i, x in enumerate(arrays)
     )
     return Gradients(by_input, {name: slopes[p] for name, p in real.model.named_parameters()})
 
@@ -312,11 +340,12 @@ def _by_entries(
 
 
 def _by_input(moved: Network, i: int, step: Step) -> np.ndarray:
-    """Every entry of input i; as a larger batch if it is the only input and samples are treated apart."""
-    x = moved.inputs[i]
-    if len(moved.inputs) > 1 or x.ndim < 2 or not moved.treats_samples_apart(0, x):
-        inputs = tuple(a.copy() if j == i else a for j, a in enumerate(moved.inputs))
-        return _by_entries(moved, 0, inputs[i], inputs, step)
+    """Every entry of array i; as a larger batch if it is the only input and samples are treated apart."""
+    arrays = [array for _, array in leaves(moved.inputs)]
+    x = arrays[i]
+    if len(arrays) > 1 or x.ndim < 2 or not moved.treats_samples_apart(0, x):
+        arrays[i] = x = x.copy()
+        return _by_entries(moved, 0, x, like(moved.inputs, iter(arrays)), step)
     slopes = np.empty(x.size, step.real)
     for entries in _batches(x.size, x):
         values = []
@@ -328,9 +357,9 @@ def _by_input(moved: Network, i: int, step: Step) -> np.ndarray:
     return slopes.reshape(x.shape)
 
 
-def _batches(total: int, like: np.ndarray) -> Iterator[np.ndarray]:
-    """0 … total - 1 in runs, so many at a time that copies of ``like`` stay in the cache."""
-    size = max(1, _BATCH_BYTES // max(1, like.nbytes))
+def _batches(total: int, each: np.ndarray) -> Iterator[np.ndarray]:
+    """0 … total - 1 in runs, so many at a time that copies of ``each`` stay in the cache."""
+    size = max(1, _BATCH_BYTES // max(1, each.nbytes))
     for start in range(0, total, size):
         yield np.arange(start, min(start + size, total))
 

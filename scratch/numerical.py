@@ -84,7 +84,7 @@ class Objective:
         if loss_fn is None and (shapes := _shapes(cotangent)) != _shapes(y):
             raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
         self.cotangent = cotangent
-        if loss_fn is not None:
+        if loss_fn is not None and target is not None:
             summands = [self.forward(loss_fn, y, target)]
         else:
             summands = [

@@ -2,5 +2,6 @@
 
 from torch_ref.compare import Comparison, compare
 from torch_ref.mirror import mirror
+from torch_ref.wrap import as_torch
 
-__all__ = ["Comparison", "compare", "mirror"]
+__all__ = ["Comparison", "as_torch", "compare", "mirror"]

@@ -5,8 +5,6 @@ NumPy forward (scratch/numerical.py). Where the two frameworks differ, the third
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scratch import nn, random
+from scratch import nn
 from scratch.gradcheck import judge
 from scratch.numerical import Gradients, Objective, Step, differentiate
+from torch_ref.mirror import torch_generator
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,14 @@ def compare(
         if not isinstance(x, np.ndarray):
             raise TypeError(f"compare: input {i} is {type(x).__name__}, wanted a NumPy array")
     _check_names(model, twin)
-    with _torch_generator():
+    with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
         ours, ours_out = objective.backward(), _outputs(objective)
     theirs, theirs_out = _torch_side(twin, inputs, twin_loss_fn, target, objective.cotangent)
     unit = float(np.finfo(objective.dtype).eps)
     exact = None
     if truth:
-        with _torch_generator():
+        with torch_generator(advance=False):
             exact = differentiate(objective, Step("complex", None, objective.dtype))
     rows = _rows(_as_gradients(ours_out), _as_gradients(theirs_out), None, unit)
     return Comparison(pd.DataFrame(rows + _rows(ours, theirs, exact, unit)))
@@ -111,17 +110,6 @@ def _check_names(model: nn.Module, twin: torch.nn.Module) -> None:
     for name, value in model.state_dict().items():
         if not np.array_equal(value, state[name].numpy(), equal_nan=True):
             raise ValueError(f"compare: {name} differs between model and twin; start from the same weights")
-
-
-@contextmanager
-def _torch_generator() -> Iterator[None]:
-    """Within, scratch draws what torch would draw next."""
-    before = random.get_rng_state()
-    random.set_rng_state(torch.get_rng_state().numpy())
-    try:
-        yield
-    finally:
-        random.set_rng_state(before)
 
 
 def _outputs(objective: Objective) -> dict[str, np.ndarray]:

@@ -7,12 +7,14 @@ either side is a step on both.
 """
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from scratch import nn
+from scratch import nn, random
 
 
 def mirror(module: nn.Module) -> torch.nn.Module:
@@ -41,21 +43,39 @@ def mirror(module: nn.Module) -> torch.nn.Module:
         for name, p in own.items():
             setattr(its_twin, name, shared[id(p)])
         for name, buffer in ours.named_buffers(recurse=False):
-            its_twin.register_buffer(name, _tensor(f"{at}.{name}", buffer))
+            its_twin.register_buffer(name, tensor(f"{at}.{name}", buffer))
         its_twin.training = ours.training
     return twin
 
 
 def _parameter(name: str, p: nn.Parameter) -> torch.nn.Parameter:
     p.held = True
-    return torch.nn.Parameter(_tensor(name, p.data), requires_grad=p.requires_grad)
+    return torch.nn.Parameter(tensor(name, p.data), requires_grad=p.requires_grad)
 
 
-def _tensor(name: str, array: np.ndarray) -> torch.Tensor:
+def tensor(name: str, array: np.ndarray) -> torch.Tensor:
+    """``array`` as a tensor on the same memory.
+
+    Raises:
+        TypeError: torch does not have its dtype.
+    """
     try:
         return torch.from_numpy(array)
     except TypeError as error:
-        raise TypeError(f"mirror: {name} is {array.dtype}, which torch does not have") from error
+        raise TypeError(f"{name} is {array.dtype}, which torch does not have") from error
+
+
+@contextmanager
+def torch_generator(advance: bool = True) -> Iterator[None]:
+    """Within, scratch draws from torch's generator; with ``advance=False`` torch's own stays where it is."""
+    before = random.get_rng_state()
+    random.set_rng_state(torch.get_rng_state().numpy())
+    try:
+        yield
+        if advance:
+            torch.set_rng_state(torch.from_numpy(random.get_rng_state()))
+    finally:
+        random.set_rng_state(before)
 
 
 def _build(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Module:

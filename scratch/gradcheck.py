@@ -10,14 +10,12 @@ sensitivity, the smallest relative error that would have been seen. A check that
 digits (√u: 1.5e-8 in float64, 3.5e-4 in float32) is too blind, and does not pass.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from scratch import nn
 from scratch.numerical import Gradients, Network, Objective, Step, differentiate
-from scratch.structure import leaves
 
 # Of all the float64 gradients measured against torch or a complex step none was off by more than 14 u of
 # the largest entry of its tensor; the factor leaves room for longer sums.
@@ -115,10 +113,14 @@ def judge(analytic: Gradients, numeric: Gradients, unit: float, noise: float = 0
     A tensor may be off by 64 units of its own largest entry and one of the largest of all: a gradient that
     is truly 0, like that of a bias before a batch norm, is the rounding of numbers as large as the others.
     """
-    pairs = [*_named(analytic, numeric)]
-    largest = max((float(np.max(np.abs(n), initial=0)) for _, _, n in pairs), default=0.0)
+    wanted = numeric.named()
+    found = analytic.named()
+    largest = max((float(np.max(np.abs(n), initial=0)) for n in wanted.values()), default=0.0)
     rows = []
-    for name, a, n in pairs:
+    for name, n in wanted.items():
+        if name not in found:
+            raise ValueError(f"gradcheck: backward gives None for {name}, which is floating")
+        a = found[name]
         if a.shape != n.shape:
             raise ValueError(f"gradcheck: backward's {name} has shape {a.shape}, wanted {n.shape}")
         difference = np.abs(a - n)
@@ -132,16 +134,6 @@ def judge(analytic: Gradients, numeric: Gradients, unit: float, noise: float = 0
         ok = error <= tolerance and sees
         rows.append(TensorCheck(name, n.shape, error, scale, tolerance, sensitivity, worst, *at, ok))
     return rows
-
-
-def _named(analytic: Gradients, numeric: Gradients) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for i, (a, n) in enumerate(zip(analytic.inputs, numeric.inputs, strict=True)):
-        if n is not None:
-            if a is None:
-                raise ValueError(f"gradcheck: backward gives None for input {i}, which is floating")
-            yield f"input {i}" if len(numeric.inputs) > 1 else "input", a, n
-    for name, n in numeric.parameters.items():
-        yield name, analytic.parameters[name], n
 
 
 class WrongEntry(NamedTuple):
@@ -214,16 +206,8 @@ class _Search:
         self.unit = float(np.finfo(objective.dtype).eps)
         self.most, self.forwards = most, 0
         self.wrong: list[WrongEntry] = []
-        analytic = objective.backward()
-        parameters = [
-            (name, p.data, analytic.parameters[name]) for name, p in self.network.model.named_parameters()
-        ]
-        floating = [
-            (f"input {i}" if len(analytic.inputs) > 1 else "input", x, analytic.inputs[i])
-            for i, (_, x) in enumerate(leaves(self.network.inputs))
-            if x is not None and x.dtype.kind == "c"
-        ]
-        self.tensors: list[tuple[str, np.ndarray, Any]] = parameters + floating
+        gradients = objective.backward().named()
+        self.tensors = [(name, array, gradients[name]) for name, array in self.network.tensors().items()]
         self.stops = np.cumsum([array.size for _, array, _ in self.tensors])
         self.size = int(self.stops[-1])
         self.gradient = np.concatenate([g.reshape(-1) for _, _, g in self.tensors]).astype(self.step.real)

@@ -18,7 +18,7 @@ by running forward, and where it does not hold each entry gets a forward of its 
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,15 @@ class Gradients(NamedTuple):
 
     inputs: tuple[np.ndarray | None, ...]
     parameters: dict[str, np.ndarray]
+
+    def named(self) -> dict[str, np.ndarray]:
+        """All of them by name: "input" (or "input 0", "input 1", …), then the parameters."""
+        return {name: g for name, g in named("input", self.inputs).items() if g is not None} | self.parameters
+
+
+def named(kind: str, arrays: Sequence[Any]) -> dict[str, Any]:
+    """Arrays by the name of their kind, numbered if there are several."""
+    return {f"{kind} {i}" if len(arrays) > 1 else kind: array for i, array in enumerate(arrays)}
 
 
 class Objective:
@@ -113,24 +122,44 @@ class Objective:
 
     def backward(self) -> Gradients:
         """The gradients that the model's own backward gives, on a copy of it."""
-        model, loss_fn = copy.deepcopy(self.model), copy.deepcopy(self.loss_fn)
+        return self.run()[1]
+
+    def run(
+        self, dtype: Any = None, prepare: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> tuple[dict[str, np.ndarray], Gradients]:
+        """Forward and backward on a copy of the model: ({"output", "loss", "buffer …"}, gradients).
+
+        Args:
+            dtype: to compute in, if not in the model's own.
+            prepare: is given every input, weight and cotangent, and what it returns takes their place.
+        """
+        dtype, prepare = np.dtype(dtype or self.dtype), prepare or (lambda array: array)
+        model, loss_fn = copy.deepcopy(self.model).to(dtype), copy.deepcopy(self.loss_fn)
         model.zero_grad()
+        for p in model.parameters():
+            p.present(prepare(p.data))
+
+        def prepared(value: Any) -> Any:
+            cast = _cast(value, dtype)
+            return like(cast, (prepare(x) if _is_floating(x) else x for _, x in leaves(cast)))
+
         try:
-            y = model(*self.inputs)
+            y = model(*prepared(self.inputs))
+            outputs = named("output", [a for _, a in leaves(y)])
+            buffers = {f"buffer {name}": b for name, b in model.named_buffers() if _is_floating(b)}
             if loss_fn is None:
-                dy = self.cotangent if isinstance(self.cotangent, tuple) else (self.cotangent,)
-                dx = model.backward(*dy)
+                dy = prepared(self.cotangent)
+                dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
             else:
-                loss_fn(y, self.target)
+                outputs["loss"] = np.asarray(loss_fn.to(dtype)(y, _cast(self.target, dtype)))
                 dx = model.backward(loss_fn.backward())
         finally:
             self._rewind()
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
-        return Gradients(
-            tuple(array for _, array in leaves((dx,) if len(self.inputs) == 1 else dx)), parameters
-        )
+        inputs = tuple(array for _, array in leaves((dx,) if len(self.inputs) == 1 else dx))
+        return outputs | buffers, Gradients(inputs, parameters)
 
     def to(self, dtype: Any) -> "Network":
         """The same in another dtype."""
@@ -169,6 +198,12 @@ class Network:
                 states.append(random.get_rng_state())
         random.set_rng_state(states[0])
         return states
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The arrays that L is differentiated by, under the names of their gradients, to change in place."""
+        inputs = named("input", [x for _, x in leaves(self.inputs)])
+        floating = {name: x for name, x in inputs.items() if _is_floating(x)}
+        return floating | {name: p.data for name, p in self.model.named_parameters()}
 
     def forward(self, k: int, *inputs: np.ndarray) -> Any:
         """The output of module k alone."""
@@ -388,14 +423,17 @@ def _by_patterns(
     return slopes.reshape(shape)
 
 
+_LARGE = 2.0**40
+
+
 def _patterns(
     network: Network, k: int, p: Parameter, inputs: tuple[np.ndarray, ...], z: np.ndarray
 ) -> tuple[int, np.ndarray] | None:
     """(channel axis of z, patterns (J, positions, O)) if module k is linear in p = (O, J…), row by row.
 
     Row o of p must reach channel o of z and nothing else, and twice the change in p must be twice the change
-    in z. Then one forward with the ones in column j, and zeros elsewhere, shows the patterns of (o, j) for
-    all o at once.
+    in z. Then one forward with column j of p set to some number, and zeros elsewhere, shows the patterns of
+    (o, j) for all o at once. The number is large, so that what else is in z (a bias) drowns no digits.
     """
     before = p.data.copy()
 
@@ -418,8 +456,8 @@ def _patterns(
     columns = probe.reshape(len(before), -1)
     patterns = np.empty((columns.shape[1], z.size // len(before), len(before)), before.dtype)
     for j in range(columns.shape[1]):
-        columns[:, j] = 1
-        patterns[j] = np.moveaxis(output(probe) - origin, axis, -1).reshape(-1, len(before))
+        columns[:, j] = _LARGE
+        patterns[j] = np.moveaxis((output(probe) - origin) / _LARGE, axis, -1).reshape(-1, len(before))
         columns[:, j] = 0
     return axis, patterns
 

@@ -90,7 +90,7 @@ def compare(
     _check_names(model, twin)
     with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
-        ours, ours_out = objective.backward(), _outputs(objective)
+        ours_out, ours = objective.run()
     theirs, theirs_out = _torch_side(twin, inputs, twin_loss_fn, target, objective.cotangent)
     unit = float(np.finfo(objective.dtype).eps)
     exact = None
@@ -110,14 +110,6 @@ def _check_names(model: nn.Module, twin: torch.nn.Module) -> None:
     for name, value in model.state_dict().items():
         if not np.array_equal(value, state[name].numpy(), equal_nan=True):
             raise ValueError(f"compare: {name} differs between model and twin; start from the same weights")
-
-
-def _outputs(objective: Objective) -> dict[str, np.ndarray]:
-    y = objective.forward(copy.deepcopy(objective.model), *objective.inputs)
-    outputs = {"output": y}
-    if objective.loss_fn is not None and objective.target is not None:
-        outputs["loss"] = np.asarray(objective.forward(objective.loss_fn, y, objective.target))
-    return outputs
 
 
 def _torch_side(

@@ -72,6 +72,10 @@ class Parameter:
     def data(self, value: np.ndarray) -> None:
         self._data[...] = self._fitting(value, "data")
 
+    def present(self, view: np.ndarray) -> None:
+        """Give ``view`` out as ``data`` from now on: the same memory, in a subclass of ndarray."""
+        self._data = view
+
     @property
     def grad(self) -> np.ndarray | None:
         """The gradient, a view on the model's gradient vector, or None if there is none."""

@@ -19,6 +19,7 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,7 +84,8 @@ class Objective:
         self.random_state = random.get_rng_state()
         with no_grad():
             self.y = y = copy.deepcopy(model)(*inputs)
-        self.is_random = self._rewind()
+        self.is_random = not np.array_equal(random.get_rng_state(), self.random_state)
+        random.set_rng_state(self.random_state)
         outputs = [array for _, array in leaves(y) if _is_floating(array)]
         if not all(np.all(np.isfinite(array)) for array in outputs):
             raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
@@ -105,33 +107,38 @@ class Objective:
 
     def forward(self, module: nn.Module, *inputs: np.ndarray, drawing: np.ndarray | None = None) -> Any:
         """module(*inputs), drawing from that state on (or the start): saves nothing, and draws in vain."""
+        with self.drawing(self.random_state if drawing is None else drawing), no_grad():
+            return module(*inputs)
+
+    @contextmanager
+    def drawing(self, state: np.ndarray) -> Iterator[None]:
+        """Within, the generator goes on from ``state``; afterwards it is where it was."""
+        if not self.is_random:
+            yield
+            return
+        before = random.get_rng_state()
+        random.set_rng_state(state)
         try:
-            if drawing is not None:
-                random.set_rng_state(drawing)
-            with no_grad():
-                return module(*inputs)
+            yield
         finally:
-            if self.is_random:
-                self._rewind()
+            random.set_rng_state(before)
 
-    def _rewind(self) -> bool:
-        """Set the generator back to the start; whether it had moved."""
-        moved = not np.array_equal(random.get_rng_state(), self.random_state)
-        random.set_rng_state(self.random_state)
-        return moved
-
-    def backward(self) -> Gradients:
-        """The gradients that the model's own backward gives, on a copy of it."""
-        return self.run()[1]
+    def backward(self, passes: int = 1) -> Gradients:
+        """The gradients that the model's own backward gives, on a copy of it, after so many passes."""
+        return self.run(passes=passes)[1]
 
     def run(
-        self, dtype: Any = None, prepare: Callable[[np.ndarray], np.ndarray] | None = None
+        self,
+        dtype: Any = None,
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+        passes: int = 1,
     ) -> tuple[dict[str, np.ndarray], Gradients]:
         """Forward and backward on a copy of the model: ({"output", "loss", "buffer …"}, gradients).
 
         Args:
             dtype: to compute in, if not in the model's own.
             prepare: is given every input, weight and cotangent, and what it returns takes their place.
+            passes: forward and backward are done so often; the parameters' gradients add up.
         """
         dtype, prepare = np.dtype(dtype or self.dtype), prepare or (lambda array: array)
         model, loss_fn = copy.deepcopy(self.model).to(dtype), copy.deepcopy(self.loss_fn)
@@ -143,18 +150,17 @@ class Objective:
             cast = _cast(value, dtype)
             return like(cast, (prepare(x) if _is_floating(x) else x for _, x in leaves(cast)))
 
-        try:
-            y = model(*prepared(self.inputs))
-            outputs = named("output", [a for _, a in leaves(y)])
-            buffers = {f"buffer {name}": b for name, b in model.named_buffers() if _is_floating(b)}
-            if loss_fn is None:
-                dy = prepared(self.cotangent)
-                dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
-            else:
-                outputs["loss"] = np.asarray(loss_fn.to(dtype)(y, _cast(self.target, dtype)))
-                dx = model.backward(loss_fn.backward())
-        finally:
-            self._rewind()
+        for _ in range(passes):
+            with self.drawing(self.random_state):
+                y = model(*prepared(self.inputs))
+                outputs = named("output", [a for _, a in leaves(y)])
+                buffers = {f"buffer {name}": b for name, b in model.named_buffers() if _is_floating(b)}
+                if loss_fn is None:
+                    dy = prepared(self.cotangent)
+                    dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
+                else:
+                    outputs["loss"] = np.asarray(loss_fn.to(dtype)(y, _cast(self.target, dtype)))
+                    dx = model.backward(loss_fn.backward())
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
@@ -191,12 +197,11 @@ class Network:
 
     def _random_states(self) -> list[np.ndarray]:
         """Where the generator is when it comes to each module, and at the end."""
-        states, x = [random.get_rng_state()], self.inputs
-        with no_grad():
+        states, x = [self.objective.random_state], self.inputs
+        with self.objective.drawing(states[0]), no_grad():
             for module in self.modules:
                 x = (module(*x),)
                 states.append(random.get_rng_state())
-        random.set_rng_state(states[0])
         return states
 
     def tensors(self) -> dict[str, np.ndarray]:

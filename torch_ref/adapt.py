@@ -210,13 +210,20 @@ class _Renamed(nn.Module):
         return self.module.backward(*dy)
 
 
+class MisshapenGradientError(ValueError):
+    """A parameter's gradient that has not the parameter's shape."""
+
+    def __init__(self, name: str, gradient: np.ndarray, wanted: tuple[int, ...]) -> None:
+        super().__init__(f"the gradient of {name} has shape {gradient.shape}, wanted {wanted}")
+        self.name, self.gradient = name, gradient
+
+
 class _Adapted(nn.Module):
     """An object that is no Module. Its parameters are written into it before each forward."""
 
     def __init__(self, thing: Any) -> None:
         self.thing = thing
         self.slots: dict[str, tuple[Any, bool]] = {}
-        self.misshapen: dict[str, np.ndarray] = {}
 
     def take(self, name: str, slot: Any, transposed: bool) -> None:
         """Make what the slot holds a parameter of this name."""
@@ -239,10 +246,9 @@ class _Adapted(nn.Module):
                 continue
             p, grad = getattr(self, name), np.asarray(slot.grad)
             grad = grad.T if transposed else grad
-            if grad.shape == p.shape:
-                p.grad = grad
-            else:
-                self.misshapen[name] = grad
+            if grad.shape != p.shape:
+                raise MisshapenGradientError(name, grad, p.shape)
+            p.grad = grad if p.grad is None else p.grad + grad
         return dx
 
     def __repr__(self) -> str:

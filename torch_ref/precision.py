@@ -10,33 +10,46 @@ spreads.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from scratch.numerical import Objective
 
+Tensors = dict[str, np.ndarray]
 
-def spreads(objective: Objective, unit: float, runs: int = 8) -> dict[str, np.ndarray]:
-    """For each output and gradient: how far each entry was off the plain run, at most, in noisy ones.
 
-    Args:
-        objective: what is run.
-        unit: the machine epsilon of the dtype whose roundings are meant. The noise is carried in float64.
-        runs: how many.
-    """
-    exact = _tensors(objective, None)
+def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
+    """How far each entry was off ``exact``, at most, in other runs of the same computation."""
     largest = {name: np.zeros(x.shape) for name, x in exact.items()}
-    for seed in range(runs):
-        for name, noisy in _tensors(objective, Rounding(unit, seed)).items():
-            np.maximum(largest[name], np.abs(noisy - exact[name]), out=largest[name])
+    for run in runs:
+        for name, other in run.items():
+            moved = (other != exact[name]) & np.isfinite(exact[name])
+            off = np.where(moved, np.nan_to_num(np.abs(other - exact[name]), nan=np.inf), 0)
+            np.maximum(largest[name], off, out=largest[name])
     return largest
 
 
-def _tensors(objective: Objective, rounding: "Rounding | None") -> dict[str, np.ndarray]:
-    outputs, gradients = objective.run(np.float64, None if rounding is None else rounding.wrap)
-    return {name: np.asarray(x) for name, x in (outputs | gradients.named()).items()}
+def numpy_spreads(objective: Objective, runs: int = 8) -> Tensors:
+    """By the roundings of every operation, in the objective's dtype but carried in float64.
+
+    Raises:
+        TypeError, ValueError: as code does that cannot take a subclass of ndarray.
+    """
+    unit = float(np.finfo(objective.dtype).eps)
+
+    def run(prepare: Any = None) -> Tensors:
+        outputs, gradients = objective.run(np.float64, prepare)
+        return {name: np.asarray(x) for name, x in (outputs | gradients.named()).items()}
+
+    return spreads(run(), (run(Rounding(unit, seed).wrap) for seed in range(runs)))
+
+
+def jitter(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``array``, each entry off by up to an epsilon of its own: by an ulp, or not at all."""
+    eps = np.finfo(array.dtype).eps
+    return np.asarray(array * (1 + eps * rng.uniform(-1, 1, array.shape)), array.dtype)
 
 
 class Rounding:

@@ -1,0 +1,222 @@
+"""check(mine, reference, x): is my backward right? And if not, where, and why.
+
+For anything with a forward and a backward (adapt.py) beside a module or function of PyTorch. The weights are
+PyTorch's, carried over; the incoming gradient is random. Both precisions are compared, and once more, in
+float64, on numbers that repeat and sit on kinks (0, ±1, …). Random numbers never do, and there the question
+is not rounding but what the two sides have agreed on.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from scratch import nn
+from scratch.numerical import Objective
+from scratch.structure import leaves, like
+from torch_ref.adapt import adapt
+from torch_ref.compare import Comparison, compare_objective
+from torch_ref.mirror import torch_generator
+
+TIES = "float64, ties and kinks"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What check found; truthy if all is well.
+
+    Args:
+        comparisons: by what they were made in: "float64", "float32", and TIES where both sides are defined.
+        manners: what forward or backward do beside their work: change an input, overwrite a gradient.
+    """
+
+    comparisons: dict[str, Comparison]
+    manners: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether both sides agree in everything, and the manners are good."""
+        return all(self.comparisons.values()) and not self.manners
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All tables, one below the other; see Comparison."""
+        frames = [c.frame.assign(made_in=name) for name, c in self.comparisons.items()]
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def verdict(self) -> str:
+        """What is wrong, the most telling first; or that nothing is."""
+        told = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
+        if not self.ok:
+            return "\n".join([*told, *self.manners])
+        return self.comparisons[min(self.comparisons)].verdict
+
+    def __str__(self) -> str:
+        parts = [self.verdict]
+        for name, comparison in self.comparisons.items():
+            table = comparison.frame.to_markdown(index=False, floatfmt=".2g")
+            parts += [f"In {name}:", table, *([comparison.details()] if comparison.wrong else [])]
+        return "\n\n".join(part for part in parts if part)
+
+
+def check(
+    mine: Any,
+    reference: torch.nn.Module | Callable[..., Any],
+    *inputs: Any,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    transposed: Sequence[str] = (),
+    cotangent: Any = None,
+) -> Check:
+    """Compare a forward and backward written by hand with PyTorch's, and with the truth.
+
+    Args:
+        mine: an object with forward and backward, or a pair of functions; see adapt.
+        reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
+            of torch.nn, the last input is its target.
+        inputs: NumPy arrays, or tuples of them; cast to each dtype.
+        dtypes: to compare in.
+        transposed: our parameters that are stored the other way round than the reference's.
+        cotangent: the incoming gradient; random by default.
+
+    Neither ``mine`` nor ``reference`` is changed.
+
+    Raises:
+        TypeError: mine has no forward and backward; reference is no module or function.
+        ValueError: the parameters do not fit, or the output holds nan or inf.
+    """
+    if not callable(reference):
+        raise TypeError(
+            f"check: reference is {type(reference).__name__}, wanted a torch module or a function"
+        )
+    sides = _Sides(mine, reference, inputs, transposed)
+    comparisons: dict[str, Comparison] = {}
+    manners: Sequence[str] = ()
+    for dtype in dtypes:
+        objective, twin = sides.cast(np.dtype(dtype), sides.inputs, cotangent)
+        comparisons[dtype] = compare_objective(objective, twin, None)
+        manners = manners or _manners(objective)
+    with suppress(ValueError, IndexError, RuntimeError):  # not defined there
+        objective, twin = sides.cast(np.dtype(np.float64), _on_kinks(sides.inputs), cotangent)
+        comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
+    return Check(comparisons, tuple(manners))
+
+
+class _Sides:
+    """Both sides as modules with the same names and weights."""
+
+    def __init__(self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: Sequence[str]) -> None:
+        twin = (
+            copy.deepcopy(reference) if isinstance(reference, torch.nn.Module) else _TorchFunction(reference)
+        )
+        shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
+        module = adapt(copy.deepcopy(mine), shapes, transposed)
+        if isinstance(reference, torch.nn.modules.loss._Loss):
+            inputs, target = inputs[:-1], inputs[-1]
+            module, twin = _OfTarget(module, target), _TorchOfTarget(twin, target)
+        self.module, self.twin, self.inputs = module, twin, inputs
+
+    def cast(self, dtype: np.dtype, inputs: Any, cotangent: Any) -> tuple[Objective, torch.nn.Module]:
+        """The NumPy side's objective and the twin, in this dtype and on PyTorch's weights."""
+        twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
+        module = copy.deepcopy(self.module).to(dtype).train(twin.training)
+        for (_, p), theirs in zip(module.named_parameters(), twin.parameters(), strict=True):
+            p.data = theirs.detach().numpy()
+        buffers = dict(twin.named_buffers())
+        for name, buffer in module.named_buffers():
+            if name in buffers:
+                buffer[...] = buffers[name].numpy()
+        with torch_generator(advance=False):
+            return Objective(module, *_cast(inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+
+
+def _cast(value: Any, dtype: np.dtype) -> Any:
+    if value is None:
+        return None
+    arrays = (
+        x if x is None or np.asarray(x).dtype.kind != "f" else np.asarray(x, dtype) for _, x in leaves(value)
+    )
+    return like(value, arrays)
+
+
+def _on_kinks(inputs: Any) -> Any:
+    """Inputs of the same shapes, of the few numbers at which functions have kinks; so they repeat as well."""
+    rng = np.random.default_rng(0)
+    points = np.array([-3.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 3.0, 6.0])
+    arrays = (
+        x if x is None or x.dtype.kind != "f" else rng.choice(points, x.shape) for _, x in leaves(inputs)
+    )
+    return like(inputs, arrays)
+
+
+def _manners(objective: Objective) -> Sequence[str]:
+    """What forward and backward do that they should not."""
+    given = [(name, x, x.copy()) for name, x in leaves(objective.inputs) if x is not None]
+    given += [("dy", c, c.copy()) for _, c in leaves(objective.cotangent) if c is not None]
+    first, second, both = (objective.backward(passes).named() for passes in (1, 1, 2))
+    told = []
+    for name, x, before in given:
+        if not np.array_equal(x, before, equal_nan=True):
+            told.append(f"{'dy' if name == 'dy' else f'input {name}'} is changed in place")
+            x[...] = before
+    if any(not np.array_equal(g, second[name], equal_nan=True) for name, g in first.items()):
+        told.append("the same call gives other gradients the second time")
+    else:
+        names = [name for name, _ in objective.model.named_parameters()]
+        single = [name for name in names if not np.array_equal(both[name], 2 * first[name], equal_nan=True)]
+        if single:
+            told.append(
+                f"backward overwrites the gradient of {', '.join(single)}, wanted it added to what is there"
+            )
+    return told
+
+
+class _OfTarget(nn.Module):
+    """A loss, its target given once and for all: a function of the other inputs alone."""
+
+    def __init__(self, loss_fn: nn.Module, target: np.ndarray) -> None:
+        self.loss_fn, self.target = loss_fn, target
+
+    def forward(self, *inputs: Any) -> Any:
+        target = self.target
+        if target.dtype.kind == "f":
+            target = target.astype(inputs[0].real.dtype)
+        return np.asanyarray(self.loss_fn(*inputs, target))
+
+    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+        dx = self.loss_fn.backward(dy)
+        if isinstance(dx, tuple):
+            return dx[:-1] if len(dx) > 2 else dx[0]
+        return dx
+
+
+class _TorchOfTarget(torch.nn.Module):
+    """The same for PyTorch."""
+
+    def __init__(self, loss_fn: torch.nn.Module, target: np.ndarray) -> None:
+        super().__init__()
+        self.loss_fn, self.target = loss_fn, torch.from_numpy(target)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        target = self.target
+        return self.loss_fn(*inputs, target.to(inputs[0].dtype) if target.is_floating_point() else target)
+
+
+class _TorchFunction(torch.nn.Module):
+    """A function of tensors."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)

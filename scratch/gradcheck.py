@@ -103,7 +103,7 @@ def gradcheck(
     if step.is_complex:
         return GradcheckResult(judge(analytic, numeric, unit))
     # The difference of two L, each rounded at its own size, over 2h.
-    noise = 8 * float(np.finfo(step.real).eps) / step.h * objective.magnitude
+    noise = 8 * float(np.finfo(step.real).eps) / step.h * objective.size
     return GradcheckResult(judge(analytic, numeric, max(unit, step.h**2), noise))
 
 

@@ -96,14 +96,20 @@ class Objective:
             raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
         self.cotangent = cotangent
         if loss_fn is not None and target is not None:
-            summands = [self.forward(loss_fn, y, target)]
+            summands = [self.forward(loss_fn, y, target), 1.0]
         else:
-            summands = [
-                c * a for (_, c), (_, a) in zip(leaves(cotangent), leaves(y), strict=True) if _is_floating(a)
-            ]
-        self.magnitude = float(sum(np.sum(np.abs(each)) for each in summands))
+            pairs = zip(leaves(cotangent), leaves(y), strict=True)
+            summands = [np.abs(c) * (np.abs(a) + 1) for (_, c), (_, a) in pairs if _is_floating(a)]
+        # What L is made of: its roundings are relative to that, or to 1 where an output is smaller.
+        self.size = float(sum(np.sum(np.abs(each)) for each in summands))
         arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
         self.dtype = np.result_type(*(a.dtype for a in arrays if _is_floating(a)))
+
+    def of(self, model: nn.Module) -> "Objective":
+        """The same number of another model: its inputs, loss, cotangent and random numbers."""
+        other = copy.copy(self)
+        other.model = model
+        return other
 
     def forward(self, module: nn.Module, *inputs: np.ndarray, drawing: np.ndarray | None = None) -> Any:
         """module(*inputs), drawing from that state on (or the start): saves nothing, and draws in vain."""

@@ -22,7 +22,8 @@ from scratch.numerical import Objective
 from scratch.structure import leaves, like
 from torch_ref.adapt import adapt
 from torch_ref.compare import Comparison, compare_objective
-from torch_ref.mirror import torch_generator
+from torch_ref.diagnose import Cause, diagnose
+from torch_ref.mirror import reflect, torch_generator
 
 TIES = "float64, ties and kinks"
 
@@ -34,10 +35,12 @@ class Check:
     Args:
         comparisons: by what they were made in: "float64", "float32", and TIES where both sides are defined.
         manners: what forward or backward do beside their work: change an input, overwrite a gradient.
+        causes: why it is wrong, each confirmed, or called unknown.
     """
 
     comparisons: dict[str, Comparison]
     manners: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -58,7 +61,7 @@ class Check:
         """What is wrong, the most telling first; or that nothing is."""
         told = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
         if not self.ok:
-            return "\n".join([*told, *self.manners])
+            return "\n".join([*told, *self.manners, *map(str, self.causes)])
         return self.comparisons[min(self.comparisons)].verdict
 
     def __str__(self) -> str:
@@ -101,14 +104,17 @@ def check(
     sides = _Sides(mine, reference, inputs, transposed)
     comparisons: dict[str, Comparison] = {}
     manners: Sequence[str] = ()
+    causes: list[Cause] = []
     for dtype in dtypes:
         objective, twin = sides.cast(np.dtype(dtype), sides.inputs, cotangent)
         comparisons[dtype] = compare_objective(objective, twin, None)
         manners = manners or _manners(objective)
+        causes = causes or diagnose(objective, comparisons[dtype], sides.right(np.dtype(dtype)))
     with suppress(ValueError, IndexError, RuntimeError):  # not defined there
         objective, twin = sides.cast(np.dtype(np.float64), _on_kinks(sides.inputs), cotangent)
         comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
-    return Check(comparisons, tuple(manners))
+        causes = causes or diagnose(objective, comparisons[TIES], sides.right(np.dtype(np.float64)))
+    return Check(comparisons, tuple(manners), tuple(causes))
 
 
 class _Sides:
@@ -120,10 +126,18 @@ class _Sides:
         )
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         module = adapt(copy.deepcopy(mine), shapes, transposed)
+        right = _reflection(twin)
         if isinstance(reference, torch.nn.modules.loss._Loss):
             inputs, target = inputs[:-1], inputs[-1]
             module, twin = _OfTarget(module, target), _TorchOfTarget(twin, target)
-        self.module, self.twin, self.inputs = module, twin, inputs
+            right = _OfTarget(right, target) if right is not None else None
+        self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
+
+    def right(self, dtype: np.dtype) -> nn.Module | None:
+        """Our own module of the kind of the reference, on its weights, if we have that kind."""
+        if self._right is None:
+            return None
+        return copy.deepcopy(self._right).to(dtype).train(self.twin.training)
 
     def cast(self, dtype: np.dtype, inputs: Any, cotangent: Any) -> tuple[Objective, torch.nn.Module]:
         """The NumPy side's objective and the twin, in this dtype and on PyTorch's weights."""
@@ -137,6 +151,13 @@ class _Sides:
                 buffer[...] = buffers[name].numpy()
         with torch_generator(advance=False):
             return Objective(module, *_cast(inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+
+
+def _reflection(twin: torch.nn.Module) -> nn.Module | None:
+    try:
+        return copy.deepcopy(reflect(twin))
+    except (TypeError, ValueError):  # a kind that we do not have
+        return None
 
 
 def _cast(value: Any, dtype: np.dtype) -> Any:

@@ -25,8 +25,8 @@ class Tensor:
         spread: by how much rounding moves each entry.
         doubt: how far each entry of the truth may be off.
         dtype: of both sides.
-        standard: the largest gradient of all, the incoming one included: what a gradient that is truly 0
-            is measured by.
+        standard: the largest gradient of all, the incoming one included: what a gradient that is as good as
+            0 is measured by.
     """
 
     name: str
@@ -60,9 +60,14 @@ class Tensor:
 
     @cached_property
     def scale(self) -> float:
-        """The largest entry or, if that is nothing but rounding, the standard."""
+        """What errors are relative to: the largest entry or, where rounding leaves little, the standard.
+
+        So a gradient that is 0, or that saturation has brought close to it, is still judged.
+        """
         largest = _largest(self.wanted)
-        return largest if largest > _largest(self.tolerance) else max(largest, self.standard)
+        if self.tolerance.size and np.median(self.tolerance) > BLIND[self.dtype.name] * largest:
+            return max(largest, self.standard)
+        return largest
 
     @cached_property
     def decidable(self) -> np.ndarray:
@@ -130,7 +135,7 @@ class Tensor:
 
     def _in_roundings(self) -> float:
         error = np.abs(self.numpy - self.wanted)[self.decidable]
-        unit = (self.roundings + self.doubt / _SPREADS)[self.decidable]
+        unit = self.tolerance[self.decidable] / _SPREADS
         return _largest(np.divide(error, unit, out=np.where(error > 0, np.inf, 0.0), where=unit > 0))
 
     def worst(self, count: int) -> list[tuple[tuple[int, ...], float, float, float]]:

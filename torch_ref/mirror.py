@@ -48,6 +48,49 @@ def mirror(module: nn.Module) -> torch.nn.Module:
     return twin
 
 
+def reflect(twin: torch.nn.Module) -> nn.Module:
+    """The scratch module that computes the same as a torch module, from the same memory: mirror, backwards.
+
+    Raises:
+        TypeError: a class has no namesake in scratch.nn.
+    """
+    module = _make_numpy(twin)
+    theirs = dict(twin.named_parameters())
+    for name, p in module.named_parameters():
+        p.adopt(theirs[name].detach().numpy())
+        p.requires_grad = theirs[name].requires_grad
+    buffers = dict(twin.named_buffers())
+    for at, ours in module.named_modules():
+        for name, _ in list(ours.named_buffers(recurse=False)):
+            ours.register_buffer(name, buffers[f"{at}.{name}" if at else name].numpy(), ours._buffers[name])
+    return module.train(twin.training)
+
+
+def _make_numpy(twin: torch.nn.Module) -> nn.Module:
+    if isinstance(twin, torch.nn.Sequential):
+        return nn.Sequential({name: _make_numpy(child) for name, child in twin.named_children()})
+    namesake = getattr(nn, type(twin).__name__, None)
+    if namesake is None or type(twin).__module__.split(".")[0] != "torch":
+        raise TypeError(f"reflect: scratch.nn has no twin of {type(twin).__name__}")
+    arguments = {}
+    for name in inspect.signature(namesake.__init__).parameters:
+        value = getattr(twin, name, None)
+        if name == "dtype":
+            dtypes = {p.dtype for p in twin.parameters()}
+            value = np.dtype(str(dtypes.pop()).removeprefix("torch.")) if dtypes else np.float32
+        elif name == "bias":
+            value = value is not None and value is not False
+        elif isinstance(value, torch.Tensor):
+            value = value.detach().numpy()
+        if hasattr(twin, name) or name == "dtype":
+            arguments[name] = value
+    state = random.get_rng_state()
+    try:
+        return namesake(**arguments)
+    finally:
+        random.set_rng_state(state)
+
+
 def _parameter(name: str, p: nn.Parameter) -> torch.nn.Parameter:
     p.held = True
     return torch.nn.Parameter(tensor(name, p.data), requires_grad=p.requires_grad)

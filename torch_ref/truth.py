@@ -58,7 +58,7 @@ def _fits(network: Network, exact: dict[str, np.ndarray]) -> bool:
                 array[...] = before + sign * h * v
                 ends.append(float(network.loss(0, *network.inputs)))
             array[...] = before
-            noise = 8 * eps * network.objective.magnitude / h
+            noise = 8 * eps * network.objective.size / h
             if abs((ends[0] - ends[1]) / (2 * h) - expected) <= 1e-4 * size + noise:
                 break
         else:
@@ -72,7 +72,7 @@ def _extrapolated(network: Network) -> Truth:
     for name, array in network.tensors().items():
         # Where truncation, h⁴, and rounding, u / h, are in balance.
         h = eps**0.2 * _size(array)
-        noise = 4 * eps * network.objective.magnitude / h
+        noise = 4 * eps * network.objective.size / h
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
             near, far = (_central(network, array, index, step) for step in (h, 2 * h))

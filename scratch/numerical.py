@@ -83,7 +83,7 @@ class Objective:
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
         self.random_state = random.get_rng_state()
         with no_grad():
-            self.y = y = copy.deepcopy(model)(*inputs)
+            self.y = y = copy.deepcopy(model)(*copy.deepcopy(inputs))
         self.is_random = not np.array_equal(random.get_rng_state(), self.random_state)
         random.set_rng_state(self.random_state)
         outputs = [array for _, array in leaves(y) if _is_floating(array)]

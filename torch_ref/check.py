@@ -67,8 +67,7 @@ class Check:
     def __str__(self) -> str:
         parts = [self.verdict]
         for name, comparison in self.comparisons.items():
-            table = comparison.frame.to_markdown(index=False, floatfmt=".2g")
-            parts += [f"In {name}:", table, *([comparison.details()] if comparison.wrong else [])]
+            parts += [f"In {name}:", comparison.table, comparison.details()]
         return "\n\n".join(part for part in parts if part)
 
 
@@ -101,7 +100,7 @@ def check(
         raise TypeError(
             f"check: reference is {type(reference).__name__}, wanted a torch module or a function"
         )
-    sides = _Sides(mine, reference, inputs, transposed)
+    sides = Sides(mine, reference, inputs, transposed)
     comparisons: dict[str, Comparison] = {}
     manners: Sequence[str] = ()
     causes: list[Cause] = []
@@ -111,22 +110,24 @@ def check(
         manners = manners or _manners(objective)
         causes = causes or diagnose(objective, comparisons[dtype], sides.right(np.dtype(dtype)))
     with suppress(ValueError, IndexError, RuntimeError):  # not defined there
-        objective, twin = sides.cast(np.dtype(np.float64), _on_kinks(sides.inputs), cotangent)
+        objective, twin = sides.cast(np.dtype(np.float64), on_kinks(sides.inputs), cotangent)
         comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
         causes = causes or diagnose(objective, comparisons[TIES], sides.right(np.dtype(np.float64)))
     return Check(comparisons, tuple(manners), tuple(causes))
 
 
-class _Sides:
+class Sides:
     """Both sides as modules with the same names and weights."""
 
-    def __init__(self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: Sequence[str]) -> None:
+    def __init__(
+        self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: Sequence[str] = ()
+    ) -> None:
         twin = (
             copy.deepcopy(reference) if isinstance(reference, torch.nn.Module) else _TorchFunction(reference)
         )
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         module = adapt(copy.deepcopy(mine), shapes, transposed)
-        right = _reflection(twin)
+        right = _reflection(reference if isinstance(reference, torch.nn.Module) else _namesake(reference))
         if isinstance(reference, torch.nn.modules.loss._Loss):
             inputs, target = inputs[:-1], inputs[-1]
             module, twin = _OfTarget(module, target), _TorchOfTarget(twin, target)
@@ -139,7 +140,7 @@ class _Sides:
             return None
         return copy.deepcopy(self._right).to(dtype).train(self.twin.training)
 
-    def cast(self, dtype: np.dtype, inputs: Any, cotangent: Any) -> tuple[Objective, torch.nn.Module]:
+    def cast(self, dtype: np.dtype, inputs: Any, cotangent: Any = None) -> tuple[Objective, torch.nn.Module]:
         """The NumPy side's objective and the twin, in this dtype and on PyTorch's weights."""
         twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
         module = copy.deepcopy(self.module).to(dtype).train(twin.training)
@@ -153,10 +154,20 @@ class _Sides:
             return Objective(module, *_cast(inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
 
 
-def _reflection(twin: torch.nn.Module) -> nn.Module | None:
+def _reflection(reference: torch.nn.Module | None) -> nn.Module | None:
     try:
-        return copy.deepcopy(reflect(twin))
+        return None if reference is None else copy.deepcopy(reflect(copy.deepcopy(reference)))
     except (TypeError, ValueError):  # a kind that we do not have
+        return None
+
+
+def _namesake(function: Any) -> torch.nn.Module | None:
+    """torch.nn.GELU() for torch.nn.functional.gelu: the module of that name, if it needs no arguments."""
+    name = getattr(function, "__name__", "").replace("_", "")
+    kinds = [kind for key, kind in vars(torch.nn).items() if key.lower() == name and isinstance(kind, type)]
+    try:
+        return kinds[0]() if kinds else None
+    except TypeError:
         return None
 
 
@@ -169,7 +180,7 @@ def _cast(value: Any, dtype: np.dtype) -> Any:
     return like(value, arrays)
 
 
-def _on_kinks(inputs: Any) -> Any:
+def on_kinks(inputs: Any) -> Any:
     """Inputs of the same shapes, of the few numbers at which functions have kinks; so they repeat as well."""
     rng = np.random.default_rng(0)
     points = np.array([-3.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 3.0, 6.0])
@@ -181,23 +192,27 @@ def _on_kinks(inputs: Any) -> Any:
 
 def _manners(objective: Objective) -> Sequence[str]:
     """What forward and backward do that they should not."""
-    given = [(name, x, x.copy()) for name, x in leaves(objective.inputs) if x is not None]
-    given += [("dy", c, c.copy()) for _, c in leaves(objective.cotangent) if c is not None]
-    first, second, both = (objective.backward(passes).named() for passes in (1, 1, 2))
     told = []
-    for name, x, before in given:
-        if not np.array_equal(x, before, equal_nan=True):
-            told.append(f"{'dy' if name == 'dy' else f'input {name}'} is changed in place")
-            x[...] = before
+    inputs, dy = copy.deepcopy((objective.inputs, objective.cotangent))
+    model = copy.deepcopy(objective.model)
+    with objective.drawing(objective.random_state):
+        model(*inputs)
+        model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
+    kept = {f"input {at}": x for at, x in leaves(objective.inputs)}
+    kept |= {f"dy {at}".strip(): c for at, c in leaves(objective.cotangent)}
+    for (name, before), (_, after) in zip(kept.items(), leaves((*inputs, dy)), strict=True):
+        if before is not None and not np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
+            told.append(f"{name} is changed in place")
+    first, second, both = (objective.backward(passes).named() for passes in (1, 1, 2))
     if any(not np.array_equal(g, second[name], equal_nan=True) for name, g in first.items()):
         told.append("the same call gives other gradients the second time")
-    else:
-        names = [name for name, _ in objective.model.named_parameters()]
-        single = [name for name in names if not np.array_equal(both[name], 2 * first[name], equal_nan=True)]
-        if single:
-            told.append(
-                f"backward overwrites the gradient of {', '.join(single)}, wanted it added to what is there"
-            )
+        return told
+    names = [name for name, _ in objective.model.named_parameters()]
+    single = [name for name in names if not np.array_equal(both[name], 2 * first[name], equal_nan=True)]
+    if single:
+        told.append(
+            f"backward overwrites the gradient of {', '.join(single)}, wanted it added to what is there"
+        )
     return told
 
 

@@ -43,7 +43,7 @@ class Comparison:
       that could not have been missed
     * kinks: entries that cannot be judged, since a rounding changes the branch that they take
     * verdict: "agree"; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; without a truth "differ";
-      "shapes differ"; "too blind to say"
+      "shapes differ"; "fits NumPy's forward", where PyTorch's is another; "too blind to say"
     """
 
     tensors: tuple[Tensor, ...]
@@ -94,12 +94,29 @@ class Comparison:
                 lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}   PyTorch {theirs:.9g}{known}{ratio}")
         return "\n".join(lines)
 
+    @property
+    def table(self) -> str:
+        """The frame in short, as Markdown."""
+        short = self.frame[[*_HEADINGS]].rename(columns=_HEADINGS)
+        return short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
+
     def __str__(self) -> str:
-        table = self.frame.to_markdown(index=False, floatfmt=".2g")
-        return "\n\n".join(part for part in (self.verdict, table, self.details()) if part)
+        return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False, float_format="{:.2g}".format)
+
+
+_HEADINGS = {
+    "tensor": "tensor",
+    "shape": "shape",
+    "scale": "largest",
+    "numpy_torch": "NumPy − PyTorch",
+    "numpy_truth": "NumPy − truth",
+    "torch_truth": "PyTorch − truth",
+    "sensitivity": "would see",
+    "verdict": "verdict",
+}
 
 
 def _names(tensors: list[Tensor]) -> str:
@@ -166,23 +183,25 @@ def compare_objective(
                 spread[name] = np.maximum(spread[name], off)
     sizes = [np.max(np.abs(g), initial=0) for g in (exact or gradients.named()).values()]
     sizes += [np.max(np.abs(c), initial=0) for _, c in leaves(objective.cotangent) if c is not None]
-    return Comparison(
-        tuple(
+    standard = float(max(sizes, default=1.0))
+    tensors: list[Tensor] = []
+    for name in theirs:
+        outputs_agree = all(t.verdict == "agree" for t in tensors if t.truth is None)
+        doubt = found.errors[name] if found and name in exact else 0.0
+        tensors.append(
             Tensor(
                 name,
-                np.asarray(mine),
+                np.asarray(ours[name]),
                 theirs[name],
                 exact.get(name),
                 spread[name],
-                found.errors[name] if found and name in exact else 0.0,
+                doubt,
                 objective.dtype,
-                float(max(sizes, default=1.0)),
+                standard,
+                outputs_agree,
             )
-            for name, mine in ours.items()
-            if name in theirs
-        ),
-        found.method if found else "",
-    )
+        )
+    return Comparison(tuple(tensors), found.method if found else "")
 
 
 _truth = truth
@@ -225,7 +244,8 @@ def run_torch(
             p.copy_(torch.from_numpy(shaken(p.numpy())))
     flat = [x for _, x in leaves(objective.inputs)]
     tensors = [
-        None if x is None else torch.tensor(shaken(x), requires_grad=x.dtype.kind == "f") for x in flat
+        None if x is None else torch.tensor(np.array(shaken(x)), requires_grad=x.dtype.kind == "f")
+        for x in flat
     ]
     with torch.random.fork_rng(devices=[]):
         y = model(*like(objective.inputs, iter(tensors)))

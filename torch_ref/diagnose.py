@@ -53,7 +53,8 @@ def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | No
         comparison: what came of it.
         right: our own module of the same kind with the same weights, if we have one.
     """
-    wrong = [t for t in comparison.wrong if t.verdict not in ("PyTorch is wrong", "too blind to say")]
+    others = ("PyTorch is wrong", "fits NumPy's forward", "too blind to say")
+    wrong = [t for t in comparison.wrong if t.verdict not in others]
     if not wrong:
         return []
     told = tuple(t.name for t in wrong)
@@ -83,7 +84,8 @@ def _reproductions(objective: Objective, comparison: Comparison, right: nn.Modul
     """(name, remedy) of each fault that gives NumPy's numbers in every tensor."""
     found = []
     for broken, where, fault in _broken(right):
-        with suppress(ValueError, TypeError, IndexError):  # the fault cannot be made with these shapes
+        # The fault may be impossible with these shapes, or leave the domain of a function.
+        with suppress(ValueError, TypeError, IndexError), np.errstate(all="ignore"):
             tensors = objective.of(broken).run()
             if all(_same(t, (tensors[0] | tensors[1].named())[t.name]) for t in comparison.tensors):
                 found.append((f"{where}{fault.name}", fault.remedy))

@@ -1,9 +1,9 @@
 """first_divergence(model, twin, x): in which layer do the two sides part?
 
 An error travels: forward to all that comes after, and with the gradient back to all that comes before. So
-each NumPy layer is tried by itself as well. It gets the inputs that PyTorch's own layer got, and PyTorch's own
-incoming gradient: what is wrong now is the layer's own doing (local), and what was wrong in the whole network
-and is right now had only arrived (propagated).
+each NumPy layer is tried by itself as well. It gets the inputs that PyTorch's own layer got, and PyTorch's
+own incoming gradient: what is wrong now is the layer's own doing (local), and what was wrong in the whole
+network and is right now had only arrived (propagated).
 """
 
 import copy

@@ -174,6 +174,12 @@ def _stale(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 # ---- activations
 
 
+def _amend(module: Any, change: Callable[..., tuple[Any, ...]]) -> None:
+    """Change what the latest forward has kept, if it has kept anything."""
+    if module._saved:
+        module._saved[-1] = change(*module._saved[-1])
+
+
 @_fault(
     "the activation's derivative is missing",
     *("ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax", "LogSoftmax"),
@@ -190,8 +196,9 @@ def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 def _sigmoid_at_input(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     (y,) = module._saved[-1]
     right(dy, *args)
-    x = np.log(y) - np.log1p(-y)
-    return dy * x * (1 - x)
+    with np.errstate(all="ignore"):  # where y has become 0 or 1
+        x = np.log(y / (1 - y))
+        return dy * x * (1 - x)
 
 
 @_fault(
@@ -233,9 +240,8 @@ def _guided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 )
 def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
     y = right(x)
-    # What both keep says by its size, or its sign, what the slope is.
-    (kept,) = module.saved()
-    module.save(np.where(x.real == 0, x.dtype.type(1), kept))
+    # What both keep tells the slope, by its sign or by its value.
+    _amend(module, lambda kept: (np.where(x.real == 0, x.dtype.type(1), kept),))
     return y
 
 
@@ -296,8 +302,7 @@ def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) 
 )
 def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
     loss = right(x, target)
-    slope, *kept = module.saved()
-    module.save(slope * sigmoid(x) * (1 - sigmoid(x)), *kept)
+    _amend(module, lambda slope: (slope * sigmoid(x) * (1 - sigmoid(x)),))
     return loss
 
 

@@ -5,62 +5,44 @@ import pytest
 import torch
 
 import scratch
+from reports.detectors import DETECTORS, RIGHT, kill_matrix, trials
 from scratch import nn
-from scratch.numerical import Objective
 from torch_ref import check, first_divergence, mirror
-from torch_ref.catalog import LOSSES, MODULES, Case
-from torch_ref.check import Sides, on_kinks
 from torch_ref.faults import FAULTS, Fault, faults_of, inject, switch_on
 
-CASES = [(case, fault) for case in (*MODULES, *LOSSES) for fault in faults_of(case.make(np.float64))]
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_every_mistake_is_refused_and_named(fault: Fault) -> None:
+    tried = list(trials(fault))
+    assert tried
+    for trial in tried:
+        found = check(trial.module, trial.reference, *trial.inputs)
+        assert not found, trial.case.name
+        if fault.name == "gradients are overwritten instead of added up":
+            assert "backward overwrites the gradient" in found.verdict
+        else:
+            assert [cause.name for cause in found.causes] == [fault.name], trial.case.name
 
 
-def inputs_of(case: Case, scale: float) -> tuple[np.ndarray, ...]:
-    x, *others = case.draw(np.float64, 0)
-    if case.kind not in ("BCELoss", "NLLLoss") and x.dtype.kind == "f":
-        x = x * scale
-    return (x, *others)
+def test_a_mistake_that_changes_no_number_is_not_tried() -> None:
+    transposed = next(fault for fault in FAULTS if fault.name == "the weight gradient is transposed")
+    assert {trial.case.args for trial in trials(transposed)} == {(5, 5)}
 
 
-def tensors(objective: Objective, passes: int) -> dict[str, np.ndarray]:
-    outputs, gradients = objective.run(passes=passes)
-    return outputs | gradients.named()
-
-
-def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether the mistake changes any number at all: transposing a 1x1 weight, say, is none."""
-    twin = mirror(right)
-    a, b = Sides(right, twin, inputs), Sides(wrong, twin, inputs)
-    for given in (a.inputs, on_kinks(a.inputs)):
-        try:
-            pair = [sides.cast(np.dtype(np.float64), given)[0] for sides in (a, b)]
-        except (ValueError, IndexError):  # not defined on the kinks
-            continue
-        for passes in (1, 2):
-            ours, theirs = (tensors(objective, passes) for objective in pair)
-            largest = max(np.max(np.abs(t), initial=0) for t in ours.values())
-            if any(np.max(np.abs(t - theirs[name]), initial=0) > 1e-9 * largest for name, t in ours.items()):
-                return True
-    return False
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
-@pytest.mark.parametrize(("case", "fault"), CASES, ids=[f"{c.name}-{f.name}" for c, f in CASES])
-def test_every_mistake_is_refused_and_named(case: Case, fault: Fault, scale: float) -> None:
-    right, inputs = case.make(np.float64), inputs_of(case, scale)
-    wrong = inject(fault, right)
-    if not matters(right, wrong, inputs):
-        pytest.skip("here it changes no number")
-    found = check(wrong, mirror(right), *inputs)
-    assert not found
-    if fault.name == "gradients are overwritten instead of added up":
-        assert "backward overwrites the gradient" in found.verdict
-    else:
-        assert [cause.name for cause in found.causes] == [fault.name]
-
-
-def test_every_mistake_can_be_made_somewhere() -> None:
-    assert {fault.name for _, fault in CASES} == {fault.name for fault in FAULTS}
+def test_the_kill_matrix_counts_what_each_detector_refuses() -> None:
+    names = (
+        "gradients are overwritten instead of added up",
+        "the slope at 0 is 1",
+        "the square is missing in 1 - y²",
+    )
+    table = kill_matrix([f for f in FAULTS if f.name in names], scales=(1.0,), every=False).set_index(
+        "mistake"
+    )
+    assert (table["gradmirror"][:-1] == table["tried"][:-1]).all()
+    assert (table.loc[[RIGHT], list(DETECTORS)] == 0).all(axis=None)
+    assert table.loc[names[0], "gradcheck"] == 0
+    assert table.loc[names[1], "assert_close"] == 0
+    assert table.loc[names[2], "assert_close"] == 1
 
 
 def test_a_right_module_is_not_changed_by_injecting() -> None:

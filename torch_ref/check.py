@@ -130,8 +130,8 @@ class Sides:
         right = _reflection(reference if isinstance(reference, torch.nn.Module) else _namesake(reference))
         if isinstance(reference, torch.nn.modules.loss._Loss):
             inputs, target = inputs[:-1], inputs[-1]
-            module, twin = _OfTarget(module, target), _TorchOfTarget(twin, target)
-            right = _OfTarget(right, target) if right is not None else None
+            module, twin = OfTarget(module, target), TorchOfTarget(twin, target)
+            right = OfTarget(right, target) if right is not None else None
         self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
@@ -216,26 +216,28 @@ def _manners(objective: Objective) -> Sequence[str]:
     return told
 
 
-class _OfTarget(nn.Module):
+class OfTarget(nn.Module):
     """A loss, its target given once and for all: a function of the other inputs alone."""
 
     def __init__(self, loss_fn: nn.Module, target: np.ndarray) -> None:
         self.loss_fn, self.target = loss_fn, target
 
     def forward(self, *inputs: Any) -> Any:
+        """The loss."""
         target = self.target
         if target.dtype.kind == "f":
             target = target.astype(inputs[0].real.dtype)
         return np.asanyarray(self.loss_fn(*inputs, target))
 
     def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+        """Of each input but the target."""
         dx = self.loss_fn.backward(dy)
         if isinstance(dx, tuple):
             return dx[:-1] if len(dx) > 2 else dx[0]
         return dx
 
 
-class _TorchOfTarget(torch.nn.Module):
+class TorchOfTarget(torch.nn.Module):
     """The same for PyTorch."""
 
     def __init__(self, loss_fn: torch.nn.Module, target: np.ndarray) -> None:
@@ -243,6 +245,7 @@ class _TorchOfTarget(torch.nn.Module):
         self.loss_fn, self.target = loss_fn, torch.from_numpy(target)
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """The loss."""
         target = self.target
         return self.loss_fn(*inputs, target.to(inputs[0].dtype) if target.is_floating_point() else target)
 

@@ -10,6 +10,7 @@ What was saved lies on a stack, so a module that is used twice in one pass is ri
 backwards come in the reverse order of the forwards.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -285,6 +286,12 @@ class Module(metaclass=_Constructor):
         if not children:
             return f"{type(self).__name__}({self.extra_repr()})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(children) + "\n)"
+
+
+def arguments(module: Module) -> str:
+    """The constructor's arguments by name, with the values that the module has for them; for extra_repr."""
+    names = [name for name in inspect.signature(type(module).__init__).parameters if name in vars(module)]
+    return ", ".join(f"{name}={getattr(module, name)!r}" for name in names)
 
 
 def _join(prefix: str, name: str) -> str:

@@ -49,11 +49,19 @@ def gradients(module: nn.Module) -> list[np.ndarray]:
 # ---- the numbers
 
 
+# Where torch's backward has a constant in float32 whatever the dtype: 1/6, and CELU's alpha.
+WRONG_IN_TORCH = {"float64": {"Hardsigmoid()", "CELU(alpha=0.3)"}}
+
+
 @modules
 @dtypes
 def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, dtype) -> None:
     module = case.make(dtype)
     result = compare(module, mirror(module), *case.draw(dtype))
+    if case.name in WRONG_IN_TORCH.get(np.dtype(dtype).name, ()):
+        assert result.frame["verdict"].tolist() == ["agree", "PyTorch is wrong"]
+        assert result.frame["relative"].max() < 1e-7
+        return
     assert result, str(result)
     rows = ["output", "input", *(name for name, _ in module.named_parameters())]
     assert result.frame["tensor"].tolist() == rows
@@ -160,12 +168,12 @@ def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -
 
 @everything
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_only_dropout_in_training_draws_random_numbers(case, training) -> None:
+def test_only_dropout_and_rrelu_draw_random_numbers_and_only_in_training(case, training) -> None:
     module = case.make(np.float32).train(training)
     before = random.get_rng_state()
     module.backward(noise(module(*case.draw(np.float32))))
     moved = not np.array_equal(before, random.get_rng_state())
-    assert moved == (case.kind == "Dropout" and training)
+    assert moved == (case.kind in ("Dropout", "RReLU") and training)
 
 
 @everything

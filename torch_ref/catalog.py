@@ -88,6 +88,43 @@ class Case:
 
 _WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
 
+ACTIVATIONS: tuple[Case, ...] = (
+    *(
+        Case(kind, (normal(4, 5),), (), options)
+        for kind, choices in {
+            "ELU": ({}, {"alpha": 0.3}),
+            "CELU": ({}, {"alpha": 0.3}),
+            "SELU": ({},),
+            "GELU": ({}, {"approximate": "tanh"}),
+            "SiLU": ({},),
+            "Mish": ({},),
+            "Softplus": ({}, {"beta": 2.0, "threshold": 1.5}),
+            "Softsign": ({},),
+            "Softshrink": ({}, {"lambd": 0.2}),
+            "Hardshrink": ({}, {"lambd": 0.2}),
+            "Tanhshrink": ({},),
+            "Hardtanh": ({}, {"min_val": -0.3, "max_val": 1.5}),
+            "ReLU6": ({},),
+            "Hardsigmoid": ({},),
+            "Hardswish": ({},),
+            "LogSigmoid": ({},),
+            "Threshold": ({"threshold": 0.1, "value": 20.0},),
+            "RReLU": ({}, {"lower": 0.1, "upper": 0.9}),
+            "PReLU": ({}, {"init": 0.5}, {"num_parameters": 5}),
+            "GLU": ({"dim": 0},),
+            "Softmin": ({"dim": 1},),
+        }.items()
+        for options in choices
+    ),
+    *(Case(kind, (normal(5),)) for kind in ("ELU", "GELU", "Softplus", "RReLU", "PReLU")),
+    *(Case(kind, (normal(2, 3, 4),)) for kind in ("SELU", "Mish", "Hardswish", "PReLU", "GLU")),
+    Case("PReLU", (normal(2, 3, 4, 2),), (3, 0.1)),
+    Case("GLU", (normal(6),)),
+    Case("Softmin", (normal(3, 4, 5),), (), {"dim": 0}),
+    Case("Softmax2d", (normal(2, 3, 4, 2),)),
+    Case("Softmax2d", (normal(3, 4, 2),)),
+)
+
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
     Case("Linear", (normal(4, 5),), (5, 3), {"bias": False}),
@@ -110,6 +147,7 @@ MODULES: tuple[Case, ...] = (
     Case("LogSoftmax", (normal(3, 4, 5),), (), {"dim": -2}),
     Case("Dropout", (normal(4, 5),)),
     Case("Dropout", (normal(4, 2, 5),), (), {"p": 0.2}),
+    *ACTIVATIONS,
 )
 
 LOSSES: tuple[Case, ...] = (

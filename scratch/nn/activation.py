@@ -68,8 +68,8 @@ def erf(x: np.ndarray) -> np.ndarray:
     r"""$\operatorname{erf} x = \frac{2}{\sqrt\pi} \int_0^x e^{-t^2} dt$.
 
     SciPy knows it in float32, float64 and complex128. In long double it is the series
-    $\frac{2}{\sqrt\pi} e^{-x^2} \sum_n \frac{2^n x^{2n+1}}{1 \cdot 3 \cdots (2n+1)}$, all of whose terms are of one
-    sign (Abramowitz and Stegun 1964, 7.1.6), and ±1 beyond ±7.
+    $\frac{2}{\sqrt\pi} e^{-x^2} \sum_n \frac{2^n x^{2n+1}}{1 \cdot 3 \cdots (2n+1)}$, whose terms have one sign
+    (Abramowitz and Stegun 1964, 7.1.6), and ±1 beyond ±7.
     """
     if x.dtype.char not in "gG":
         return special.erf(x)
@@ -246,8 +246,10 @@ class PReLU(Module):
 class ELU(_Elementwise):
     r"""$y = x$ where $x > 0$ and $\alpha (e^x - 1)$ elsewhere, so $y' = 1$ or $\alpha e^x$.
 
-    Source: Clevert, Unterthiner and Hochreiter 2016. With a factor λ for all and a width β, which CELU and SELU need: $y = \lambda x$ or
+    With a factor λ for all and a width β, which CELU and SELU need, $y = \lambda x$ or
     $\lambda \alpha (e^{x/\beta} - 1)$, and $y' = \lambda$ or $\lambda \frac{\alpha}{\beta} e^{x/\beta}$.
+
+    Source: Clevert, Unterthiner and Hochreiter 2016.
 
     Args:
         alpha: α.
@@ -289,7 +291,7 @@ class CELU(ELU):
 
 
 class SELU(ELU):
-    r"""$y = \lambda\, \operatorname{ELU}_\alpha(x)$: α and λ make mean 0 and variance 1 a fixed point of wide layers.
+    r"""$y = \lambda\, \operatorname{ELU}_\alpha(x)$, λ and α such that layers keep mean 0 and variance 1.
 
     Source: Klambauer et al. 2017, equation 14.
 
@@ -404,7 +406,8 @@ class Mish(_Elementwise):
 
     With $e = e^x$ and $n = e(e+2)$ the tanh is a fraction:
 
-    $$t = \frac{(1+e)^2-1}{(1+e)^2+1} = \frac{n}{n+2}, \qquad t' = \frac{2 n'}{(n+2)^2} = \frac{4 e (e+1)}{(n+2)^2}, \qquad y' = t + x t'.$$
+    $$t = \frac{(1+e)^2-1}{(1+e)^2+1} = \frac{n}{n+2}, \qquad
+      t' = \frac{2 n'}{(n+2)^2} = \frac{4 e (e+1)}{(n+2)^2}, \qquad y' = t + x t'.$$
 
     From $x = 25$ on no floating number tells t from 1, and e stays finite in float32.
 
@@ -422,9 +425,9 @@ class Mish(_Elementwise):
 
 
 class GELU(_Elementwise):
-    r"""$y = x\, \Phi(x)$, Φ the normal distribution, so $y' = \Phi(x) + x\, \varphi(x)$ with its density $\varphi = \Phi'$:
+    r"""$y = x\, \Phi(x)$, so $y' = \Phi + x \varphi$, Φ the normal distribution and φ = Φ' its density:
 
-    $$\Phi(x) = \tfrac12 \bigl(1 + \operatorname{erf}(x/\sqrt2)\bigr), \qquad \varphi(x) = e^{-x^2/2}/\sqrt{2\pi}$$
+    $$\Phi = \tfrac12 \bigl(1 + \operatorname{erf}(x/\sqrt2)\bigr), \qquad \varphi = e^{-x^2/2}/\sqrt{2\pi}$$
 
     (Hendrycks and Gimpel 2016). With ``approximate="tanh"``, $t = \tanh u$ takes the place of erf:
 

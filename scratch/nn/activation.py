@@ -23,17 +23,20 @@ from scratch.nn.parameter import Parameter
 # ---- the functions that formulas are made of
 
 
-def halves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(max(x, 0), min(x, 0)): they add up to x, and their difference is |x|."""
-    if x.dtype.kind == "f":
-        return np.maximum(x, 0), np.minimum(x, 0)
-    return np.where(x.real > 0, x, 0), np.where(x.real > 0, 0, x)
+def positive(x: np.ndarray) -> np.ndarray:
+    """max(x, 0). (np.clip is four times as fast as np.maximum by a number.)"""
+    return np.clip(x, 0, np.inf) if x.dtype.kind == "f" else np.where(x.real > 0, x, 0)
+
+
+def negative(x: np.ndarray) -> np.ndarray:
+    """min(x, 0)."""
+    return np.clip(x, -np.inf, 0) if x.dtype.kind == "f" else np.where(x.real > 0, 0, x)
 
 
 def clip(x: np.ndarray, low: float, high: float) -> np.ndarray:
     """min(max(x, low), high)."""
     if x.dtype.kind == "f":
-        return np.minimum(np.maximum(x, low), high)
+        return np.clip(x, low, high)
     return np.where(x.real < low, low, np.where(x.real > high, high, x))
 
 
@@ -60,15 +63,15 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def softplus(x: np.ndarray) -> np.ndarray:
     r"""$\log(1+e^x) = \max(x, 0) + \log(1+e^{-|x|})$, which never overflows; its slope is $\sigma(x)$."""
-    positive, negative = halves(x)
-    return positive + np.log1p(np.exp(negative - positive))
+    above = positive(x)
+    return above + np.log1p(np.exp(negative(x) - above))
 
 
 def erf(x: np.ndarray) -> np.ndarray:
     r"""$\operatorname{erf} x = \frac{2}{\sqrt\pi} \int_0^x e^{-t^2} dt$.
 
-    SciPy knows it in float32, float64 and complex128. In long double it is the series
-    $\frac{2}{\sqrt\pi} e^{-x^2} \sum_n \frac{2^n x^{2n+1}}{1 \cdot 3 \cdots (2n+1)}$, whose terms have one sign
+    SciPy knows it in float32, float64 and complex128. In long double it is
+    $\frac{2}{\sqrt\pi} e^{-x^2} \sum_n \frac{2^n x^{2n+1}}{1 \cdot 3 \cdots (2n+1)}$, all terms of one sign
     (Abramowitz and Stegun 1964, 7.1.6), and ±1 beyond ±7.
     """
     if x.dtype.char not in "gG":
@@ -121,7 +124,7 @@ class ReLU(_Elementwise):
     """
 
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
-        y = halves(x)[0] if x.dtype.kind == "c" else np.maximum(x, 0)
+        y = positive(x)
         return y, y
 
     def _slope(self, y: np.ndarray) -> Any:
@@ -141,12 +144,11 @@ class LeakyReLU(_Elementwise):
         self.negative_slope = negative_slope
 
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
-        positive, negative = halves(x)
-        return positive + self.negative_slope * negative, x
+        return positive(x) + self.negative_slope * negative(x), x
 
     def _slope(self, x: np.ndarray) -> Any:
-        positive = step(x)
-        return positive + self.negative_slope * (1 - positive)
+        above = step(x)
+        return above + self.negative_slope * (1 - above)
 
 
 class RReLU(_Elementwise):
@@ -171,8 +173,8 @@ class RReLU(_Elementwise):
 
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
         slope = np.ones(x.shape, x.real.dtype)
-        negative = x.real <= 0
-        slope[negative] = self._draw(int(np.count_nonzero(negative)), slope.dtype)
+        below = x.real <= 0
+        slope[below] = self._draw(int(np.count_nonzero(below)), slope.dtype)
         return x * slope, slope
 
     def _draw(self, n: int, dtype: np.dtype) -> Any:
@@ -222,21 +224,21 @@ class PReLU(Module):
             raise TypeError(f"{self}: x is {x.dtype}, the weight {w.dtype}; convert one of them")
         if n > 1 and x.shape[1:2] != (n,):
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {n}, *)")
-        positive, negative = halves(x)
         w = w.reshape(n, *[1] * (x.ndim - 2)) if n > 1 else w[0]
-        self.save(x, negative, w)
-        return positive + w * negative
+        below = negative(x)
+        self.save(x, below, w)
+        return positive(x) + w * below
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray | None:
         """dw = Σ min(x, 0) dy, dx = dy where x > 0, else w dy."""
-        x, negative, w = self.saved()
+        x, below, w = self.saved()
         self.check_grad(dy, x.shape, x.dtype)
         by_channel = (len(x), self.num_parameters, -1) if self.num_parameters > 1 else (1, 1, -1)
-        self.weight.accumulate(np.add.reduce, (negative * dy).reshape(by_channel), (0, 2))
+        self.weight.accumulate(np.add.reduce, (below * dy).reshape(by_channel), (0, 2))
         if not needs_input_grad:
             return None
-        positive = step(x)
-        return dy * (positive + w * (1 - positive))
+        above = step(x)
+        return dy * (above + w * (1 - above))
 
     def extra_repr(self) -> str:
         """num_parameters, init."""
@@ -263,12 +265,12 @@ class ELU(_Elementwise):
         self.alpha = alpha
 
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
-        positive, negative = halves(x)
-        return self.scale * (positive + self.alpha * np.expm1(negative / self.width)), x, negative
+        below = negative(x)
+        return self.scale * (positive(x) + self.alpha * np.expm1(below / self.width)), x, below
 
-    def _slope(self, x: np.ndarray, negative: np.ndarray) -> Any:
-        positive, slope = step(x), self.alpha / self.width * np.exp(negative / self.width)
-        return self.scale * (positive + slope * (1 - positive))
+    def _slope(self, x: np.ndarray, below: np.ndarray) -> Any:
+        above, slope = step(x), self.alpha / self.width * np.exp(below / self.width)
+        return self.scale * (above + slope * (1 - above))
 
 
 class CELU(ELU):
@@ -472,7 +474,7 @@ class Softsign(_Elementwise):
     """
 
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
-        d = 1 + x * np.sign(x.real)
+        d = 1 + positive(x) - negative(x)
         return x / d, d
 
     def _slope(self, d: np.ndarray) -> Any:
@@ -560,11 +562,11 @@ class Threshold(_Elementwise):
         self.threshold, self.value = threshold, value
 
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
-        below = x.real <= self.threshold
-        return np.where(below, x.dtype.type(self.value), x), below
+        above = ~(x.real <= self.threshold)  # nan is above
+        return clip(x, self.threshold, np.inf) * above + self.value * (1 - above.astype(x.dtype)), above
 
-    def _slope(self, below: np.ndarray) -> Any:
-        return ~below
+    def _slope(self, above: np.ndarray) -> Any:
+        return above
 
 
 class _Shrink(_Elementwise):

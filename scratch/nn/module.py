@@ -289,9 +289,11 @@ class Module(metaclass=_Constructor):
 
 
 def arguments(module: Module) -> str:
-    """The constructor's arguments by name, with the values that the module has for them; for extra_repr."""
-    names = [name for name in inspect.signature(type(module).__init__).parameters if name in vars(module)]
-    return ", ".join(f"{name}={getattr(module, name)!r}" for name in names)
+    """The constructor's arguments, by name, with the module's values where it has any; for extra_repr."""
+    names = inspect.signature(type(module).__init__).parameters
+    values = {name: vars(module)[name] for name in names if vars(module).get(name) is not None}
+    told = {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
+    return ", ".join(f"{name}={value!r}" for name, value in told.items())
 
 
 def _join(prefix: str, name: str) -> str:

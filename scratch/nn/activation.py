@@ -233,8 +233,8 @@ class PReLU(Module):
         """dw = Σ min(x, 0) dy, dx = dy where x > 0, else w dy."""
         x, below, w = self.saved()
         self.check_grad(dy, x.shape, x.dtype)
-        by_channel = (len(x), self.num_parameters, -1) if self.num_parameters > 1 else (1, 1, -1)
-        self.weight.accumulate(np.add.reduce, (below * dy).reshape(by_channel), (0, 2))
+        dw = below * dy if self.num_parameters > 1 else (below * dy).reshape(1, 1, -1)
+        self.weight.accumulate(np.add.reduce, dw, (0, *range(2, dw.ndim)))
         if not needs_input_grad:
             return None
         above = step(x)

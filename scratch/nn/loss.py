@@ -889,6 +889,9 @@ class CosineEmbeddingLoss(Loss):
         )
 
 
+Backward = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
 class _TripletLoss(Loss):
     r"""The anchor a must be nearer to p than to n, by m: $\ell = \max(0, z)$, $z = m + D(a, p) - D(a, n)$.
 
@@ -898,12 +901,8 @@ class _TripletLoss(Loss):
     margin: float
     swap: bool
 
-    def _distance(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-        """D(x1, x2)."""
-        raise NotImplementedError
-
-    def _distance_backward(self, dD: np.ndarray, x1: np.ndarray, x2: np.ndarray) -> tuple[Any, Any]:
-        """(dx1, dx2) from dD."""
+    def _distance(self, x1: np.ndarray, x2: np.ndarray) -> tuple[np.ndarray, Backward]:
+        """D(x1, x2), and the function that makes (dx1, dx2) of dD."""
         raise NotImplementedError
 
     def _check_margin(self) -> None:
@@ -916,23 +915,23 @@ class _TripletLoss(Loss):
         self._check_alike(anchor=a, positive=p, negative=n)
         if a.ndim == 0:
             raise ValueError(f"{type(self).__name__}: anchor has shape (), wanted (*, D)")
-        near, far, share = self._distance(a, p), self._distance(a, n), 1.0
+        (near, near_backward), (far, far_backward) = self._distance(a, p), self._distance(a, n)
+        share, other_backward = 1.0, None
         if self.swap:
-            other = self._distance(p, n)
+            other, other_backward = self._distance(p, n)
             share = 0.5 + 0.5 * np.sign(other.real - far.real)
             far = share * far + (1 - share) * other
         z = self.margin + near - far
-        self.save(a, p, n, z.real >= 0, share)
+        self.save((z.real >= 0).astype(z.dtype), share, near_backward, far_backward, other_backward)
         return self._reduce(clip(z, 0, np.inf).reshape(-1), z.shape, z.size)
 
     def backward(self, dloss: Any = 1.0, needs_input_grad: bool = True) -> Any:
         """(da, dp, dn) from D's backward, given dl for the pair (a, p) and -dl for the other, where z ≥ 0."""
-        a, p, n, active, share = self.saved()
-        dz = active.astype(a.dtype) * self._spread(dloss, active.shape, active.size)
-        da, dp = self._distance_backward(dz, a, p)
-        da_n, dn = self._distance_backward(-dz * share, a, n)
-        if self.swap:
-            dp_n, dn_p = self._distance_backward(-dz * (1 - share), p, n)
+        active, share, near_backward, far_backward, other_backward = self.saved()
+        dz = active * self._spread(dloss, active.shape, active.size)
+        (da, dp), (da_n, dn) = near_backward(dz), far_backward(-dz * share)
+        if other_backward is not None:
+            dp_n, dn_p = other_backward(-dz * (1 - share))
             dp, dn = dp + dp_n, dn + dn_p
         return da + da_n, dp, dn
 
@@ -976,28 +975,30 @@ class TripletMarginLoss(_TripletLoss):
         if not p > 0:
             raise ValueError(f"TripletMarginLoss: p is {p}, wanted a number above 0")
 
-    def _distance(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-        return _norm(x1 - x2 + self.eps, self.p)[0]
+    def _distance(self, x1: np.ndarray, x2: np.ndarray) -> tuple[np.ndarray, Backward]:
+        D, slope = _norm(x1 - x2 + self.eps, self.p)
 
-    def _distance_backward(self, dD: np.ndarray, x1: np.ndarray, x2: np.ndarray) -> tuple[Any, Any]:
-        dx = dD[..., None] * _norm(x1 - x2 + self.eps, self.p)[1]
-        return dx, -dx
+        def backward(dD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            dx = dD[..., None] * slope
+            return dx, -dx
+
+        return D, backward
 
 
 def _norm(d: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
     """(D, dD/dd) with D = (Σ |d|^p)^(1/p) along the last axis."""
+    if p == 2:
+        D = np.sqrt(np.add.reduce(d * d, axis=-1, keepdims=True))
+        return D[..., 0], d / (D + (D.real == 0))
     sign, size = np.sign(d.real), positive(d) - negative(d)
     if p == math.inf:
         largest = size.real == np.maximum.reduce(size.real, axis=-1, keepdims=True)
         share = largest / np.add.reduce(largest, axis=-1, keepdims=True, dtype=size.real.dtype)
         return np.add.reduce(share * size, axis=-1), share * sign
     D = np.add.reduce(size**p, axis=-1, keepdims=True) ** (1 / p)
-    ratio = np.where(size.real == 0, 1, size) / np.where(D.real == 0, 1, D)
+    # Where D or |d| is 0 the sign is too, and only 0/0 must be kept out.
+    ratio = (size + (size.real == 0)) / (D + (D.real == 0))
     return D[..., 0], sign * ratio ** (p - 1)
-
-
-Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
-DistanceBackward = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class TripletMarginWithDistanceLoss(_TripletLoss):
@@ -1023,7 +1024,7 @@ class TripletMarginWithDistanceLoss(_TripletLoss):
     def __init__(
         self,
         *,
-        distance_function: tuple[Distance, DistanceBackward] | None = None,
+        distance_function: tuple[Callable[..., Any], Callable[..., Any]] | None = None,
         margin: float = 1.0,
         swap: bool = False,
         reduction: str = "mean",
@@ -1037,11 +1038,9 @@ class TripletMarginWithDistanceLoss(_TripletLoss):
             )
         self.distance_function, self.margin, self.swap = pair, margin, swap
         self._check_margin()
-        default = TripletMarginLoss()
-        self._pair = pair or (default._distance, default._distance_backward)
 
-    def _distance(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-        return self._pair[0](x1, x2)
-
-    def _distance_backward(self, dD: np.ndarray, x1: np.ndarray, x2: np.ndarray) -> tuple[Any, Any]:
-        return self._pair[1](dD, x1, x2)
+    def _distance(self, x1: np.ndarray, x2: np.ndarray) -> tuple[np.ndarray, Backward]:
+        if self.distance_function is None:
+            return TripletMarginLoss()._distance(x1, x2)
+        D, D_backward = self.distance_function
+        return D(x1, x2), lambda dD: D_backward(dD, x1, x2)

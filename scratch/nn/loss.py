@@ -864,7 +864,7 @@ class CosineEmbeddingLoss(Loss):
         TypeError: the dtypes differ.
     """
 
-    eps = 1e-12
+    eps = _LEAST
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)

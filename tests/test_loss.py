@@ -163,8 +163,8 @@ def test_a_variance_that_is_a_number_has_no_gradient() -> None:
 @dtypes
 def test_sets_of_classes_empty_full_and_double(rows, reduction, dtype) -> None:
     target = np.array(rows, np.int64)
-    if not len(target) and reduction == "mean":
-        pytest.skip("nan on both sides, and torch's gradient is empty")
+    if not len(target) and reduction != "none":
+        pytest.skip("torch's loss of no samples is whatever lay in its memory")
     assert_as_torch(
         nn.MultiLabelMarginLoss(reduction=reduction), normal(*target.shape, dtype=dtype), target, held=(1,)
     )

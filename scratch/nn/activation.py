@@ -13,7 +13,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from scratch import random
 from scratch.nn import init as initial
@@ -75,6 +74,8 @@ def erf(x: np.ndarray) -> np.ndarray:
     (Abramowitz and Stegun 1964, 7.1.6), and ±1 beyond ±7.
     """
     if x.dtype.char not in "gG":
+        from scipy import special  # here, so that to import scratch is to import NumPy alone
+
         return special.erf(x)
     x = clip(x, -7, 7)
     term = total = x

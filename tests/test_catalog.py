@@ -8,11 +8,15 @@ import torch
 
 import scratch
 from scratch import gradcheck, nn, random
+from scratch.structure import leaves
 from torch_ref import compare, mirror
-from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS
+from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS, AgainstTarget
 
 WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
 WITH_STATE = [case for case in MODULES + LOSSES if case.make(np.float32).state_dict()]
+
+# What torch warns of: that "mean" is not the divergence.
+pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 
 modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
 losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
@@ -42,6 +46,11 @@ def assert_close(ours, theirs, roundings: float = 64) -> None:
     assert error <= roundings * np.finfo(theirs.dtype).eps * np.max(np.abs(theirs), initial=0)
 
 
+def arrays(*values) -> list[np.ndarray]:
+    """The arrays in values that may be nested; what has no gradient is left out."""
+    return [x for _, x in leaves(values) if x is not None]
+
+
 def gradients(module: nn.Module) -> list[np.ndarray]:
     return [p.grad.copy() for p in module.parameters()]
 
@@ -49,11 +58,19 @@ def gradients(module: nn.Module) -> list[np.ndarray]:
 # ---- the numbers
 
 
+# Where torch's backward has a constant in float32 whatever the dtype: 1/6, and CELU's alpha.
+WRONG_IN_TORCH = {"float64": {"Hardsigmoid()", "CELU(alpha=0.3)"}}
+
+
 @modules
 @dtypes
 def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, dtype) -> None:
     module = case.make(dtype)
     result = compare(module, mirror(module), *case.draw(dtype))
+    if case.name in WRONG_IN_TORCH.get(np.dtype(dtype).name, ()):
+        assert result.frame["verdict"].tolist() == ["agree", "PyTorch is wrong"]
+        assert result.frame["relative"].max() < 1e-7
+        return
     assert result, str(result)
     rows = ["output", "input", *(name for name, _ in module.named_parameters())]
     assert result.frame["tensor"].tolist() == rows
@@ -65,39 +82,34 @@ def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, 
 @losses
 @dtypes
 def test_a_loss_and_its_gradient_are_those_of_torch(case, dtype) -> None:
-    x, target = case.draw(dtype)
+    inputs = case.draw(dtype)
     loss_fn = case.make(dtype)
-    tensor = torch.tensor(x, requires_grad=True)
-    theirs = mirror(loss_fn)(tensor, torch.tensor(target))
-    loss = loss_fn(x, target)
+    tensors = [torch.tensor(x, requires_grad=i != case.target) for i, x in enumerate(inputs)]
+    theirs = mirror(loss_fn)(*tensors)
+    loss = loss_fn(*inputs)
     # A sum of at most 60 terms, each of a few operations.
     assert_close(loss, theirs.detach().numpy())
     theirs.backward(torch.tensor(noise(loss)))
-    assert_close(loss_fn.backward(noise(loss)), tensor.grad.numpy())
-
-
-class AgainstTarget(nn.Module):
-    """A loss as a module of one input: its target is held."""
-
-    def __init__(self, loss_fn: nn.Loss, target: np.ndarray) -> None:
-        self.loss_fn, self.target = loss_fn, target
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        target = self.target
-        return self.loss_fn(x, target.astype(x.real.dtype) if target.dtype.kind == "f" else target)
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        return self.loss_fn.backward(dy)
+    dx = loss_fn.backward(noise(loss))
+    gradients = dx if isinstance(dx, tuple) else (dx, None)
+    assert len(gradients) == len(inputs)
+    for i, (g, tensor) in enumerate(zip(gradients, tensors, strict=True)):
+        if i == case.target:
+            assert g is None
+        else:
+            assert_close(g, tensor.grad.numpy())
 
 
 @losses
 @dtypes
 def test_the_gradient_of_a_loss_is_that_of_the_complex_step(case, dtype) -> None:
-    x, target = case.draw(dtype)
+    inputs, at = case.draw(dtype), case.target
     loss_fn = case.make(dtype)
-    assert (result := gradcheck.gradcheck(AgainstTarget(loss_fn, target), x)), str(result)
-    if loss_fn.reduction != "none":
-        assert (result := gradcheck.gradcheck(nn.Identity(), x, loss_fn=loss_fn, target=target)), str(result)
+    others = [x for i, x in enumerate(inputs) if i != at]
+    assert (result := gradcheck.gradcheck(AgainstTarget(loss_fn, inputs, at), *others)), str(result)
+    if loss_fn.reduction != "none" and at == len(others) == 1:
+        result = gradcheck.gradcheck(nn.Identity(), *others, loss_fn=loss_fn, target=inputs[at])
+        assert result, str(result)
 
 
 @modules
@@ -120,12 +132,15 @@ def test_forward_and_backward_run_in_longdouble_and_complex(case, dtype) -> None
     scratch.manual_seed(0)
     wide = case.make(dtype)
     real = np.dtype(dtype).type(0).real.dtype
-    x, *target = (a.astype(real) if a.dtype.kind == "f" else a for a in inputs)
-    wide_y = np.asarray(wide(x.astype(dtype), *target))
+    wide_inputs = [
+        x if x.dtype.kind != "f" else x.astype(real if i == case.target else dtype)
+        for i, x in enumerate(inputs)
+    ]
+    wide_y = np.asarray(wide(*wide_inputs))
     wide_dx = wide.backward(noise(y).astype(dtype))
-    assert wide_y.dtype == wide_dx.dtype == dtype
-    assert_close(wide_y.real.astype(np.float64), y)
-    assert_close(wide_dx.real.astype(np.float64), dx)
+    for ours, expected in zip(arrays(wide_y, wide_dx), arrays(y, dx), strict=True):
+        assert ours.dtype == dtype
+        assert_close(ours.real.astype(np.float64), expected)
 
 
 # ---- what forward leaves behind
@@ -144,13 +159,13 @@ def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -
     scratch.manual_seed(1)
     y = module(*inputs)
     dx = module.backward(noise(y))
-    expected = [np.copy(y), np.copy(dx)]
+    expected = [x.copy() for x in arrays(np.asarray(y), dx)]
 
     views, dy = [layout(x) for x in inputs], layout(noise(y))
     for array in (*views, dy):
         array.flags.writeable = array.ndim == 0
     scratch.manual_seed(1)
-    again = [module(*views), module.backward(dy)]
+    again = arrays(np.asarray(module(*views)), module.backward(dy))
     for ours, theirs in zip(again, expected, strict=True):
         # BLAS may add up in another order.
         assert_close(ours, theirs, roundings=8)
@@ -160,12 +175,12 @@ def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -
 
 @everything
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_only_dropout_in_training_draws_random_numbers(case, training) -> None:
+def test_only_dropout_and_rrelu_draw_random_numbers_and_only_in_training(case, training) -> None:
     module = case.make(np.float32).train(training)
     before = random.get_rng_state()
     module.backward(noise(module(*case.draw(np.float32))))
     moved = not np.array_equal(before, random.get_rng_state())
-    assert moved == (case.kind == "Dropout" and training)
+    assert moved == (case.kind in ("Dropout", "RReLU") and training)
 
 
 @everything
@@ -184,8 +199,8 @@ def test_a_module_used_twice_in_one_pass_is_right_twice(case) -> None:
     a, b = module(*first), module(*second)
     db = module.backward(noise(b, 1))
     da = module.backward(noise(a, 0))
-    np.testing.assert_array_equal(da, alone[0][0])
-    np.testing.assert_array_equal(db, alone[1][0])
+    for ours, expected in zip(arrays(da, db), arrays(alone[0][0], alone[1][0]), strict=True):
+        np.testing.assert_array_equal(ours, expected)
     for both, one, other in zip(gradients(module), alone[0][1], alone[1][1], strict=True):
         np.testing.assert_array_equal(both, other + one)
 

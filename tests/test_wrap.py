@@ -8,20 +8,7 @@ from torch.autograd.gradcheck import GradcheckError
 import scratch
 from scratch import nn
 from torch_ref import as_torch, mirror
-from torch_ref.catalog import LOSSES, MODULES, Case
-
-
-class WithLoss(nn.Module):
-    """A loss as a module of its first input, its target held: torch's gradcheck asks for tensors only."""
-
-    def __init__(self, loss_fn: nn.Loss, target: np.ndarray) -> None:
-        self.loss_fn, self.target = loss_fn, target
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.loss_fn(x, self.target))
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        return self.loss_fn.backward(dy)
+from torch_ref.catalog import LOSSES, MODULES, AgainstTarget, Case
 
 
 def passes_gradcheck(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
@@ -44,8 +31,9 @@ def test_torchs_gradcheck_passes_every_module(case: Case) -> None:
 
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 def test_torchs_gradcheck_passes_every_loss(case: Case) -> None:
-    x, target = case.draw(np.float64)
-    assert passes_gradcheck(WithLoss(case.make(np.float64), target), (x,))
+    inputs, at = case.draw(np.float64), case.target
+    others = tuple(x for i, x in enumerate(inputs) if i != at)
+    assert passes_gradcheck(AgainstTarget(case.make(np.float64), inputs, at), others)
 
 
 def test_torchs_gradcheck_refuses_a_wrong_backward(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 Tests, the report and the checks walk these lists. To add a layer is to write its file and its line here.
 """
 
+import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,12 +59,55 @@ def ignoring(index: int, draw: Draw) -> Draw:
     return drawn
 
 
+def signs(*shape: int) -> Draw:
+    """Draws 1 and -1, as floating numbers."""
+    return lambda rng, dtype: rng.choice([1, -1], shape).astype(dtype)
+
+
+def counts(*shape: int) -> Draw:
+    """Draws 0 to 5, as floating numbers."""
+    return lambda rng, dtype: rng.integers(0, 6, shape).astype(dtype)
+
+
+def class_sets(count: int, *shape: int) -> Draw:
+    """Draws int64 rows of different classes, each ended by a -1; the first row has two."""
+
+    def draw(rng: np.random.Generator, dtype: Any) -> np.ndarray:
+        sets = rng.permuted(np.broadcast_to(np.arange(count), (*shape, count)), axis=-1)
+        end = rng.integers(0, count, (*shape, 1))
+        end.reshape(-1)[0] = 2
+        np.put_along_axis(sets, end, -1, axis=-1)
+        return sets
+
+    return draw
+
+
+class Functions(NamedTuple):
+    """A forward and its backward."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
+    def __repr__(self) -> str:
+        return self.forward.__name__
+
+
+def squared_distance(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+    """D = Σ (x1 - x2)²."""
+    return np.add.reduce((x1 - x2) * (x1 - x2), axis=-1)
+
+
+def squared_distance_backward(
+    dD: np.ndarray, x1: np.ndarray, x2: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(dx1, dx2) = (2 (x1 - x2) dD, -dx1)."""
+    dx = 2 * dD[..., None] * (x1 - x2)
+    return dx, -dx
+
+
 @dataclass(frozen=True)
 class Case:
-    """A module of scratch.nn and torch.nn: its class, constructor arguments, and inputs to try it on.
-
-    The last input of a loss is its target.
-    """
+    """A module of scratch.nn and torch.nn: its class, constructor arguments, and inputs to try it on."""
 
     kind: str
     inputs: tuple[Draw, ...]
@@ -85,8 +130,49 @@ class Case:
         rng = np.random.default_rng(seed)
         return tuple(draw(rng, dtype) for draw in self.inputs)
 
+    @property
+    def target(self) -> int | None:
+        """Which input is held: the one that forward calls target. None if there is none."""
+        names = list(inspect.signature(getattr(nn, self.kind).forward).parameters)[1:]
+        return names.index("target") if "target" in names else None
+
 
 _WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
+
+_OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
+    "ELU": ({}, {"alpha": 0.3}),
+    "CELU": ({}, {"alpha": 0.3}),
+    "SELU": ({},),
+    "GELU": ({}, {"approximate": "tanh"}),
+    "SiLU": ({},),
+    "Mish": ({},),
+    "Softplus": ({}, {"beta": 2.0, "threshold": 1.5}),
+    "Softsign": ({},),
+    "Softshrink": ({}, {"lambd": 0.2}),
+    "Hardshrink": ({}, {"lambd": 0.2}),
+    "Tanhshrink": ({},),
+    "Hardtanh": ({}, {"min_val": -0.3, "max_val": 1.5}),
+    "ReLU6": ({},),
+    "Hardsigmoid": ({},),
+    "Hardswish": ({},),
+    "LogSigmoid": ({},),
+    "Threshold": ({"threshold": 0.1, "value": 20.0},),
+    "RReLU": ({}, {"lower": 0.1, "upper": 0.9}),
+    "PReLU": ({}, {"init": 0.5}, {"num_parameters": 5}),
+    "GLU": ({"dim": 0},),
+    "Softmin": ({"dim": 1},),
+}
+
+ACTIVATIONS: tuple[Case, ...] = (
+    *(Case(kind, (normal(4, 5),), (), options) for kind, choices in _OPTIONS.items() for options in choices),
+    *(Case(kind, (normal(5),)) for kind in ("ELU", "GELU", "Softplus", "RReLU", "PReLU")),
+    *(Case(kind, (normal(2, 3, 4),)) for kind in ("SELU", "Mish", "Hardswish", "PReLU", "GLU")),
+    Case("PReLU", (normal(2, 3, 4, 2),), (3, 0.1)),
+    Case("GLU", (normal(6),)),
+    Case("Softmin", (normal(3, 4, 5),), (), {"dim": 0}),
+    Case("Softmax2d", (normal(2, 3, 4, 2),)),
+    Case("Softmax2d", (normal(3, 4, 2),)),
+)
 
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
@@ -111,6 +197,41 @@ MODULES: tuple[Case, ...] = (
     Case("LogSoftmax", (normal(3, 4, 5),), (), {"dim": -2}),
     Case("Dropout", (normal(4, 5),)),
     Case("Dropout", (normal(4, 2, 5),), (), {"p": 0.2}),
+    *ACTIVATIONS,
+)
+
+_SQUARED = Functions(squared_distance, squared_distance_backward)
+
+_LOSS_OPTIONS: tuple[tuple[str, tuple[Draw, ...], tuple[dict[str, Any], ...]], ...] = (
+    ("SmoothL1Loss", (normal(4, 3), normal(4, 3)), ({}, {"beta": 0.5}, {"beta": 0})),
+    ("HuberLoss", (normal(4, 3), normal(4, 3)), ({}, {"delta": 0.5})),
+    ("KLDivLoss", (log_probabilities(4, 3), probabilities(4, 3)), ({},)),
+    ("KLDivLoss", (log_probabilities(4, 3), log_probabilities(4, 3)), ({"log_target": True},)),
+    ("PoissonNLLLoss", (normal(4, 3), counts(4, 3)), ({}, {"full": True})),
+    ("PoissonNLLLoss", (unit(4, 3), counts(4, 3)), ({"log_input": False, "full": True, "eps": 0.01},)),
+    ("GaussianNLLLoss", (normal(4, 3), normal(4, 3), unit(4, 3)), ({}, {"full": True, "eps": 0.1})),
+    ("SoftMarginLoss", (normal(4, 3), signs(4, 3)), ({},)),
+    ("HingeEmbeddingLoss", (normal(4, 3), signs(4, 3)), ({}, {"margin": 0.5})),
+    ("MarginRankingLoss", (normal(6), normal(6), signs(6)), ({}, {"margin": 0.5})),
+    ("MultiMarginLoss", (normal(4, 5), classes(5, 4)), ({}, {"p": 2, "margin": 0.7})),
+    ("MultiMarginLoss", (normal(4, 5), classes(5, 4)), ({"weight": _WEIGHT}, {"weight": _WEIGHT, "p": 2})),
+    ("MultiLabelMarginLoss", (normal(4, 5), class_sets(5, 4)), ({},)),
+    ("MultiLabelSoftMarginLoss", (normal(4, 5), unit(4, 5)), ({}, {"weight": _WEIGHT})),
+    ("CosineEmbeddingLoss", (normal(4, 3), normal(4, 3), signs(4)), ({}, {"margin": -0.5})),
+    (
+        "TripletMarginLoss",
+        (normal(4, 3), normal(4, 3), normal(4, 3)),
+        (
+            {},
+            {"margin": 3.0, "swap": True, "eps": 0.01},
+            *({"margin": 2.0, "p": p} for p in (1, 1.5, math.inf)),
+        ),
+    ),
+    (
+        "TripletMarginWithDistanceLoss",
+        (normal(4, 3), normal(4, 3), normal(4, 3)),
+        ({}, {"distance_function": _SQUARED, "margin": 3.0, "swap": True}),
+    ),
 )
 
 LOSSES: tuple[Case, ...] = (
@@ -155,7 +276,50 @@ LOSSES: tuple[Case, ...] = (
     ),
     Case("CrossEntropyLoss", (normal(2, 5, 3), probabilities(2, 5, 3))),
     Case("CrossEntropyLoss", (normal(2, 5, 3), classes(5, 2, 3)), (), {"reduction": "none"}),
+    *(
+        Case(kind, inputs, (), {"reduction": reduction, **options})
+        for kind, inputs, choices in _LOSS_OPTIONS
+        for options in choices
+        for reduction in ("mean", "sum", "none")
+    ),
+    *(
+        Case("KLDivLoss", (log_probabilities(*shape), probabilities(*shape)), (), {"reduction": "batchmean"})
+        for shape in ((4, 3), (2, 3, 4))
+    ),
+    *(
+        Case("GaussianNLLLoss", (normal(4, 3), normal(4, 3), unit(*shape)))
+        for shape in ((4,), (4, 1), (1, 3))
+    ),
+    Case("MultiMarginLoss", (normal(5), classes(5))),
+    Case("MultiLabelMarginLoss", (normal(5), class_sets(5))),
+    Case("MultiLabelSoftMarginLoss", (normal(5), unit(5))),
+    Case("MultiLabelSoftMarginLoss", (normal(2, 4, 3), unit(2, 4, 3)), (), {"reduction": "none"}),
+    Case("CosineEmbeddingLoss", (normal(5), normal(5), signs())),
+    Case("TripletMarginLoss", (normal(5), normal(5), normal(5)), (5.0,)),
+    Case("TripletMarginLoss", (normal(2, 3, 4),) * 3, (), {"reduction": "none"}),
 )
+
+
+class AgainstTarget(nn.Module):
+    """A loss as a module of its other inputs: its target is held."""
+
+    def __init__(self, loss_fn: nn.Loss, inputs: tuple[np.ndarray, ...], target: int | None) -> None:
+        self.loss_fn, self.held = loss_fn, () if target is None else (inputs[target],)
+        self.target = target
+
+    def forward(self, *inputs: np.ndarray) -> np.ndarray:
+        """The loss, its target in the dtype of the inputs."""
+        real = inputs[0].real.dtype
+        held = (t.astype(real) if t.dtype.kind == "f" else t for t in self.held)
+        at = 0 if self.target is None else self.target
+        return np.asarray(self.loss_fn(*inputs[:at], *held, *inputs[at:]))
+
+    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
+        """The gradients by the inputs that are not held."""
+        dx = self.loss_fn.backward(dy)
+        if not isinstance(dx, tuple):
+            return dx
+        return tuple(g for i, g in enumerate(dx) if i != self.target)
 
 
 @dataclass(frozen=True)

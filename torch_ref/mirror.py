@@ -32,9 +32,11 @@ def mirror(module: nn.Module) -> torch.nn.Module:
         TypeError: a class has no namesake in torch.nn, or a dtype is not torch's (longdouble).
         ValueError: the twin's parameters have other names or shapes, so the classes only share a name.
     """
-    twin = _build(module, {})
+    made: dict[int, torch.nn.Module] = {}
+    twin = _build(module, made)
     shared = {id(p): _parameter(name, p) for name, p in module.named_parameters()}
-    for (at, ours), its_twin in zip(module.named_modules(), twin.modules(), strict=True):
+    for at, ours in module.named_modules():
+        its_twin = made[id(ours)]
         own = dict(ours.named_parameters(recurse=False))
         shapes = {name: p.shape for name, p in own.items()}
         theirs = {name: tuple(p.shape) for name, p in its_twin.named_parameters(recurse=False)}
@@ -152,5 +154,10 @@ def _arguments(module: nn.Module, namesake: type) -> dict[str, Any]:
             value = value is not None
         elif isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
+        elif isinstance(value, tuple) and value and all(map(callable, value)):
+            from torch_ref.adapt import adapt
+            from torch_ref.wrap import as_torch  # which imports this module
+
+            value = as_torch(adapt(value))
         arguments[name] = value
     return arguments

@@ -10,6 +10,7 @@ What was saved lies on a stack, so a module that is used twice in one pass is ri
 backwards come in the reverse order of the forwards.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -285,6 +286,14 @@ class Module(metaclass=_Constructor):
         if not children:
             return f"{type(self).__name__}({self.extra_repr()})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(children) + "\n)"
+
+
+def arguments(module: Module) -> str:
+    """The constructor's arguments, by name, with the module's values where it has any; for extra_repr."""
+    names = inspect.signature(type(module).__init__).parameters
+    values = {name: vars(module)[name] for name in names if vars(module).get(name) is not None}
+    told = {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
+    return ", ".join(f"{name}={value!r}" for name, value in told.items())
 
 
 def _join(prefix: str, name: str) -> str:

@@ -40,11 +40,12 @@ State = tuple[np.ndarray, ...]
 class _Recurrent(Module):
     """One layer in one direction, of which cells and layers are made.
 
-    In here arrays are (T, N, …), T steps of N sequences, and a state is a tuple, (h,) or (h, c). ``suffix``
-    is what the names of the weights end with. The formula of a step is the subclass's.
+    In here inputs are (T, N, …), T steps of N sequences, and what becomes gates is (gates, T, N, hidden_size).
+    A state is a tuple, (h,) or (h, c). ``suffix`` is what the names of the weights end with. The formula of a
+    step is the subclass's.
     """
 
-    _blocks = 1  # of hidden_size rows, in the weights
+    _gates = 1
     _parts: tuple[str, ...] = ("h",)  # of a state
     _runs = 1  # layers times directions
 
@@ -63,18 +64,20 @@ class _Recurrent(Module):
     def _unroll_back(
         self, dy: np.ndarray, dend: State, states: State, kept: Any, suffix: str
     ) -> tuple[np.ndarray, np.ndarray, State]:
-        """The gradients of W_ih x + b_ih and of W_hh h + b_hh at all steps, and of the first state."""
+        """The gradients of W_ih x + b_ih and of W_hh h + b_hh at all steps, (T·N, gates·hidden_size), and of
+        the first state.
+        """
         raise NotImplementedError
 
     def _input_bias(self, suffix: str) -> np.ndarray:
-        return self._weight("bias_ih", suffix).data + self._weight("bias_hh", suffix).data
+        return self._blocks("bias_ih", suffix) + self._blocks("bias_hh", suffix)
 
     def _run(self, x: np.ndarray, start: State, suffix: str) -> tuple[State, Any]:
         """The states, T + 1 of each part, and what _run_back needs."""
-        a = np.dot(_rows(x), self._weight("weight_ih", suffix).data.T)
+        a = np.matmul(_rows(x), self._blocks("weight_ih", suffix).swapaxes(1, 2))
         if self.bias:
             a += self._input_bias(suffix)
-        states, kept = self._unroll(a.reshape(*x.shape[:2], a.shape[1]), start, suffix)
+        states, kept = self._unroll(a.reshape(len(a), *x.shape[:2], self.hidden_size), start, suffix)
         return states, (x, states, kept)
 
     def _run_back(
@@ -83,19 +86,21 @@ class _Recurrent(Module):
         """dx, and the gradient of the first state."""
         x, states, kept = run
         da_ih, da_hh, dstart = self._unroll_back(dy, dend, states, kept, suffix)
-        da_ih, da_hh = _rows(da_ih), _rows(da_hh)
-        W_ih = self._weight("weight_ih", suffix)
-        W_ih.accumulate(np.dot, da_ih.T, _rows(x))
+        self._weight("weight_ih", suffix).accumulate(np.dot, da_ih.T, _rows(x))
         self._weight("weight_hh", suffix).accumulate(np.dot, da_hh.T, _rows(states[0][:-1]))
         if self.bias:
-            self._weight("bias_ih", suffix).accumulate(np.add.reduce, da_ih)
-            self._weight("bias_hh", suffix).accumulate(np.add.reduce, da_hh)
-        return np.dot(da_ih, W_ih.data).reshape(x.shape) if needs_input_grad else None, dstart
+            db_ih = np.add.reduce(da_ih)
+            self._weight("bias_ih", suffix).accumulate(np.positive, db_ih)
+            db_hh = db_ih if da_hh is da_ih else np.add.reduce(da_hh)
+            self._weight("bias_hh", suffix).accumulate(np.positive, db_hh)
+        if not needs_input_grad:
+            return None, dstart
+        return np.dot(da_ih, self._weight("weight_ih", suffix).data).reshape(x.shape), dstart
 
     # ---- parameters
 
     def _add_parameters(self, input_size: int, suffix: str, dtype: Any) -> None:
-        rows, h_size = self._blocks * self.hidden_size, self.proj_size or self.hidden_size
+        rows, h_size = self._gates * self.hidden_size, self.proj_size or self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, h_size)}
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
@@ -106,6 +111,11 @@ class _Recurrent(Module):
 
     def _weight(self, name: str, suffix: str) -> Parameter:
         return getattr(self, name + suffix)
+
+    def _blocks(self, name: str, suffix: str) -> np.ndarray:
+        """A weight (gates, hidden_size, columns) or a bias (gates, 1, hidden_size)."""
+        data = self._weight(name, suffix).data
+        return data.reshape(self._gates, *((1, -1) if data.ndim == 1 else (-1, data.shape[1])))
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew from U(-k, k), k = 1/sqrt(hidden_size), in their order."""
@@ -174,8 +184,13 @@ class _Recurrent(Module):
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
-    """Steps and sequences as one axis."""
-    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+    """All but the first two axes, and the first two, as one axis each."""
+    return x.reshape(x.shape[0] * x.shape[1], math.prod(x.shape[2:]))
+
+
+def _stacked(gates: np.ndarray) -> np.ndarray:
+    """(gates, T, N, hidden_size) as (T·N, gates·hidden_size)."""
+    return _rows(np.moveaxis(gates, 0, 2))
 
 
 def _each(state: State, k: int) -> State:
@@ -358,24 +373,23 @@ class _Elman(_Recurrent):
 
     def _unroll(self, a: np.ndarray, start: State, suffix: str) -> tuple[State, Any]:
         f = np.tanh if self.nonlinearity == "tanh" else _relu
-        hs = _all_states(start[0], a)
+        a, hs = a[0], _all_states(start[0], a)
         W = self._weight("weight_hh", suffix).data.T.copy()
         for t in range(len(a)):
-            a[t] += np.dot(hs[t], W)
-            hs[t + 1] = f(a[t])
+            hs[t + 1] = f(a[t] + np.dot(hs[t], W))
         return (hs,), None
 
     def _unroll_back(
         self, dy: np.ndarray, dend: State, states: State, kept: Any, suffix: str
     ) -> tuple[np.ndarray, np.ndarray, State]:
-        (dh,), (hs,) = dend, states
+        (dh,), h = dend, states[0][1:]
         W = self._weight("weight_hh", suffix).data
-        h = hs[1:]
         slope = 1 - h * h if self.nonlinearity == "tanh" else h.real > 0
         da = np.empty_like(h)
         for t in reversed(range(len(da))):
             da[t] = (dy[t] + dh) * slope[t]
             dh = np.dot(da[t], W)
+        da = _rows(da)
         return da, da, (dh,)
 
 
@@ -385,7 +399,7 @@ def _relu(a: np.ndarray) -> np.ndarray:
 
 def _all_states(first: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Room for the states at t = 0 … T, the first of which is known."""
-    states = np.empty_like(a, shape=(len(a) + 1, *first.shape))
+    states = np.empty_like(a, shape=(a.shape[1] + 1, *first.shape))
     states[0] = first
     return states
 
@@ -492,55 +506,51 @@ class RNN(_Elman, _Layers):
 class _LongShortTerm(_Recurrent):
     """The steps of LSTM, derived in LSTMCell."""
 
-    _blocks = 4
+    _gates = 4
     _parts = ("h", "c")
 
     def _unroll(self, a: np.ndarray, start: State, suffix: str) -> tuple[State, Any]:
         hs, cs = (_all_states(first, a) for first in start)
-        W = self._weight("weight_hh", suffix).data.T.copy()
-        gates = a.reshape(*a.shape[:2], 4, self.hidden_size)
-        i, f, g, o = (gates[:, :, k] for k in range(4))
-        tanh_c = np.empty_like(cs[1:])
-        for t in range(len(a)):
-            a[t] += np.dot(hs[t], W)
-            gates[t, :, :2] = sigmoid(gates[t, :, :2])
-            g[t] = np.tanh(g[t])
+        W = self._blocks("weight_hh", suffix).swapaxes(1, 2).copy()
+        i, f, g, o = a
+        tanh_c = np.empty_like(g)
+        for t in range(len(g)):
+            a[:, t] += np.matmul(hs[t], W)
+            a[:2, t] = sigmoid(a[:2, t])
+            np.tanh(g[t], out=g[t])
             o[t] = sigmoid(o[t])
-            cs[t + 1] = f[t] * cs[t] + i[t] * g[t]
-            tanh_c[t] = np.tanh(cs[t + 1])
+            np.add(f[t] * cs[t], i[t] * g[t], out=cs[t + 1])
+            np.tanh(cs[t + 1], out=tanh_c[t])
             h = o[t] * tanh_c[t]
             hs[t + 1] = np.dot(h, self._weight("weight_hr", suffix).data.T) if self.proj_size else h
-        return (hs, cs), (gates, tanh_c)
+        return (hs, cs), (a, tanh_c)
 
     def _unroll_back(
         self, dy: np.ndarray, dend: State, states: State, kept: Any, suffix: str
     ) -> tuple[np.ndarray, np.ndarray, State]:
-        (dh, dc), cs = dend, states[1][:-1]
-        gates, tanh_c = kept
-        i, f, g, o = (gates[:, :, k] for k in range(4))
-        W = self._weight("weight_hh", suffix).data
-        # By each gate's a: of c' (i, f, g), of h' (o).
-        slope = np.empty_like(gates)
-        slope[:, :, 0] = g * i * (1 - i)
-        slope[:, :, 1] = cs * f * (1 - f)
-        slope[:, :, 2] = i * (1 - g * g)
-        slope[:, :, 3] = tanh_c * o * (1 - o)
+        (dh, dc), c, (a, tanh_c) = dend, states[1][:-1], kept
+        W = self._blocks("weight_hh", suffix)
+        i, f, g, o = a
+        da = 1 - a
+        da *= a
+        da[0] *= g
+        da[1] *= c
+        da[2] = i * (1 - g * g)
+        da[3] *= tanh_c
         c_slope = o * (1 - tanh_c * tanh_c)
-        da = slope
-        dys = np.empty_like(dy)
-        for t in reversed(range(len(da))):
-            dh = dh + dy[t]
+        dhs = np.empty_like(dy)
+        for t in reversed(range(len(dy))):
+            dh = dhs[t] = dh + dy[t]
             if self.proj_size:
-                dys[t] = dh
                 dh = np.dot(dh, self._weight("weight_hr", suffix).data)
             dc = dc + dh * c_slope[t]
-            da[t, :, :3] *= dc[:, None]
-            da[t, :, 3] *= dh
+            da[:3, t] *= dc
+            da[3, t] *= dh
             dc = dc * f[t]
-            dh = np.dot(da[t].reshape(len(dc), -1), W)
+            dh = np.add.reduce(np.matmul(da[:, t], W))
         if self.proj_size:
-            self._weight("weight_hr", suffix).accumulate(np.dot, _rows(dys).T, _rows(o * tanh_c))
-        da = da.reshape(*da.shape[:2], -1)
+            self._weight("weight_hr", suffix).accumulate(np.dot, _rows(dhs).T, _rows(o * tanh_c))
+        da = _stacked(da)
         return da, da, (dh, dc)
 
 
@@ -578,49 +588,46 @@ class LSTM(_LongShortTerm, _Layers):
 class _Gated(_Recurrent):
     """The steps of GRU, derived in GRUCell."""
 
-    _blocks = 3
+    _gates = 3
 
     def _input_bias(self, suffix: str) -> np.ndarray:
-        return self._weight("bias_ih", suffix).data
+        return self._blocks("bias_ih", suffix)
 
     def _unroll(self, a: np.ndarray, start: State, suffix: str) -> tuple[State, Any]:
         hs = _all_states(start[0], a)
-        W = self._weight("weight_hh", suffix).data.T.copy()
-        gates = a.reshape(*a.shape[:2], 3, self.hidden_size)
-        r, z, n = (gates[:, :, k] for k in range(3))
+        W = self._blocks("weight_hh", suffix).swapaxes(1, 2).copy()
+        r, z, n = a
         u = np.empty_like(n)
-        for t in range(len(a)):
-            b = np.dot(hs[t], W)
+        for t in range(len(n)):
+            b = np.matmul(hs[t], W)
             if self.bias:
-                b += self._weight("bias_hh", suffix).data
-            b = b.reshape(gates.shape[1:])
-            gates[t, :, :2] = sigmoid(gates[t, :, :2] + b[:, :2])
-            u[t] = b[:, 2]
+                b += self._blocks("bias_hh", suffix)
+            u[t] = b[2]
+            a[:2, t] = sigmoid(a[:2, t] + b[:2])
             n[t] = np.tanh(n[t] + r[t] * u[t])
-            hs[t + 1] = n[t] + z[t] * (hs[t] - n[t])
-        return (hs,), (gates, u)
+            np.add(n[t], z[t] * (hs[t] - n[t]), out=hs[t + 1])
+        return (hs,), (a, u)
 
     def _unroll_back(
         self, dy: np.ndarray, dend: State, states: State, kept: Any, suffix: str
     ) -> tuple[np.ndarray, np.ndarray, State]:
-        (dh,), hs = dend, states[0][:-1]
-        gates, u = kept
-        r, z, n = (gates[:, :, k] for k in range(3))
-        W = self._weight("weight_hh", suffix).data
-        # Of h', by a_r, a_z and a_n.
-        slope = np.empty_like(gates)
-        slope[:, :, 2] = (1 - z) * (1 - n * n)
-        slope[:, :, 1] = (hs - n) * z * (1 - z)
-        slope[:, :, 0] = slope[:, :, 2] * u * r * (1 - r)
-        da_ih, da_hh = slope, np.empty_like(slope)
-        for t in reversed(range(len(slope))):
-            dh = dh + dy[t]
-            da_ih[t] *= dh[:, None]
-            da_hh[t, :, :2] = da_ih[t, :, :2]
-            da_hh[t, :, 2] = da_ih[t, :, 2] * r[t]
-            dh = dh * z[t] + np.dot(da_hh[t].reshape(len(dh), -1), W)
-        shape = (*gates.shape[:2], -1)
-        return da_ih.reshape(shape), da_hh.reshape(shape), (dh,)
+        (dh,), h = dend, states[0][:-1]
+        a, u = kept
+        r, z, n = a
+        W = self._blocks("weight_hh", suffix)
+        da = np.empty_like(a)
+        da[2] = (1 - z) * (1 - n * n)
+        da[1] = (h - n) * z * (1 - z)
+        da[0] = da[2] * u * r * (1 - r)
+        da_hh = da.copy()
+        da_hh[2] *= r
+        dhs = np.empty_like(h)
+        for t in reversed(range(len(dy))):
+            dhs[t] = dh + dy[t]
+            da_hh[:, t] *= dhs[t]
+            dh = dhs[t] * z[t] + np.add.reduce(np.matmul(da_hh[:, t], W))
+        da *= dhs
+        return _stacked(da), _stacked(da_hh), (dh,)
 
 
 class GRUCell(_Gated, _Cell):

@@ -14,7 +14,8 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import judge
-from scratch.numerical import Gradients, Objective, Step, differentiate
+from scratch.numerical import Gradients, Objective, Step, differentiate, named
+from scratch.structure import leaves, like
 from torch_ref.mirror import torch_generator
 
 
@@ -54,7 +55,7 @@ class Comparison:
 def compare(
     model: nn.Module,
     twin: torch.nn.Module,
-    *inputs: np.ndarray,
+    *inputs: Any,
     loss_fn: nn.Loss | None = None,
     twin_loss_fn: torch.nn.Module | None = None,
     target: np.ndarray | None = None,
@@ -66,7 +67,7 @@ def compare(
         model: the NumPy side.
         twin: the PyTorch side, with the same names of parameters; mirror(model), or a model of one's own
             with equal weights.
-        inputs: NumPy arrays; the floating ones are differentiated by.
+        inputs: NumPy arrays, or tuples of them; the floating ones are differentiated by.
         loss_fn: a loss of scratch.nn; goes with twin_loss_fn and target. Without it, a random weighted sum
             of the outputs is differentiated.
         twin_loss_fn: the same loss of torch.nn.
@@ -84,7 +85,7 @@ def compare(
     """
     if len({loss_fn is None, twin_loss_fn is None, target is None}) > 1:
         raise ValueError("compare: loss_fn, twin_loss_fn and target go together, and one of them is missing")
-    for i, x in enumerate(inputs):
+    for i, (_, x) in enumerate(leaves(inputs)):
         if not isinstance(x, np.ndarray):
             raise TypeError(f"compare: input {i} is {type(x).__name__}, wanted a NumPy array")
     _check_names(model, twin)
@@ -114,19 +115,20 @@ def _check_names(model: nn.Module, twin: torch.nn.Module) -> None:
 
 def _torch_side(
     twin: torch.nn.Module,
-    inputs: tuple[np.ndarray, ...],
+    inputs: tuple[Any, ...],
     loss_fn: torch.nn.Module | None,
     target: np.ndarray | None,
-    cotangent: np.ndarray | None,
+    cotangent: Any,
 ) -> tuple[Gradients, dict[str, np.ndarray]]:
     model = copy.deepcopy(twin)
     model.zero_grad()
-    tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
+    tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for _, x in leaves(inputs)]
     with torch.random.fork_rng(devices=[]):
-        y = model(*tensors)
-        outputs = {"output": y.detach().numpy()}
+        y = model(*like(inputs, iter(tensors)))
+        results = [each for _, each in leaves(y)]
+        outputs = named("output", [each.detach().numpy() for each in results])
         if loss_fn is None:
-            y.backward(torch.from_numpy(cotangent))
+            torch.autograd.backward(results, [torch.from_numpy(c) for _, c in leaves(cotangent)])
         else:
             loss = loss_fn(y, torch.from_numpy(target))
             outputs["loss"] = loss.detach().numpy()

@@ -538,17 +538,18 @@ class _LongShortTerm(_Recurrent):
         da[2] = i * (1 - g * g)
         da[3] *= tanh_c
         c_slope = o * (1 - tanh_c * tanh_c)
-        dhs = np.empty_like(dy)
+        dhs = np.empty_like(dy) if self.proj_size else None
         for t in reversed(range(len(dy))):
-            dh = dhs[t] = dh + dy[t]
-            if self.proj_size:
+            dh = dh + dy[t]
+            if dhs is not None:
+                dhs[t] = dh
                 dh = np.dot(dh, self._weight("weight_hr", suffix).data)
             dc = dc + dh * c_slope[t]
             da[:3, t] *= dc
             da[3, t] *= dh
             dc = dc * f[t]
             dh = np.add.reduce(np.matmul(da[:, t], W))
-        if self.proj_size:
+        if dhs is not None:
             self._weight("weight_hr", suffix).accumulate(np.dot, _rows(dhs).T, _rows(o * tanh_c))
         da = _stacked(da)
         return da, da, (dh, dc)

@@ -98,7 +98,7 @@ def _make(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Modul
         return namesake(**_arguments(module, namesake))
 
 
-def _arguments(module: nn.Module, namesake: type) -> dict[str, Any]:
+def _arguments(module: nn.Module, namesake: Any) -> dict[str, Any]:
     """What ``namesake`` is to be made with: the attributes that its signature names."""
     arguments = {}
     # torch.nn.LSTM and its kin take *args, **kwargs; what they mean by it stands in an overload.

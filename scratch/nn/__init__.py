@@ -12,16 +12,17 @@ from scratch.nn.parameter import Parameter
 from scratch.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
-    "GRU",
     "GRUCell",
     "Identity",
     "L1Loss",
-    "LSTM",
     "LSTMCell",
     "LeakyReLU",
     "Linear",
@@ -31,7 +32,6 @@ __all__ = [
     "Module",
     "NLLLoss",
     "Parameter",
-    "RNN",
     "RNNCell",
     "ReLU",
     "Sequential",

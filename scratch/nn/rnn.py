@@ -1,6 +1,6 @@
 r"""Recurrent layers (PyTorch, torch/nn/modules/rnn.py).
 
-A cell makes the next state of an input and the state it is given. A layer does so along a sequence:
+A cell makes the next state, of an input and the state before. A layer does so along a sequence:
 $h_t = f(x_t, h_{t-1})$, t = 1 … T. Both share one piece of code, a cell being a layer on a sequence of one.
 
 Backpropagation through time (Werbos 1990). The state $h_t$ reaches the loss in two ways: as the output $y_t$,
@@ -9,14 +9,18 @@ and as what step t + 1 begins with. So the sequence is walked from its end, and 
 $$dh_t = dy_t + \left(\frac{\partial h_{t+1}}{\partial h_t}\right)^\top dh_{t+1},$$
 
 beginning with the gradient of the last state. Input and state enter a cell by
-$a_t = W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh}$, with the same weights at every step. Their gradients are
-therefore sums over the steps:
+$a_t = W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh}$, with the same weights at every step. So their gradients
+are sums over the steps:
 
 $$dW_{ih} = \sum_t da_t\, x_t^\top, \qquad dW_{hh} = \sum_t da_t\, h_{t-1}^\top, \qquad
   db_{ih} = db_{hh} = \sum_t da_t, \qquad dx_t = W_{ih}^\top da_t.$$
 
 Only $W_{hh} h_{t-1}$, and on the way back $W_{hh}^\top da_t$, have to wait for their neighbour: they are one
 product for each step. All other products are one for all steps.
+
+A cell with gates has several a, one for each, which the weights have in their rows one below the other. They
+are computed as (gates, T, N, hidden_size), each gate contiguous, which took a sixth off an LSTM's step; and
+multiplied as rows, (T·N, gates·hidden_size).
 
 Sequences of different lengths in one batch (torch's PackedSequence) are out of scope.
 """
@@ -40,9 +44,8 @@ State = tuple[np.ndarray, ...]
 class _Recurrent(Module):
     """One layer in one direction, of which cells and layers are made.
 
-    In here inputs are (T, N, …), T steps of N sequences, and what becomes gates is (gates, T, N, hidden_size).
-    A state is a tuple, (h,) or (h, c). ``suffix`` is what the names of the weights end with. The formula of a
-    step is the subclass's.
+    In here x is (T, N, …), T steps of N sequences, and a state is a tuple, (h,) or (h, c). ``suffix`` is what
+    the names of the weights end with. The formula of a step is the subclass's.
     """
 
     _gates = 1
@@ -57,16 +60,14 @@ class _Recurrent(Module):
     def _unroll(self, a: np.ndarray, start: State, suffix: str) -> tuple[State, Any]:
         """The states, T + 1 of each part, and what _unroll_back needs.
 
-        ``a`` is W_ih x plus _input_bias at all steps, and is free to be overwritten.
+        ``a`` is W_ih x plus _input_bias at all steps, gate by gate, and may be overwritten.
         """
         raise NotImplementedError
 
     def _unroll_back(
         self, dy: np.ndarray, dend: State, states: State, kept: Any, suffix: str
     ) -> tuple[np.ndarray, np.ndarray, State]:
-        """The gradients of W_ih x + b_ih and of W_hh h + b_hh at all steps, (T·N, gates·hidden_size), and of
-        the first state.
-        """
+        """The gradients of W_ih x + b_ih and of W_hh h + b_hh, as rows, and of the first state."""
         raise NotImplementedError
 
     def _input_bias(self, suffix: str) -> np.ndarray:
@@ -137,9 +138,9 @@ class _Recurrent(Module):
             if not isinstance(flag, bool):
                 raise TypeError(f"{type(self).__name__}: {name} is {flag!r}, wanted True or False")
 
-    def _check_input(self, x: np.ndarray, *shapes: str) -> None:
-        if x.ndim not in {shape.count(",") + 1 for shape in shapes} or x.shape[-1] != self.input_size:
-            wanted = " or ".join(f"({shape} {self.input_size})" for shape in shapes)
+    def _check_input(self, x: np.ndarray, *axes: str) -> None:
+        if x.ndim not in {names.count(",") + 1 for names in axes} or x.shape[-1] != self.input_size:
+            wanted = " or ".join(f"({names}{self.input_size})" for names in axes)
             raise ValueError(f"{self}: x has shape {x.shape}, wanted {wanted}")
         dtype = next(self.parameters()).dtype
         if x.dtype != dtype:
@@ -169,8 +170,10 @@ class _Recurrent(Module):
         self.check_grad(d, shape, x.dtype, name)
         return d
 
-    def _state(self, name: str, value: Any, lead: tuple[int, ...]) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
-        """Each part of a state, or of a gradient of one: its name, what the user has passed, and its shape."""
+    def _state(
+        self, name: str, value: Any, lead: tuple[int, ...]
+    ) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
+        """Each part of a state, or of the gradient of one: its name, what the user passed, its shape."""
         sizes = {"h": self.proj_size or self.hidden_size, "c": self.hidden_size}
         count = len(self._parts)
         parts = value if count > 1 and value is not None else (value,) * count
@@ -217,7 +220,7 @@ class _Cell(_Recurrent):
 
     def forward(self, x: np.ndarray, hx: Any = None) -> Any:
         """The next state."""
-        self._check_input(x, "N,", "")
+        self._check_input(x, "N, ", "")
         lead = x.shape[:-1]
         start = self._start(hx, lead, x)
         states, run = self._run(x.reshape(1, *start[0].shape[1:2], x.shape[-1]), _each(start, 0), "")
@@ -259,22 +262,19 @@ class _Layers(_Recurrent):
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout is {dropout}, wanted a probability from 0 to 1")
         if dropout > 0 and num_layers == 1:
-            message = f"{name}: dropout={dropout} drops nothing: it stands between layers, and num_layers is 1"
+            message = f"{name}: dropout={dropout} does nothing, it stands between layers, but num_layers is 1"
             warnings.warn(message, stacklevel=4)
         if not 0 <= proj_size < hidden_size:
             raise ValueError(f"{name}: proj_size is {proj_size}, wanted 0 to {hidden_size - 1}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
+        self._runs = num_layers * (1 + bidirectional)
         for layer in range(num_layers):
             below = (proj_size or hidden_size) * (1 + bidirectional) if layer else input_size
             for suffix, _ in self._directions(layer):
                 self._add_parameters(below, suffix, dtype)
         self.reset_parameters()
-
-    @property
-    def _runs(self) -> int:  # type: ignore[override]
-        return self.num_layers * (1 + self.bidirectional)
 
     def _directions(self, layer: int) -> list[tuple[str, slice]]:
         """Of each direction, what the names of its weights end with and the order of its steps."""
@@ -283,7 +283,7 @@ class _Layers(_Recurrent):
 
     def forward(self, x: np.ndarray, hx: Any = None) -> Any:
         """(y, h_n) or (y, (h_n, c_n))."""
-        self._check_input(x, "N, T," if self.batch_first else "T, N,", "T,")
+        self._check_input(x, "N, T, " if self.batch_first else "T, N, ", "T, ")
         batched = x.ndim == 3
         x = self._time_first(x)
         if len(x) == 0:
@@ -309,7 +309,9 @@ class _Layers(_Recurrent):
         self.save(runs, masks, lead, y.shape, hx is not None)
         return y, _given([np.stack(part) for part in zip(*ends, strict=True)], lead)
 
-    def backward(self, dy: Any, dhx: Any = None, needs_input_grad: bool = True) -> Any:
+    def backward(  # type: ignore[override]
+        self, dy: Any, dhx: Any = None, needs_input_grad: bool = True
+    ) -> Any:
         """dx, or (dx, dh_0), or (dx, (dh_0, dc_0)), from dy and dh_n or (dh_n, dc_n)."""
         runs, masks, lead, y_shape, stateful = self.saved()
         x = runs[0][0]
@@ -319,12 +321,13 @@ class _Layers(_Recurrent):
         for layer in reversed(range(self.num_layers)):
             needed = layer > 0 or needs_input_grad
             directions = self._directions(layer)
-            dxs = []
-            for i, ((suffix, order), d) in enumerate(zip(directions, np.split(dy, len(directions), -1), strict=True)):
+            dys = np.split(dy, len(directions), axis=-1)
+            dxs: list[Any] = []
+            for i, (suffix, order) in enumerate(directions):
                 k = layer * len(directions) + i
-                dx, dstarts[k] = self._run_back(d[order], _each(dend, k), runs[k], suffix, needed)
+                dx, dstarts[k] = self._run_back(dys[i][order], _each(dend, k), runs[k], suffix, needed)
                 dxs.append(dx[order] if needed else None)
-            dy = dxs[0] if len(dxs) == 1 or not needed else dxs[0] + dxs[1]
+            dy = dxs[0] + dxs[1] if needed and len(dxs) == 2 else dxs[0]
             if masks[layer] is not None:
                 dy = dy * masks[layer]
         dx = self._as_given(dy, len(lead) == 2) if needs_input_grad else None
@@ -352,11 +355,15 @@ class _Layers(_Recurrent):
             "dropout": 0,
             "bidirectional": False,
         }
-        told = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
+        told = [
+            f"{name}={getattr(self, name)}"
+            for name, value in defaults.items()
+            if getattr(self, name) != value
+        ]
         return ", ".join([str(self.input_size), str(self.hidden_size), *told])
 
 
-# ---- one line per step: h' = f(a)
+# ---- the formulas
 
 
 class _Elman(_Recurrent):
@@ -405,7 +412,7 @@ def _all_states(first: np.ndarray, a: np.ndarray) -> np.ndarray:
 
 
 class RNNCell(_Elman, _Cell):
-    r"""$h' = f(a)$ with $a = W_{ih} x + b_{ih} + W_{hh} h + b_{hh}$ and $f$ tanh or relu (Elman 1990).
+    r"""$h' = f(a)$ with $a = W_{ih} x + b_{ih} + W_{hh} h + b_{hh}$ and $f$ tanh or relu.
 
     Derivation: with $f' = 1 - h'^2$ for tanh, and 1 or 0 as $h' > 0$ or not for relu,
 
@@ -413,6 +420,8 @@ class RNNCell(_Elman, _Cell):
       dW_{ih} = da\, x^\top, \qquad dW_{hh} = da\, h^\top, \qquad db_{ih} = db_{hh} = da,$$
 
     the last three summed over the batch.
+
+    Source: Elman 1990.
 
     Args:
         input_size: size of the last axis of x.
@@ -453,11 +462,12 @@ class RNNCell(_Elman, _Cell):
 
 
 class RNN(_Elman, _Layers):
-    r"""RNNCell along a sequence: $h_t = f(W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh})$.
+    r"""RNNCell along a sequence, in layers, in one direction or two.
 
-    The derivation of a step is in RNNCell, that of their sequence at the head of this file. $y_t = h_t$ is
-    also what the layer above reads; with dropout, what it reads is $m_t h_t$ (Dropout). A second direction has
-    weights of its own and begins at the end; y is then both, side by side.
+    The derivation of a step is in RNNCell, that of a sequence at the head of this file. $y_t = h_t$ is what
+    the next layer reads, or with dropout $m_t h_t$, m being Dropout's mask. A second direction has weights of
+    its own and walks the sequence from its end; $y_t$ is then both h, side by side. So each direction gets
+    its half of $dy_t$, and $dx_t$ is the sum of what the two give.
 
     Args:
         input_size: size of the last axis of x.
@@ -473,9 +483,9 @@ class RNN(_Elman, _Layers):
     Shape, with L = num_layers, D = 1 or, if bidirectional, 2, and H = hidden_size:
     forward(x) or forward(x, h_0) -> (y, h_n); backward(dy, dh_n) -> dx, or (dx, dh_0) if h_0 was given.
     Without it, it is 0; so is dy or dh_n if it is None.
-    x (T, N, input_size), y (T, N, D·H), h_0 and h_n (L·D, N, H), the state at (layer, direction) in row
-    layer·D + direction; or all without N. The weights are those of RNNCell, their names ending with _l0, _l1, …
-    and with _l0_reverse for the second direction.
+    x (T, N, input_size), y (T, N, D·H), h_0 and h_n (L·D, N, H), the states of layer l from row l·D on; or
+    all without N. The weights are those of RNNCell, their names ending with _l0, _l1, … and for the second
+    direction with _l0_reverse, …
 
     Raises:
         ValueError: a shape, a size or the nonlinearity is not one of these; T is 0.
@@ -531,6 +541,7 @@ class _LongShortTerm(_Recurrent):
         (dh, dc), c, (a, tanh_c) = dend, states[1][:-1], kept
         W = self._blocks("weight_hh", suffix)
         i, f, g, o = a
+        # First, at all steps at once, what stands beside dc (i, f, g) or dh (o) in da; then da, step by step.
         da = 1 - a
         da *= a
         da[0] *= g
@@ -556,18 +567,92 @@ class _LongShortTerm(_Recurrent):
 
 
 class LSTMCell(_LongShortTerm, _Cell):
-    """LSTMCell."""
+    r"""A cell that keeps a memory c beside h, and gates that say what goes in, stays, and comes out.
+
+    With $a = W_{ih} x + b_{ih} + W_{hh} h + b_{hh}$, in which i, f, g and o follow each other,
+
+    $$i = \sigma(a_i), \quad f = \sigma(a_f), \quad g = \tanh a_g, \quad o = \sigma(a_o), \qquad
+      c' = f c + i g, \qquad h' = o \tanh c'.$$
+
+    Derivation: $c'$ reaches the loss by itself and by $h'$, so what arrives at it is
+
+    $$dc = dc' + dh'\, o\, (1 - \tanh^2 c'),$$
+
+    and from it, by $\sigma' = \sigma (1 - \sigma)$ and $\tanh' = 1 - \tanh^2$,
+
+    $$da_i = dc\, g\, i (1 - i), \quad da_f = dc\, c\, f (1 - f), \quad da_g = dc\, i\, (1 - g^2), \quad
+      da_o = dh' \tanh c'\, o (1 - o).$$
+
+    The old memory gets $dc\, f$: along a sequence no more than the forget gates stands between a loss and a
+    memory long before it, which is the point of the cell. All else is as at the head of this file:
+    $dx = W_{ih}^\top da$, $dh = W_{hh}^\top da$, $dW_{ih} = da\, x^\top$, $dW_{hh} = da\, h^\top$,
+    $db_{ih} = db_{hh} = da$.
+
+    Source: Hochreiter and Schmidhuber 1997; the forget gate of Gers, Schmidhuber and Cummins 2000.
+
+    Args:
+        input_size: size of the last axis of x.
+        hidden_size: size of the last axis of h and c.
+        bias: whether there are b_ih and b_hh.
+        dtype: of the parameters, and so of what it computes in.
+
+    Shape: forward(x) or forward(x, (h, c)) -> (h', c'); backward(dh', dc') -> dx, or (dx, (dh, dc)) if a
+    state was given. Without one, it is 0, and so is a gradient that is None.
+    x (N, input_size), h, c, h' and c' (N, hidden_size), or all without N.
+    weight_ih (4·hidden_size, input_size), weight_hh (4·hidden_size, hidden_size), bias_ih and
+    bias_hh (4·hidden_size,), all from U(-k, k), k = 1/sqrt(hidden_size).
+
+    Raises:
+        ValueError: a shape or a size is not one of these.
+        TypeError: x has another dtype than the weights; the state is no tuple of two arrays.
+    """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__(input_size, hidden_size, bias, dtype)
 
-    def backward(self, dh: Any, dc: Any = None, needs_input_grad: bool = True) -> Any:
-        """."""
+    def backward(  # type: ignore[override]
+        self, dh: Any, dc: Any = None, needs_input_grad: bool = True
+    ) -> Any:
+        """dc = dc' + dh' o (1 - tanh²c'); da as derived; dx = W_ihᵀ da, dh = W_hhᵀ da, dc f."""
         return self._backward((dh, dc), needs_input_grad)
 
 
 class LSTM(_LongShortTerm, _Layers):
-    """LSTM."""
+    r"""LSTMCell along a sequence, in layers, in one direction or two.
+
+    The derivation of a step is in LSTMCell, that of a sequence at the head of this file, what layers and
+    directions do is in RNN. With a proj_size the state is shorter than the memory (Sak, Senior and Beaufays
+    2014):
+
+    $$m = o \tanh c', \quad h' = W_{hr} m, \qquad \text{so} \qquad
+      dm = W_{hr}^\top dh', \quad dW_{hr} = \sum_t dh'_t\, m_t^\top,$$
+
+    and dm stands where the cell's derivation has dh'.
+
+    Args:
+        input_size: size of the last axis of x.
+        hidden_size: size of the last axis of c, and of h if there is no proj_size.
+        num_layers: how many layers, each reading the one below.
+        bias: whether there are b_ih and b_hh.
+        batch_first: whether the first axis of x and y is N, and not T.
+        dropout: probability of an element between two layers to be zeroed, in training.
+        bidirectional: whether there is a second direction.
+        proj_size: size of the last axis of h, if not 0.
+        dtype: of the parameters, and so of what it computes in.
+
+    Shape, with L = num_layers, D = 1 or, if bidirectional, 2, H = hidden_size and P = proj_size or H:
+    forward(x) or forward(x, (h_0, c_0)) -> (y, (h_n, c_n)); backward(dy, (dh_n, dc_n)) -> dx, or
+    (dx, (dh_0, dc_0)) if a state was given. Without one, it is 0, and so is a gradient that is None.
+    x (T, N, input_size), y (T, N, D·P), h_0 and h_n (L·D, N, P), c_0 and c_n (L·D, N, H), or all without N.
+    The weights are those of LSTMCell, and weight_hr (P, H), their names ending as RNN's.
+
+    Raises:
+        ValueError: a shape or a size is not one of these; T is 0; proj_size is not below hidden_size.
+        TypeError: x has another dtype than the weights; the state is no tuple of two arrays.
+
+    Warns:
+        UserWarning: there is a dropout, and only one layer.
+    """
 
     def __init__(
         self,
@@ -598,52 +683,110 @@ class _Gated(_Recurrent):
         hs = _all_states(start[0], a)
         W = self._blocks("weight_hh", suffix).swapaxes(1, 2).copy()
         r, z, n = a
-        u = np.empty_like(n)
+        u_n = np.empty_like(n)
         for t in range(len(n)):
-            b = np.matmul(hs[t], W)
+            u = np.matmul(hs[t], W)
             if self.bias:
-                b += self._blocks("bias_hh", suffix)
-            u[t] = b[2]
-            a[:2, t] = sigmoid(a[:2, t] + b[:2])
-            n[t] = np.tanh(n[t] + r[t] * u[t])
+                u += self._blocks("bias_hh", suffix)
+            u_n[t] = u[2]
+            a[:2, t] = sigmoid(a[:2, t] + u[:2])
+            n[t] = np.tanh(n[t] + r[t] * u[2])
             np.add(n[t], z[t] * (hs[t] - n[t]), out=hs[t + 1])
-        return (hs,), (a, u)
+        return (hs,), (a, u_n)
 
     def _unroll_back(
         self, dy: np.ndarray, dend: State, states: State, kept: Any, suffix: str
     ) -> tuple[np.ndarray, np.ndarray, State]:
         (dh,), h = dend, states[0][:-1]
-        a, u = kept
+        a, u_n = kept
         r, z, n = a
         W = self._blocks("weight_hh", suffix)
+        # First, at all steps at once, what stands beside dh in da and du; then these, step by step.
         da = np.empty_like(a)
         da[2] = (1 - z) * (1 - n * n)
         da[1] = (h - n) * z * (1 - z)
-        da[0] = da[2] * u * r * (1 - r)
-        da_hh = da.copy()
-        da_hh[2] *= r
+        da[0] = da[2] * u_n * r * (1 - r)
+        du = da.copy()
+        du[2] *= r
         dhs = np.empty_like(h)
         for t in reversed(range(len(dy))):
             dhs[t] = dh + dy[t]
-            da_hh[:, t] *= dhs[t]
-            dh = dhs[t] * z[t] + np.add.reduce(np.matmul(da_hh[:, t], W))
+            du[:, t] *= dhs[t]
+            dh = dhs[t] * z[t] + np.add.reduce(np.matmul(du[:, t], W))
         da *= dhs
-        return _stacked(da), _stacked(da_hh), (dh,)
+        return _stacked(da), _stacked(du), (dh,)
 
 
 class GRUCell(_Gated, _Cell):
-    """GRUCell."""
+    r"""A cell that mixes the old state with a new one, as much of each as a gate says.
+
+    With $a = W_{ih} x + b_{ih}$ and $u = W_{hh} h + b_{hh}$, in which r, z and n follow each other,
+
+    $$r = \sigma(a_r + u_r), \quad z = \sigma(a_z + u_z), \quad n = \tanh(a_n + r\, u_n), \qquad
+      h' = (1 - z)\, n + z\, h.$$
+
+    The reset gate r stands behind the product $W_{hh} h$, as in torch and cuDNN. The paper (Cho et al. 2014)
+    has it before, $W_{hh} (r h)$, which is another function.
+
+    Derivation: of $h' = n + z (h - n)$, by $\sigma' = \sigma (1 - \sigma)$ and $\tanh' = 1 - \tanh^2$,
+
+    $$da_n = dh' (1 - z)(1 - n^2), \qquad da_z = dh' (h - n)\, z (1 - z), \qquad
+      da_r = da_n\, u_n\, r (1 - r),$$
+
+    $$du_r = da_r, \qquad du_z = da_z, \qquad du_n = da_n\, r, \qquad dh = dh'\, z + W_{hh}^\top du,$$
+
+    and $dx = W_{ih}^\top da$, $dW_{ih} = da\, x^\top$, $db_{ih} = da$, $dW_{hh} = du\, h^\top$,
+    $db_{hh} = du$.
+
+    Args:
+        input_size: size of the last axis of x.
+        hidden_size: size of the last axis of h.
+        bias: whether there are b_ih and b_hh.
+        dtype: of the parameters, and so of what it computes in.
+
+    Shape: forward(x) or forward(x, h) -> h'; backward(dh') -> dx, or (dx, dh) if h was given. Without it, it
+    is 0. x (N, input_size), h and h' (N, hidden_size), or all without N.
+    weight_ih (3·hidden_size, input_size), weight_hh (3·hidden_size, hidden_size), bias_ih and
+    bias_hh (3·hidden_size,), all from U(-k, k), k = 1/sqrt(hidden_size).
+
+    Raises:
+        ValueError: a shape or a size is not one of these.
+        TypeError: x has another dtype than the weights, or h is no array.
+    """
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__(input_size, hidden_size, bias, dtype)
 
     def backward(self, dh: Any, needs_input_grad: bool = True) -> Any:
-        """."""
+        """da and du as derived; dx = W_ihᵀ da, dh = dh' z + W_hhᵀ du."""
         return self._backward(dh, needs_input_grad)
 
 
 class GRU(_Gated, _Layers):
-    """GRU."""
+    """GRUCell along a sequence, in layers, in one direction or two.
+
+    The derivation of a step is in GRUCell, that of a sequence at the head of this file, what layers and
+    directions do is in RNN.
+
+    Args:
+        input_size: size of the last axis of x.
+        hidden_size: size of the last axis of h.
+        num_layers: how many layers, each reading the one below.
+        bias: whether there are b_ih and b_hh.
+        batch_first: whether the first axis of x and y is N, and not T.
+        dropout: probability of an element between two layers to be zeroed, in training.
+        bidirectional: whether there is a second direction.
+        dtype: of the parameters, and so of what it computes in.
+
+    Shape: as RNN; the weights are those of GRUCell, their names ending as RNN's.
+
+    Raises:
+        ValueError: a shape or a size is not one of these; T is 0.
+        TypeError: x has another dtype than the weights, or h_0 is no array.
+
+    Warns:
+        UserWarning: there is a dropout, and only one layer.
+    """
 
     def __init__(
         self,

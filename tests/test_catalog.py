@@ -1,6 +1,9 @@
 """Every module and loss of the catalog: against torch, against the complex step, and as DESIGN promises."""
 
 import copy
+import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +11,11 @@ import torch
 
 import scratch
 from scratch import gradcheck, nn, random
-from scratch.structure import leaves
+from scratch.numerical import named
+from scratch.structure import leaves, like
 from torch_ref import compare, mirror
 from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS, AgainstTarget
+from torch_ref.mirror import torch_generator
 
 WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
 WITH_STATE = [case for case in MODULES + LOSSES if case.make(np.float32).state_dict()]
@@ -33,9 +38,20 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def noise(like: np.ndarray, seed: int = 1) -> np.ndarray:
+def noise(y: Any, seed: int = 1) -> Any:
     """A random cotangent: under ones the gradients of softmax would vanish, and with them every error."""
-    return np.asarray(np.random.default_rng(seed).standard_normal(np.shape(like)), like.dtype)
+    rng = np.random.default_rng(seed)
+    return each(y, lambda array: np.asarray(rng.standard_normal(np.shape(array)), array.dtype))
+
+
+def each(value: Any, function: Callable[[Any], Any]) -> Any:
+    """``function`` of every array in nested tuples."""
+    return like(value, (function(array) for _, array in leaves(value)))
+
+
+def backward(module: nn.Module, dy: Any, **options: Any) -> Any:
+    """module.backward, of one cotangent for each output."""
+    return module.backward(*(dy if isinstance(dy, tuple) else (dy,)), **options)
 
 
 def assert_close(ours, theirs, roundings: float = 64) -> None:
@@ -48,7 +64,7 @@ def assert_close(ours, theirs, roundings: float = 64) -> None:
 
 def arrays(*values) -> list[np.ndarray]:
     """The arrays in values that may be nested; what has no gradient is left out."""
-    return [x for _, x in leaves(values) if x is not None]
+    return [np.asarray(x) for _, x in leaves(values) if x is not None]
 
 
 def gradients(module: nn.Module) -> list[np.ndarray]:
@@ -72,11 +88,13 @@ def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, 
         assert result.frame["relative"].max() < 1e-7
         return
     assert result, str(result)
-    rows = ["output", "input", *(name for name, _ in module.named_parameters())]
+    outputs = named("output", arrays(copy.deepcopy(module)(*case.draw(dtype))))
+    inputs = named("input", arrays(case.draw(dtype)))
+    rows = [*outputs, *inputs, *(name for name, _ in module.named_parameters())]
     assert result.frame["tensor"].tolist() == rows
     # Nothing here is judged blindly: an error of 1e-4 (float32) or 1e-13 (float64) would have been seen.
     assert result.frame["sensitivity"].max() < 1000 * np.finfo(dtype).eps
-    assert result.frame["torch_truth"][1:].notna().all()
+    assert result.frame["torch_truth"][len(outputs) :].notna().all()
 
 
 @losses
@@ -126,19 +144,21 @@ def test_both_gradient_checks_pass(case, dtype) -> None:
 def test_forward_and_backward_run_in_longdouble_and_complex(case, dtype) -> None:
     inputs = case.draw(np.float64)
     module = case.make(np.float64)
-    y = np.asarray(module(*inputs))
-    dx = module.backward(noise(y))
+    y = each(module(*inputs), np.asarray)
+    dx = backward(module, noise(y))
 
     scratch.manual_seed(0)
     wide = case.make(dtype)
     real = np.dtype(dtype).type(0).real.dtype
-    wide_inputs = [
-        x if x.dtype.kind != "f" else x.astype(real if i == case.target else dtype)
-        for i, x in enumerate(inputs)
+    # A loss's target stays real.
+    dtypes = [real if i == case.target else dtype for i in range(len(inputs))]
+    cast = [
+        each(value, lambda a, d=d: a.astype(d) if a.dtype.kind == "f" else a)
+        for value, d in zip(inputs, dtypes, strict=True)
     ]
-    wide_y = np.asarray(wide(*wide_inputs))
-    wide_dx = wide.backward(noise(y).astype(dtype))
-    for ours, expected in zip(arrays(wide_y, wide_dx), arrays(y, dx), strict=True):
+    wide_y = wide(*cast)
+    wide_dx = backward(wide, each(noise(y), lambda a: a.astype(dtype)))
+    for ours, expected in zip(arrays((wide_y, wide_dx)), arrays((y, dx)), strict=True):
         assert ours.dtype == dtype
         assert_close(ours.real.astype(np.float64), expected)
 
@@ -158,29 +178,29 @@ def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -
     module, inputs = case.make(np.float64), case.draw(np.float64)
     scratch.manual_seed(1)
     y = module(*inputs)
-    dx = module.backward(noise(y))
-    expected = [x.copy() for x in arrays(np.asarray(y), dx)]
+    dy = noise(y)
+    expected = [np.copy(array) for array in arrays((y, backward(module, dy)))]
 
-    views, dy = [layout(x) for x in inputs], layout(noise(y))
-    for array in (*views, dy):
+    views, dy = each(inputs, layout), each(dy, layout)
+    for _, array in leaves((views, dy)):
         array.flags.writeable = array.ndim == 0
     scratch.manual_seed(1)
-    again = arrays(np.asarray(module(*views)), module.backward(dy))
+    again = arrays((module(*views), backward(module, dy)))
     for ours, theirs in zip(again, expected, strict=True):
         # BLAS may add up in another order.
         assert_close(ours, theirs, roundings=8)
-    for view, x in zip(views, inputs, strict=True):
+    for view, x in zip(arrays(views), arrays(inputs), strict=True):
         np.testing.assert_array_equal(view, x)
 
 
 @everything
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-def test_only_dropout_and_rrelu_draw_random_numbers_and_only_in_training(case, training) -> None:
+def test_only_what_says_so_draws_random_numbers_and_only_in_training(case, training) -> None:
     module = case.make(np.float32).train(training)
     before = random.get_rng_state()
-    module.backward(noise(module(*case.draw(np.float32))))
+    backward(module, noise(module(*case.draw(np.float32))))
     moved = not np.array_equal(before, random.get_rng_state())
-    assert moved == (case.kind in ("Dropout", "RReLU") and training)
+    assert moved == (case.is_random and training)
 
 
 @everything
@@ -192,15 +212,15 @@ def test_a_module_used_twice_in_one_pass_is_right_twice(case) -> None:
     alone = []
     for seed, inputs in enumerate((first, second)):
         y = module(*inputs)
-        alone.append((module.backward(noise(y, seed)), gradients(module)))
+        alone.append((arrays(backward(module, noise(y, seed))), gradients(module)))
         module.zero_grad()
 
     scratch.manual_seed(1)
     a, b = module(*first), module(*second)
-    db = module.backward(noise(b, 1))
-    da = module.backward(noise(a, 0))
-    for ours, expected in zip(arrays(da, db), arrays(alone[0][0], alone[1][0]), strict=True):
-        np.testing.assert_array_equal(ours, expected)
+    db = arrays(backward(module, noise(b, 1)))
+    da = arrays(backward(module, noise(a, 0)))
+    for together, apart in zip(da + db, alone[0][0] + alone[1][0], strict=True):
+        np.testing.assert_array_equal(together, apart)
     for both, one, other in zip(gradients(module), alone[0][1], alone[1][1], strict=True):
         np.testing.assert_array_equal(both, other + one)
 
@@ -213,11 +233,11 @@ def test_each_backward_needs_a_forward_outside_of_no_grad(case) -> None:
     with scratch.no_grad():
         y = module(*inputs)
     with pytest.raises(RuntimeError, match="no forward is waiting"):
-        module.backward(noise(y))
+        backward(module, noise(y))
     module(*inputs)
-    module.backward(noise(y))
+    backward(module, noise(y))
     with pytest.raises(RuntimeError, match=rf"{case.kind}\.backward: no forward is waiting"):
-        module.backward(noise(y))
+        backward(module, noise(y))
 
 
 @everything
@@ -226,7 +246,8 @@ def test_evaluation_without_gradients_gives_the_same_output(case, dtype) -> None
     module, inputs = case.make(dtype).eval(), case.draw(dtype)
     y = module(*inputs)
     with scratch.no_grad():
-        np.testing.assert_array_equal(module(*inputs), y)
+        for again, before in zip(arrays(module(*inputs)), arrays(y), strict=True):
+            np.testing.assert_array_equal(again, before)
     if case.kind == "Dropout":
         np.testing.assert_array_equal(y, *inputs)
 
@@ -237,12 +258,14 @@ def test_backward_refuses_a_gradient_of_another_shape_or_dtype(case, dtype) -> N
     if case.kind in ("Identity", "Flatten"):
         pytest.skip("passes any gradient on")
     module = case.make(dtype)
-    y = module(*case.draw(dtype))
-    with pytest.raises(ValueError, match=r"dy is .*, but y was"):
-        copy.deepcopy(module).backward(noise(y)[None])
-    with pytest.raises(ValueError, match="dy is float16"):
-        copy.deepcopy(module).backward(noise(y).astype(np.float16))
-    module.backward(noise(y))
+    dy = noise(module(*case.draw(dtype)))
+    for k, (_, array) in enumerate(leaves(dy)):
+        for other in (array[None], array.astype(np.float16)):
+            wrong = like(dy, (other if i == k else right for i, (_, right) in enumerate(leaves(dy))))
+            told = re.escape(f"{other.dtype} {other.shape}")
+            with pytest.raises(ValueError, match=rf"d(\w+) is {told}, but \1 was"):
+                backward(copy.deepcopy(module), wrong)
+    backward(module, dy)
 
 
 # ---- parameters
@@ -250,34 +273,38 @@ def test_backward_refuses_a_gradient_of_another_shape_or_dtype(case, dtype) -> N
 
 @with_parameters
 def test_gradients_add_up_until_zero_grad(case) -> None:
-    module, (x,) = case.make(np.float64), case.draw(np.float64)
-    dy = noise(module(x))
-    module.backward(dy)
+    module, inputs = case.make(np.float64), case.draw(np.float64)
+
+    def run(**options: Any) -> None:
+        scratch.manual_seed(1)
+        backward(module, noise(module(*inputs)), **options)
+
+    run()
     once = gradients(module)
-    module(x)
-    module.backward(dy, needs_input_grad=False)
+    run(needs_input_grad=False)
     for g, twice in zip(once, gradients(module), strict=True):
         np.testing.assert_array_equal(twice, 2 * g)
     module.zero_grad()
     assert all(p.grad is None for p in module.parameters())
-    module(x)
-    module.backward(dy)
+    run()
     for g, again in zip(once, gradients(module), strict=True):
         np.testing.assert_array_equal(again, g)
 
 
 @with_parameters
 def test_a_frozen_parameter_gets_no_gradient_and_the_others_theirs(case) -> None:
-    (x,) = case.draw(np.float64)
-    dy = noise(case.make(np.float64)(x))
+    inputs = case.draw(np.float64)
     for frozen, _ in case.make(np.float64).named_parameters():
         scratch.manual_seed(0)
         module = case.make(np.float64)
         dict(module.named_parameters())[frozen].requires_grad_(False)
         twin = mirror(module)
-        module(x)
-        module.backward(dy)
-        twin(torch.tensor(x, requires_grad=True)).backward(torch.from_numpy(dy))
+        with torch_generator(advance=False):
+            dy = noise(module(*inputs))
+        backward(module, dy)
+        y = twin(*each(inputs, lambda x: torch.tensor(x, requires_grad=True)))
+        pairs = zip(leaves(y), leaves(dy), strict=True)
+        sum((a * torch.from_numpy(d)).sum() for (_, a), (_, d) in pairs).backward()
         for name, p in module.named_parameters():
             if name == frozen:
                 assert p.grad is None
@@ -342,19 +369,22 @@ def test_a_mirror_lies_on_the_same_memory(case, dtype) -> None:
     "optimizer", {case.kind: case for case in OPTIMIZERS}.values(), ids=lambda case: case.kind
 )
 def test_a_step_on_either_side_is_a_step_on_both(case, optimizer) -> None:
-    module, (x,) = case.make(np.float64), case.draw(np.float64)
+    module, inputs = case.make(np.float64), case.draw(np.float64)
     twin = mirror(module)
     ours, theirs = optimizer.make(module.parameters()), optimizer.make_torch(twin.parameters())
     for step in ("ours", "theirs"):
         before = [p.data.copy() for p in module.parameters()]
         if step == "ours":
-            module.backward(noise(module(x)))
+            backward(module, noise(module(*inputs)))
             ours.step()
         else:
-            twin(torch.from_numpy(x)).square().sum().backward()
+            sum(y.square().sum() for _, y in leaves(twin(*each(inputs, torch.from_numpy)))).backward()
             theirs.step()
         for (name, p), old in zip(module.named_parameters(), before, strict=True):
-            assert not np.any(p.data == old)
+            grad = p.grad if step == "ours" else twin.get_parameter(name).grad.numpy()
+            moved = p.data != old
+            assert np.any(moved)
+            assert np.all(moved | (grad == 0))
             np.testing.assert_array_equal(twin.get_parameter(name).detach().numpy(), p.data)
 
 

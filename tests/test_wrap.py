@@ -1,5 +1,7 @@
 """as_torch: NumPy modules inside torch's autograd, judged by torch's own gradcheck."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,19 +9,21 @@ from torch.autograd.gradcheck import GradcheckError
 
 import scratch
 from scratch import nn
+from scratch.structure import leaves, like
 from torch_ref import as_torch, mirror
 from torch_ref.catalog import LOSSES, MODULES, AgainstTarget, Case
 
 
-def passes_gradcheck(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
+def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
     wrapped = as_torch(module)
-    tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for x in inputs]
+    tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for _, x in leaves(inputs)]
     parameters = {name: p.detach().clone().requires_grad_() for name, p in wrapped.named_parameters()}
 
-    def function(*args: torch.Tensor) -> torch.Tensor:
+    def function(*args: torch.Tensor) -> tuple[torch.Tensor, ...]:
         torch.manual_seed(0)
         weights = dict(zip(parameters, args[len(tensors) :], strict=True))
-        return torch.func.functional_call(wrapped, weights, args[: len(tensors)])
+        y = torch.func.functional_call(wrapped, weights, like(inputs, iter(args[: len(tensors)])))
+        return tuple(each for _, each in leaves(y))
 
     return torch.autograd.gradcheck(function, (*tensors, *parameters.values()))
 

@@ -14,7 +14,7 @@ import torch
 
 from scratch import nn, optim
 
-Draw = Callable[[np.random.Generator, Any], np.ndarray]
+Draw = Callable[[np.random.Generator, Any], Any]
 
 
 def normal(*shape: int) -> Draw:
@@ -46,6 +46,11 @@ def probabilities(*shape: int) -> Draw:
 def classes(count: int, *shape: int) -> Draw:
     """Draws int64 classes from 0 to count - 1."""
     return lambda rng, dtype: rng.integers(0, count, shape)
+
+
+def pair(first: Draw, second: Draw) -> Callable[[np.random.Generator, Any], Any]:
+    """Draws two arrays that are one input, such as an LSTM's state."""
+    return lambda rng, dtype: (first(rng, dtype), second(rng, dtype))
 
 
 def ignoring(index: int, draw: Draw) -> Draw:
@@ -115,6 +120,11 @@ class Case:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers in training."""
+        return self.kind in ("Dropout", "RReLU") or self.kwargs.get("dropout", 0) > 0
+
+    @property
     def name(self) -> str:
         """The constructor's call, as a test's name."""
         kwargs = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.kwargs.items()}
@@ -125,7 +135,7 @@ class Case:
         """The module, its parameters and buffers in ``dtype``."""
         return getattr(nn, self.kind)(*self.args, **self.kwargs).to(dtype)
 
-    def draw(self, dtype: Any, seed: int = 0) -> tuple[np.ndarray, ...]:
+    def draw(self, dtype: Any, seed: int = 0) -> tuple[Any, ...]:
         """Inputs, floating ones in ``dtype``."""
         rng = np.random.default_rng(seed)
         return tuple(draw(rng, dtype) for draw in self.inputs)
@@ -136,6 +146,46 @@ class Case:
         names = list(inspect.signature(getattr(nn, self.kind).forward).parameters)[1:]
         return names.index("target") if "target" in names else None
 
+
+_STATE = {"RNN": normal, "GRU": normal, "LSTM": lambda *shape: pair(normal(*shape), normal(*shape))}
+
+RECURRENT: tuple[Case, ...] = (
+    *(
+        case
+        for kind, state in _STATE.items()
+        for case in (
+            Case(kind, (normal(4, 2, 3),), (3, 4)),
+            Case(kind, (normal(4, 2, 3), state(1, 2, 4)), (3, 4), {"bias": False}),
+            Case(kind, (normal(4, 3), state(1, 4)), (3, 4)),
+            Case(kind, (normal(2, 1, 2),), (2, 3), {"bidirectional": True}),
+            Case(kind, (normal(2, 3, 3),), (3, 2), {"num_layers": 2, "dropout": 0.4}),
+            Case(
+                kind,
+                (normal(2, 3, 3), state(4, 2, 2)),
+                (3, 2),
+                {"num_layers": 2, "bidirectional": True, "batch_first": True},
+            ),
+        )
+    ),
+    Case("RNN", (normal(4, 2, 3), normal(1, 2, 4)), (3, 4), {"nonlinearity": "relu"}),
+    Case("LSTM", (normal(3, 2, 3),), (3, 4), {"proj_size": 2}),
+    Case(
+        "LSTM",
+        (normal(2, 3, 3), pair(normal(4, 2, 2), normal(4, 2, 3))),
+        (3, 3),
+        {"num_layers": 2, "batch_first": True, "bidirectional": True, "proj_size": 2},
+    ),
+    *(
+        case
+        for kind, state in _STATE.items()
+        for case in (
+            Case(f"{kind}Cell", (normal(3, 2), state(3, 4)), (2, 4)),
+            Case(f"{kind}Cell", (normal(3, 2), state(3, 4)), (2, 4), {"bias": False}),
+            Case(f"{kind}Cell", (normal(2), state(4)), (2, 4)),
+        )
+    ),
+    Case("RNNCell", (normal(3, 2), normal(3, 4)), (2, 4), {"nonlinearity": "relu"}),
+)
 
 _WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
 
@@ -198,6 +248,7 @@ MODULES: tuple[Case, ...] = (
     Case("Dropout", (normal(4, 5),)),
     Case("Dropout", (normal(4, 2, 5),), (), {"p": 0.2}),
     *ACTIVATIONS,
+    *RECURRENT,
 )
 
 _SQUARED = Functions(squared_distance, squared_distance_backward)

@@ -9,7 +9,7 @@ either side is a step on both.
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_overloads
 
 import numpy as np
 import torch
@@ -143,14 +143,16 @@ def _make(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Modul
         return namesake(**_arguments(module, namesake))
 
 
-def _arguments(module: nn.Module, namesake: type) -> dict[str, Any]:
+def _arguments(module: nn.Module, namesake: Any) -> dict[str, Any]:
     """What ``namesake`` is to be made with: the attributes that its signature names."""
     arguments = {}
-    for name in inspect.signature(namesake).parameters:
+    # torch.nn.LSTM and its kin take *args, **kwargs; what they mean by it stands in an overload.
+    signature, *_ = *get_overloads(namesake.__init__), namesake
+    for name in inspect.signature(signature).parameters:
         if not hasattr(module, name):
             continue
         value = getattr(module, name)
-        if name == "bias":
+        if name == "bias" and not isinstance(value, bool):
             value = value is not None
         elif isinstance(value, np.ndarray):
             value = torch.from_numpy(value)

@@ -60,12 +60,16 @@ from scratch.nn.loss import (
 )
 from scratch.nn.module import Module
 from scratch.nn.parameter import Parameter
+from scratch.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -73,6 +77,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "Hardshrink",
     "Hardsigmoid",
@@ -83,6 +88,7 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -99,6 +105,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "PoissonNLLLoss",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -1,9 +1,20 @@
 """Dropout (PyTorch, torch/nn/modules/dropout.py)."""
 
+from typing import Any
+
 import numpy as np
 
 from scratch.nn.module import Module
 from scratch.random import bernoulli_
+
+
+def dropout_mask(shape: tuple[int, ...], dtype: Any, p: float) -> np.ndarray:
+    """Zeros with probability p, and else 1/(1-p): torch's mask for torch's seed."""
+    if p == 1:
+        return np.zeros(shape, dtype)
+    mask = bernoulli_(np.empty(shape, dtype), 1 - p)
+    mask /= 1 - p
+    return mask
 
 
 class Dropout(Module):
@@ -29,12 +40,10 @@ class Dropout(Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = m x."""
-        if not self.training or self.p == 0 or self.p == 1:
-            keep = 0 if self.training and self.p == 1 else 1
-            mask = np.broadcast_to(np.array(keep, x.real.dtype), x.shape)
+        if self.training and self.p > 0:
+            mask = dropout_mask(x.shape, x.real.dtype, self.p)
         else:
-            mask = bernoulli_(np.empty(x.shape, x.real.dtype), 1 - self.p)
-            mask /= 1 - self.p
+            mask = np.broadcast_to(np.ones((), x.real.dtype), x.shape)
         self.save(mask, x.dtype)
         return x * mask
 

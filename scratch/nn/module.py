@@ -115,12 +115,11 @@ class Module(metaclass=_Constructor):
             )
         return self._saved.pop()
 
-    def check_grad(self, dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def check_grad(self, dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> None:
         """Refuse a dL/dy that has not the shape and dtype of y, since broadcasting would hide it."""
         if dy.shape != shape or dy.dtype != dtype:
-            raise ValueError(
-                f"{type(self).__name__}.backward: dy is {dy.dtype} {dy.shape}, but y was {dtype} {shape}"
-            )
+            given = f"d{name} is {dy.dtype} {dy.shape}, but {name} was {dtype} {shape}"
+            raise ValueError(f"{type(self).__name__}.backward: {given}")
 
     # ---- the tree of modules
 

@@ -470,6 +470,12 @@ def _patterns(
         columns[:, j] = _LARGE
         patterns[j] = np.moveaxis((output(probe) - origin) / _LARGE, axis, -1).reshape(-1, len(before))
         columns[:, j] = 0
+    # A saturated module does not change either, if the change is small; it is not linear for that.
+    predicted = np.einsum("oj,jpo->po", change.reshape(len(before), -1), patterns)
+    seen = np.moveaxis(once, axis, -1).reshape(predicted.shape)
+    noise = 1e-12 * np.max(np.abs(z), initial=0)
+    if not np.all(np.abs(predicted - seen) <= 1e-6 * np.max(np.abs(seen), initial=0) + noise):
+        return None
     return axis, patterns
 
 

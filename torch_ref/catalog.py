@@ -351,28 +351,6 @@ LOSSES: tuple[Case, ...] = (
 )
 
 
-class AgainstTarget(nn.Module):
-    """A loss as a module of its other inputs: its target is held."""
-
-    def __init__(self, loss_fn: nn.Loss, inputs: tuple[np.ndarray, ...], target: int | None) -> None:
-        self.loss_fn, self.held = loss_fn, () if target is None else (inputs[target],)
-        self.target = target
-
-    def forward(self, *inputs: np.ndarray) -> np.ndarray:
-        """The loss, its target in the dtype of the inputs."""
-        real = inputs[0].real.dtype
-        held = (t.astype(real) if t.dtype.kind == "f" else t for t in self.held)
-        at = 0 if self.target is None else self.target
-        return np.asarray(self.loss_fn(*inputs[:at], *held, *inputs[at:]))
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
-        """The gradients by the inputs that are not held."""
-        dx = self.loss_fn.backward(dy)
-        if not isinstance(dx, tuple):
-            return dx
-        return tuple(g for i, g in enumerate(dx) if i != self.target)
-
-
 @dataclass(frozen=True)
 class OptimizerCase:
     """An optimizer of scratch.optim and torch.optim: its class and options."""

@@ -68,7 +68,7 @@ def save_checkpoint(
         arrays |= {f"optimizer.{index}.{key}": np.asarray(value) for key, value in entries.items()}
     arrays["random"] = random.get_rng_state()
     # The writer of safetensors takes memory as it comes and would scramble a view that is not contiguous.
-    arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+    arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
     text = json.dumps(
         {
             "format": _FORMAT,

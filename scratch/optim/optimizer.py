@@ -155,7 +155,7 @@ class Optimizer:
             groups.append({**group, "params": list(indices)})
             for i, p in zip(indices, group["params"], strict=True):
                 if self._steps[p]:
-                    memory = memories[p.storage]
+                    memory = memories.get(p.storage, {})
                     views = {name: v[p.offset :][: p.numel()].reshape(p.shape) for name, v in memory.items()}
                     state[i] = {"step": np.float32(self._steps[p]), **views}
                 elif initial := self.initial(group):
@@ -176,7 +176,12 @@ class Optimizer:
         if sizes != given:
             raise ValueError(f"{name}.load_state_dict: groups of {given} parameters, wanted {sizes}")
         taken = [
-            {k: v for k, v in source.items() if k in self.defaults or k == "initial_lr"}
+            # JSON makes lists of tuples.
+            {
+                k: tuple(v) if isinstance(v, list) else v
+                for k, v in source.items()
+                if k in self.defaults or k == "initial_lr"
+            }
             for source in state_dict["param_groups"]
         ]
         for group, options in zip(self.param_groups, taken, strict=True):

@@ -1,4 +1,4 @@
-"""The command line: ``gradmirror report`` and ``gradmirror train``."""
+"""The command line: ``gradmirror report``, ``gradmirror check`` and ``gradmirror train``."""
 
 import argparse
 import math
@@ -12,6 +12,7 @@ _DESCRIPTION = """\
 One network, written twice: in NumPy, with every derivative worked out by hand, and in PyTorch.
 
   gradmirror report   compares the two: gradients, accuracy, time
+  gradmirror check    compares a layer of your own with PyTorch's
   gradmirror train    trains a network with the NumPy side alone
 
 Each explains itself: gradmirror report --help
@@ -38,6 +39,24 @@ examples:
   gradmirror report --quick                      a small one, to see that all is well
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
   gradmirror report --dataset mnist --data-root ~/mnist --download
+
+"""
+
+_CHECK = """\
+Compare a forward and backward that you wrote with PyTorch's, and both with a numeric derivative that is
+neither: which side is wrong, in which tensor and entry, and why. Each table says what it would have seen.
+
+Your layer is an object with forward(x) and backward(dy), its parameters as W beside dW, in lists params and
+grads, or as objects with data and grad; or it is a pair of functions, forward(x) and backward(dy, x). Its
+weights are set to those of PyTorch's, by name or in order.
+"""
+
+_CHECK_EXAMPLES = """\
+examples:
+  gradmirror check mylayers.py:MyLayerNorm --against torch.nn.LayerNorm --args 16 --input 4x16
+  gradmirror check mylayers.py:Affine --against torch.nn.Linear --args 5 3 --input 4x5 --transposed W
+  gradmirror check mylayers.py:gelu,gelu_backward --against torch.nn.functional.gelu --input 4x16
+  gradmirror check mylayers.py:MyLoss --against torch.nn.CrossEntropyLoss --input 8x10 --input 8:10
 
 """
 
@@ -87,6 +106,12 @@ def _report(options: argparse.Namespace) -> int:
     return report.run(options)
 
 
+def _check(options: argparse.Namespace) -> int:
+    from reports import check
+
+    return check.run(options)
+
+
 def _train(options: argparse.Namespace) -> int:
     from reports import train
 
@@ -115,6 +140,32 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=_positive, default=1, metavar="N", help="for both sides alike (%(default)s)"
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
+
+    check = _command(commands, "check", _CHECK, _CHECK_EXAMPLES + codes, _check)
+    check.add_argument("mine", metavar="FILE.py:NAME", help="yours: a class, an object, or FORWARD,BACKWARD")
+    check.add_argument(
+        "--against", required=True, metavar="NAME", help="PyTorch's: torch.nn.LayerNorm, or FILE.py:NAME"
+    )
+    check.add_argument(
+        "--args", nargs="+", default=[], metavar="ARG", help="for both constructors: 16 eps=1e-3"
+    )
+    check.add_argument(
+        "--input",
+        action="append",
+        required=True,
+        metavar="SHAPE",
+        help="4x16 for normal numbers, 4:10 for 4 whole ones below 10; once for each input",
+    )
+    check.add_argument(
+        "--transposed", nargs="+", metavar="W", help="parameters that you store the other way round"
+    )
+    check.add_argument("--scale", type=_rate, default=1.0, help="of the inputs (%(default)s)")
+    check.add_argument("--seed", type=_natural, default=0, help="of inputs and weights (%(default)s)")
+    check.add_argument("--seeds", type=_positive, default=1, metavar="N", help="how many (%(default)s)")
+    check.add_argument(
+        "--dtype", action="append", choices=["float32", "float64"], help="once or twice (both)"
+    )
+    check.add_argument("--json", metavar="FILE", help="everything that was found, for programs")
 
     codes = _EXIT_CODES.format(zero="trained", one="the loss became nan or inf")
     train = _command(commands, "train", _TRAIN, _TRAIN_EXAMPLES + codes, _train)

@@ -10,8 +10,7 @@ sensitivity, the smallest relative error that would have been seen. A check that
 digits (√u: 1.5e-8 in float64, 3.5e-4 in float32) is too blind, and does not pass.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -104,7 +103,7 @@ def gradcheck(
     if step.is_complex:
         return GradcheckResult(judge(analytic, numeric, unit))
     # The difference of two L, each rounded at its own size, over 2h.
-    noise = 8 * float(np.finfo(step.real).eps) / step.h * objective.magnitude
+    noise = 8 * float(np.finfo(step.real).eps) / step.h * objective.size
     return GradcheckResult(judge(analytic, numeric, max(unit, step.h**2), noise))
 
 
@@ -114,10 +113,14 @@ def judge(analytic: Gradients, numeric: Gradients, unit: float, noise: float = 0
     A tensor may be off by 64 units of its own largest entry and one of the largest of all: a gradient that
     is truly 0, like that of a bias before a batch norm, is the rounding of numbers as large as the others.
     """
-    pairs = [*_named(analytic, numeric)]
-    largest = max((float(np.max(np.abs(n), initial=0)) for _, _, n in pairs), default=0.0)
+    wanted = numeric.named()
+    found = analytic.named()
+    largest = max((float(np.max(np.abs(n), initial=0)) for n in wanted.values()), default=0.0)
     rows = []
-    for name, a, n in pairs:
+    for name, n in wanted.items():
+        if name not in found:
+            raise ValueError(f"gradcheck: backward gives None for {name}, which is floating")
+        a = found[name]
         if a.shape != n.shape:
             raise ValueError(f"gradcheck: backward's {name} has shape {a.shape}, wanted {n.shape}")
         difference = np.abs(a - n)
@@ -131,16 +134,6 @@ def judge(analytic: Gradients, numeric: Gradients, unit: float, noise: float = 0
         ok = error <= tolerance and sees
         rows.append(TensorCheck(name, n.shape, error, scale, tolerance, sensitivity, worst, *at, ok))
     return rows
-
-
-def _named(analytic: Gradients, numeric: Gradients) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for i, (a, n) in enumerate(zip(analytic.inputs, numeric.inputs, strict=True)):
-        if n is not None:
-            if a is None:
-                raise ValueError(f"gradcheck: backward gives None for input {i}, which is floating")
-            yield f"input {i}" if len(numeric.inputs) > 1 else "input", a, n
-    for name, n in numeric.parameters.items():
-        yield name, analytic.parameters[name], n
 
 
 class WrongEntry(NamedTuple):
@@ -213,16 +206,8 @@ class _Search:
         self.unit = float(np.finfo(objective.dtype).eps)
         self.most, self.forwards = most, 0
         self.wrong: list[WrongEntry] = []
-        analytic = objective.backward()
-        parameters = [
-            (name, p.data, analytic.parameters[name]) for name, p in self.network.model.named_parameters()
-        ]
-        floating = [
-            (f"input {i}" if len(self.network.inputs) > 1 else "input", x, analytic.inputs[i])
-            for i, x in enumerate(self.network.inputs)
-            if x.dtype.kind == "c"
-        ]
-        self.tensors: list[tuple[str, np.ndarray, Any]] = parameters + floating
+        gradients = objective.backward().named()
+        self.tensors = [(name, array, gradients[name]) for name, array in self.network.tensors().items()]
         self.stops = np.cumsum([array.size for _, array, _ in self.tensors])
         self.size = int(self.stops[-1])
         self.gradient = np.concatenate([g.reshape(-1) for _, _, g in self.tensors]).astype(self.step.real)

@@ -18,7 +18,8 @@ by running forward, and where it does not hold each entry gets a forward of its 
 import copy
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,15 +27,25 @@ import numpy as np
 from scratch import nn, random
 from scratch.grad_mode import no_grad
 from scratch.nn.parameter import Parameter
+from scratch.structure import leaves, like
 
 _BATCH_BYTES = 2**21
 
 
 class Gradients(NamedTuple):
-    """dL/dx for each input (None for an integer one), and dL/dW by the parameters' names."""
+    """dL/dx for each input array (None for one of integers), and dL/dW by the parameters' names."""
 
     inputs: tuple[np.ndarray | None, ...]
     parameters: dict[str, np.ndarray]
+
+    def named(self) -> dict[str, np.ndarray]:
+        """All of them by name: "input" (or "input 0", "input 1", …), then the parameters."""
+        return {name: g for name, g in named("input", self.inputs).items() if g is not None} | self.parameters
+
+
+def named(kind: str, arrays: Sequence[Any]) -> dict[str, Any]:
+    """Arrays by the name of their kind, numbered if there are several."""
+    return {f"{kind} {i}" if len(arrays) > 1 else kind: array for i, array in enumerate(arrays)}
 
 
 class Objective:
@@ -45,8 +56,9 @@ class Objective:
         inputs: its inputs.
         loss_fn: a loss with reduction "mean" or "sum"; goes with target.
         target: what loss_fn compares the output with.
-        cotangent: without a loss, L = Σ cotangent · y. By default drawn from N(0, 1) with a generator of
-            its own; never ones, under which the gradients of softmax and of normalisations vanish.
+        cotangent: without a loss, L = Σ cotangent · y, nested as y is if that is several arrays. By default
+            drawn from N(0, 1) with a generator of its own; never ones, under which the gradients of softmax
+            and of normalisations vanish.
 
     What is random in the model (dropout) is drawn alike in every forward, from where the global generator
     is at construction; and there it is left.
@@ -71,55 +83,95 @@ class Objective:
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
         self.random_state = random.get_rng_state()
         with no_grad():
-            y = copy.deepcopy(model)(*inputs)
-        self.shape, self.is_random = np.shape(y), self._rewind()
-        if not np.all(np.isfinite(y)):
+            self.y = y = copy.deepcopy(model)(*copy.deepcopy(inputs))
+        self.is_random = not np.array_equal(random.get_rng_state(), self.random_state)
+        random.set_rng_state(self.random_state)
+        outputs = [array for _, array in leaves(y) if _is_floating(array)]
+        if not all(np.all(np.isfinite(array)) for array in outputs):
             raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
         if loss_fn is None and cotangent is None:
             own = random.Generator().manual_seed(0)
-            cotangent = np.asarray(random.randn(*y.shape, generator=own, dtype=np.float64), y.dtype)
-        if cotangent is not None and cotangent.shape != y.shape:
-            raise ValueError(f"gradcheck: cotangent has shape {cotangent.shape}, the output {y.shape}")
+            cotangent = like(y, (_draw(array, own) for _, array in leaves(y)))
+        if loss_fn is None and (shapes := _shapes(cotangent)) != _shapes(y):
+            raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
         self.cotangent = cotangent
-        summands = self.forward(loss_fn, y, target) if loss_fn and target is not None else cotangent * y
-        self.magnitude = float(np.sum(np.abs(summands)))
-        floating = [a.dtype for a in (*inputs, *map(np.asarray, model.parameters())) if a.dtype.kind == "f"]
-        self.dtype = np.result_type(*floating)
+        if loss_fn is not None and target is not None:
+            summands = [self.forward(loss_fn, y, target), 1.0]
+        else:
+            pairs = zip(leaves(cotangent), leaves(y), strict=True)
+            summands = [np.abs(c) * (np.abs(a) + 1) for (_, c), (_, a) in pairs if _is_floating(a)]
+        # What L is made of: its roundings are relative to that, or to 1 where an output is smaller.
+        self.size = float(sum(np.sum(np.abs(each)) for each in summands))
+        arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
+        self.dtype = np.result_type(*(a.dtype for a in arrays if _is_floating(a)))
+
+    def of(self, model: nn.Module) -> "Objective":
+        """The same number of another model: its inputs, loss, cotangent and random numbers."""
+        other = copy.copy(self)
+        other.model = model
+        return other
 
     def forward(self, module: nn.Module, *inputs: np.ndarray, drawing: np.ndarray | None = None) -> Any:
         """module(*inputs), drawing from that state on (or the start): saves nothing, and draws in vain."""
+        with self.drawing(self.random_state if drawing is None else drawing), no_grad():
+            return module(*inputs)
+
+    @contextmanager
+    def drawing(self, state: np.ndarray) -> Iterator[None]:
+        """Within, the generator goes on from ``state``; afterwards it is where it was."""
+        if not self.is_random:
+            yield
+            return
+        before = random.get_rng_state()
+        random.set_rng_state(state)
         try:
-            if drawing is not None:
-                random.set_rng_state(drawing)
-            with no_grad():
-                return module(*inputs)
+            yield
         finally:
-            if self.is_random:
-                self._rewind()
+            random.set_rng_state(before)
 
-    def _rewind(self) -> bool:
-        """Set the generator back to the start; whether it had moved."""
-        moved = not np.array_equal(random.get_rng_state(), self.random_state)
-        random.set_rng_state(self.random_state)
-        return moved
+    def backward(self, passes: int = 1) -> Gradients:
+        """The gradients that the model's own backward gives, on a copy of it, after so many passes."""
+        return self.run(passes=passes)[1]
 
-    def backward(self) -> Gradients:
-        """The gradients that the model's own backward gives, on a copy of it."""
-        model, loss_fn = copy.deepcopy(self.model), copy.deepcopy(self.loss_fn)
+    def run(
+        self,
+        dtype: Any = None,
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+        passes: int = 1,
+    ) -> tuple[dict[str, np.ndarray], Gradients]:
+        """Forward and backward on a copy of the model: ({"output", "loss", "buffer …"}, gradients).
+
+        Args:
+            dtype: to compute in, if not in the model's own.
+            prepare: is given every input, weight and cotangent, and what it returns takes their place.
+            passes: forward and backward are done so often; the parameters' gradients add up.
+        """
+        dtype, prepare = np.dtype(dtype or self.dtype), prepare or (lambda array: array)
+        model, loss_fn = copy.deepcopy(self.model).to(dtype), copy.deepcopy(self.loss_fn)
         model.zero_grad()
-        try:
-            y = model(*self.inputs)
-            if loss_fn is None:
-                dx = model.backward(self.cotangent)
-            else:
-                loss_fn(y, self.target)
-                dx = model.backward(loss_fn.backward())
-        finally:
-            self._rewind()
+        for p in model.parameters():
+            p.present(prepare(p.data))
+
+        def prepared(value: Any) -> Any:
+            cast = _cast(value, dtype)
+            return like(cast, (prepare(x) if _is_floating(x) else x for _, x in leaves(cast)))
+
+        for _ in range(passes):
+            with self.drawing(self.random_state):
+                y = model(*prepared(self.inputs))
+                outputs = named("output", [a for _, a in leaves(y)])
+                buffers = {f"buffer {name}": b for name, b in model.named_buffers() if _is_floating(b)}
+                if loss_fn is None:
+                    dy = prepared(self.cotangent)
+                    dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
+                else:
+                    outputs["loss"] = np.asarray(loss_fn.to(dtype)(y, _cast(self.target, dtype)))
+                    dx = model.backward(loss_fn.backward())
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
-        return Gradients(dx if isinstance(dx, tuple) else (dx,), parameters)
+        inputs = tuple(array for _, array in leaves((dx,) if len(self.inputs) == 1 else dx))
+        return outputs | buffers, Gradients(inputs, parameters)
 
     def to(self, dtype: Any) -> "Network":
         """The same in another dtype."""
@@ -134,11 +186,10 @@ class Network:
         self.objective, self.dtype = objective, dtype
         self.model = copy.deepcopy(objective.model).to(dtype)
         self.modules = list(_chain(self.model))
-        self.inputs = tuple(_cast(x, dtype) for x in objective.inputs)
+        self.inputs = _cast(objective.inputs, dtype)
         self.random_states = self._random_states() if objective.is_random else None
         if objective.loss_fn is None:
-            assert objective.cotangent is not None
-            self.cotangent = objective.cotangent.astype(real)
+            self.cotangent = _cast(objective.cotangent, real)
         else:
             self.target = _cast(objective.target, real)
             self.loss_fn, losses_fn = (copy.deepcopy(objective.loss_fn) for _ in range(2))
@@ -146,19 +197,24 @@ class Network:
             self.loss_fn.to(real)
             self.losses_fn = losses_fn.to(real)
             # What the mean divides by depends on the target alone; any output that is a probability shows it.
-            y = np.random.default_rng(0).uniform(0.25, 0.75, objective.shape).astype(real)
+            y = np.random.default_rng(0).uniform(0.25, 0.75, objective.y.shape).astype(real)
             summands = objective.forward(self.losses_fn, y, self.target)
             self.share = objective.forward(self.loss_fn, y, self.target) / np.add.reduce(summands.reshape(-1))
 
     def _random_states(self) -> list[np.ndarray]:
         """Where the generator is when it comes to each module, and at the end."""
-        states, x = [random.get_rng_state()], self.inputs
-        with no_grad():
+        states, x = [self.objective.random_state], self.inputs
+        with self.objective.drawing(states[0]), no_grad():
             for module in self.modules:
                 x = (module(*x),)
                 states.append(random.get_rng_state())
-        random.set_rng_state(states[0])
         return states
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The arrays that L is differentiated by, under the names of their gradients, to change in place."""
+        inputs = named("input", [x for _, x in leaves(self.inputs)])
+        floating = {name: x for name, x in inputs.items() if _is_floating(x)}
+        return floating | {name: p.data for name, p in self.model.named_parameters()}
 
     def forward(self, k: int, *inputs: np.ndarray) -> Any:
         """The output of module k alone."""
@@ -170,9 +226,10 @@ class Network:
         for i in range(k, len(self.modules)):
             inputs = (self.forward(i, *inputs),)
         (y,) = inputs
-        if self.objective.loss_fn is None:
-            return np.dot(self.cotangent.reshape(-1), y.reshape(-1))
-        return self.objective.forward(self.loss_fn, y, self.target)
+        if self.objective.loss_fn is not None:
+            return self.objective.forward(self.loss_fn, y, self.target)
+        pairs = zip(leaves(self.cotangent), leaves(y), strict=True)
+        return sum(np.dot(c.reshape(-1), a.reshape(-1)) for (_, c), (_, a) in pairs if _is_floating(a))
 
     def losses(self, k: int, batch: np.ndarray) -> np.ndarray:
         """L for each of K inputs of module k, (K, N, …), by one forward of a batch of K·N; (K,)."""
@@ -190,6 +247,8 @@ class Network:
         """Whether ``losses`` may be used: whether it gives what ``loss`` gives, one at a time."""
         if self.random_states and not np.array_equal(self.random_states[k], self.random_states[-1]):
             return False  # a larger batch would draw other numbers
+        if not isinstance(self.objective.y, np.ndarray):
+            return False
         noise = (np.std(z.real) + 1) * np.random.default_rng(0).standard_normal((2, *z.shape))
         batch = (z + np.concatenate([np.zeros_like(noise[:1]), noise])).astype(self.dtype)
         try:
@@ -208,8 +267,22 @@ def _chain(model: nn.Module) -> Iterator[nn.Module]:
         yield model
 
 
-def _cast(x: Any, dtype: Any) -> Any:
-    return x.astype(dtype) if x.dtype.kind == "f" else x
+def _is_floating(x: Any) -> bool:
+    return x is not None and x.dtype.kind in "fc"
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    return like(value, (x.astype(dtype) if _is_floating(x) else x for _, x in leaves(value)))
+
+
+def _draw(array: Any, generator: random.Generator) -> Any:
+    if not _is_floating(array):
+        return None
+    return np.asarray(random.randn(*array.shape, generator=generator, dtype=np.float64), array.dtype)
+
+
+def _shapes(value: Any) -> Any:
+    return like(value, (x.shape if _is_floating(x) else None for _, x in leaves(value)))
 
 
 class Step:
@@ -281,17 +354,18 @@ def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> 
         for p, own in zip(module.parameters(), moved.modules[k].parameters(), strict=True):
             if p in slopes:
                 continue
-            patterns = _patterns(real, k, p, at, z) if uses[p] == 1 else None
+            alone = uses[p] == 1 and isinstance(z, np.ndarray)
+            patterns = _patterns(real, k, p, at, z) if alone else None
             if patterns is not None and apart is None:
                 apart = moved.treats_samples_apart(k + 1, z)
             if patterns is not None and apart:
                 slopes[p] = _by_patterns(moved, k, z, p.shape, *patterns, step)
             else:
-                slopes[p] = _by_entries(moved, k, own.data, tuple(_cast(x, step.dtype) for x in at), step)
+                slopes[p] = _by_entries(moved, k, own.data, _cast(at, step.dtype), step)
         at = (z,)
+    arrays = [x for _, x in leaves(moved.inputs)]
     by_input = tuple(
-        _by_input(moved, i, step) if wrt_inputs and x.dtype.kind in "fc" else None
-        for i, x in enumerate(moved.inputs)
+        _by_input(moved, i, step) if wrt_inputs and _is_floating(x) else None for i, x in enumerate(arrays)
     )
     return Gradients(by_input, {name: slopes[p] for name, p in real.model.named_parameters()})
 
@@ -312,11 +386,12 @@ def _by_entries(
 
 
 def _by_input(moved: Network, i: int, step: Step) -> np.ndarray:
-    """Every entry of input i; as a larger batch if it is the only input and samples are treated apart."""
-    x = moved.inputs[i]
-    if len(moved.inputs) > 1 or x.ndim < 2 or not moved.treats_samples_apart(0, x):
-        inputs = tuple(a.copy() if j == i else a for j, a in enumerate(moved.inputs))
-        return _by_entries(moved, 0, inputs[i], inputs, step)
+    """Every entry of array i; as a larger batch if it is the only input and samples are treated apart."""
+    arrays = [array for _, array in leaves(moved.inputs)]
+    x = arrays[i]
+    if len(arrays) > 1 or x.ndim < 2 or not moved.treats_samples_apart(0, x):
+        arrays[i] = x = x.copy()
+        return _by_entries(moved, 0, x, like(moved.inputs, iter(arrays)), step)
     slopes = np.empty(x.size, step.real)
     for entries in _batches(x.size, x):
         values = []
@@ -328,9 +403,9 @@ def _by_input(moved: Network, i: int, step: Step) -> np.ndarray:
     return slopes.reshape(x.shape)
 
 
-def _batches(total: int, like: np.ndarray) -> Iterator[np.ndarray]:
-    """0 … total - 1 in runs, so many at a time that copies of ``like`` stay in the cache."""
-    size = max(1, _BATCH_BYTES // max(1, like.nbytes))
+def _batches(total: int, each: np.ndarray) -> Iterator[np.ndarray]:
+    """0 … total - 1 in runs, so many at a time that copies of ``each`` stay in the cache."""
+    size = max(1, _BATCH_BYTES // max(1, each.nbytes))
     for start in range(0, total, size):
         yield np.arange(start, min(start + size, total))
 
@@ -359,14 +434,17 @@ def _by_patterns(
     return slopes.reshape(shape)
 
 
+_LARGE = 2.0**40
+
+
 def _patterns(
     network: Network, k: int, p: Parameter, inputs: tuple[np.ndarray, ...], z: np.ndarray
 ) -> tuple[int, np.ndarray] | None:
     """(channel axis of z, patterns (J, positions, O)) if module k is linear in p = (O, J…), row by row.
 
     Row o of p must reach channel o of z and nothing else, and twice the change in p must be twice the change
-    in z. Then one forward with the ones in column j, and zeros elsewhere, shows the patterns of (o, j) for
-    all o at once.
+    in z. Then one forward with column j of p set to some number, and zeros elsewhere, shows the patterns of
+    (o, j) for all o at once. The number is large, so that what else is in z (a bias) drowns no digits.
     """
     before = p.data.copy()
 
@@ -389,8 +467,8 @@ def _patterns(
     columns = probe.reshape(len(before), -1)
     patterns = np.empty((columns.shape[1], z.size // len(before), len(before)), before.dtype)
     for j in range(columns.shape[1]):
-        columns[:, j] = 1
-        patterns[j] = np.moveaxis(output(probe) - origin, axis, -1).reshape(-1, len(before))
+        columns[:, j] = _LARGE
+        patterns[j] = np.moveaxis((output(probe) - origin) / _LARGE, axis, -1).reshape(-1, len(before))
         columns[:, j] = 0
     return axis, patterns
 

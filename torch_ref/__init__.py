@@ -1,6 +1,19 @@
 """The PyTorch side: the equivalent models, on the same weights, and what compares the two."""
 
+from torch_ref.check import Check, check
 from torch_ref.compare import Comparison, compare
-from torch_ref.mirror import mirror
+from torch_ref.divergence import Divergence, first_divergence
+from torch_ref.mirror import mirror, reflect
+from torch_ref.wrap import as_torch
 
-__all__ = ["Comparison", "compare", "mirror"]
+__all__ = [
+    "Check",
+    "Comparison",
+    "Divergence",
+    "as_torch",
+    "check",
+    "compare",
+    "first_divergence",
+    "mirror",
+    "reflect",
+]

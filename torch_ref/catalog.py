@@ -91,6 +91,7 @@ _WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 3.0])
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
     Case("Linear", (normal(4, 5),), (5, 3), {"bias": False}),
+    Case("Linear", (normal(4, 5),), (5, 5)),
     Case("Linear", (normal(5),), (5, 3)),
     Case("Linear", (normal(2, 3, 4, 5),), (5, 3)),
     Case("Identity", (normal(4, 5),)),

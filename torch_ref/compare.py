@@ -1,64 +1,136 @@
 """compare(model, twin, x): outputs and gradients of both sides, beside each other and beside the truth.
 
-Three numbers for every tensor: NumPy's, PyTorch's, and one that is neither, the complex step through the
-NumPy forward (scratch/numerical.py). Where the two frameworks differ, the third says which of them is wrong.
+Three numbers for every entry of every tensor: NumPy's, PyTorch's, and one that is neither (truth.py). Where
+the two frameworks differ, the third says which of them is wrong. How far apart they may be is measured and
+not guessed (precision.py), and each tensor tells the smallest error that it would have shown (judge.py).
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from scratch import nn, random
-from scratch.gradcheck import judge
-from scratch.numerical import Gradients, Objective, Step, differentiate
+from scratch import nn
+from scratch.numerical import Gradients, Objective, named
+from scratch.structure import leaves, like
+from torch_ref.judge import Tensor
+from torch_ref.mirror import torch_generator
+from torch_ref.precision import Tensors, jitter, numpy_spreads, spreads
+from torch_ref.truth import Truth, truth
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What compare found; truthy if the two sides agree.
 
+    Args:
+        tensors: all that was compared, outputs first.
+        method: how the truth was found, or "" if it was not asked for.
+
     ``frame`` has a row for each tensor:
 
     * tensor, shape
     * scale: the largest entry in absolute value
     * numpy_torch: the largest difference of the two sides; relative is that by the scale
-    * numpy_truth, torch_truth: how far each is from the complex step (nan where that was not asked for)
-    * tolerance: how far apart they may be, by rounding; sensitivity is that by the scale: the smallest
-      relative error that would have been seen
-    * verdict: "agree", "NumPy is wrong", "PyTorch is wrong", "both are wrong", "differ" (without a truth) or
-      "too blind to say"
+    * numpy_truth, torch_truth: how far each is from the truth (nan where there is none)
+    * roundings: NumPy's largest error, in units of what rounding does to that entry; up to 8 may be
+    * tolerance: how far an entry may be off; sensitivity is that by the scale, the smallest relative error
+      that could not have been missed
+    * kinks: entries that cannot be judged, since a rounding changes the branch that they take
+    * verdict: "agree"; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; without a truth "differ";
+      "shapes differ"; "fits NumPy's forward", where PyTorch's is another; "too blind to say"
     """
 
-    frame: pd.DataFrame
+    tensors: tuple[Tensor, ...]
+    method: str = ""
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The table."""
+        return pd.DataFrame([tensor.row for tensor in self.tensors])
 
     @property
     def ok(self) -> bool:
         """Whether every tensor agrees."""
-        return bool((self.frame["verdict"] == "agree").all())
+        return all(tensor.verdict == "agree" for tensor in self.tensors)
 
     def __bool__(self) -> bool:
         return self.ok
 
+    @property
+    def wrong(self) -> list[Tensor]:
+        """The tensors that do not agree."""
+        return [tensor for tensor in self.tensors if tensor.verdict != "agree"]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence. If the forwards differ it says no more: all gradients then differ with them."""
+        forward = [t for t in self.wrong if t.truth is None]
+        if forward and self.method:
+            return f"The forwards differ, in {_names(forward)}. Look there first."
+        if self.wrong:
+            verdicts = dict.fromkeys(t.verdict for t in self.wrong)
+            told = [f"{v}: {_names([t for t in self.wrong if t.verdict == v])}" for v in verdicts]
+            return "; ".join(told) + "."
+        seen = max((t.sensitivity for t in self.tensors), default=0.0)
+        return f"The two sides agree in {len(self.tensors)} tensors; an error of {seen:.1e} would have shown."
+
+    def details(self, count: int = 3) -> str:
+        """The first wrong entries of each wrong tensor: index, values, truth, and NumPy's ratio to it."""
+        lines = []
+        for t in self.wrong:
+            if t.verdict == "shapes differ":
+                lines.append(f"{t.name}: NumPy's has shape {t.numpy.shape}, PyTorch's {t.torch.shape}")
+            for index, ours, theirs, exact in t.worst(count):
+                wanted = theirs if np.isnan(exact) else exact
+                ratio = f"   ratio {ours / wanted:.6g}" if wanted else ""
+                known = "" if np.isnan(exact) else f"   truth {exact:.9g}"
+                at = ", ".join(map(str, index))
+                lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}   PyTorch {theirs:.9g}{known}{ratio}")
+        return "\n".join(lines)
+
+    @property
+    def table(self) -> str:
+        """The frame in short, as Markdown."""
+        short = self.frame[[*_HEADINGS]].rename(columns=_HEADINGS)
+        return short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
+
     def __str__(self) -> str:
-        return self.frame.to_markdown(index=False, floatfmt=".2g")
+        return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False, float_format="{:.2g}".format)
 
 
+_HEADINGS = {
+    "tensor": "tensor",
+    "shape": "shape",
+    "scale": "largest",
+    "numpy_torch": "NumPy − PyTorch",
+    "numpy_truth": "NumPy − truth",
+    "torch_truth": "PyTorch − truth",
+    "sensitivity": "would see",
+    "verdict": "verdict",
+}
+
+
+def _names(tensors: list[Tensor]) -> str:
+    return ", ".join(t.name for t in tensors)
+
+
 def compare(
     model: nn.Module,
     twin: torch.nn.Module,
-    *inputs: np.ndarray,
+    *inputs: Any,
     loss_fn: nn.Loss | None = None,
     twin_loss_fn: torch.nn.Module | None = None,
     target: np.ndarray | None = None,
+    cotangent: Any = None,
     truth: bool = True,
 ) -> Comparison:
     """Run both sides forward and backward on the same inputs and compare all that comes out.
@@ -67,11 +139,12 @@ def compare(
         model: the NumPy side.
         twin: the PyTorch side, with the same names of parameters; mirror(model), or a model of one's own
             with equal weights.
-        inputs: NumPy arrays; the floating ones are differentiated by.
+        inputs: NumPy arrays, or tuples of them; the floating ones are differentiated by.
         loss_fn: a loss of scratch.nn; goes with twin_loss_fn and target. Without it, a random weighted sum
             of the outputs is differentiated.
         twin_loss_fn: the same loss of torch.nn.
         target: what both losses compare with.
+        cotangent: the weights of that sum; see scratch.numerical.Objective.
         truth: whether to differentiate numerically as well, once for each entry: for networks of up to some
             hundred thousand parameters a matter of a second.
 
@@ -85,118 +158,122 @@ def compare(
     """
     if len({loss_fn is None, twin_loss_fn is None, target is None}) > 1:
         raise ValueError("compare: loss_fn, twin_loss_fn and target go together, and one of them is missing")
-    for i, x in enumerate(inputs):
-        if not isinstance(x, np.ndarray):
+    for i, (_, x) in enumerate(leaves(inputs)):
+        if x is not None and not isinstance(x, np.ndarray):
             raise TypeError(f"compare: input {i} is {type(x).__name__}, wanted a NumPy array")
     _check_names(model, twin)
-    with _torch_generator():
-        objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
-        ours, ours_out = objective.backward(), _outputs(objective)
-    theirs, theirs_out = _torch_side(twin, inputs, twin_loss_fn, target, objective.cotangent)
-    unit = float(np.finfo(objective.dtype).eps)
-    exact = None
-    if truth:
-        with _torch_generator():
-            exact = differentiate(objective, Step("complex", None, objective.dtype))
-    rows = _rows(_as_gradients(ours_out), _as_gradients(theirs_out), None, unit)
-    return Comparison(pd.DataFrame(rows + _rows(ours, theirs, exact, unit)))
+    with torch_generator(advance=False):
+        objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
+    return compare_objective(objective, twin, twin_loss_fn, truth)
+
+
+def compare_objective(
+    objective: Objective, twin: torch.nn.Module, twin_loss_fn: torch.nn.Module | None, truth: bool = True
+) -> Comparison:
+    """compare, from an objective that knows model, inputs, loss and cotangent."""
+    outputs, gradients = objective.run()
+    ours, theirs = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
+    found: Truth | None = _truth(objective) if truth else None
+    exact = found.gradients if found else {}
+    rng = np.random.default_rng(0)
+    spread = spreads(theirs, (run_torch(twin, objective, twin_loss_fn, rng) for _ in range(8)))
+    with suppress(TypeError, ValueError):  # code that cannot take a subclass of ndarray
+        for name, off in numpy_spreads(objective).items():
+            if name in spread and off.shape == spread[name].shape:
+                spread[name] = np.maximum(spread[name], off)
+    sizes = [np.max(np.abs(g), initial=0) for g in (exact or gradients.named()).values()]
+    sizes += [np.max(np.abs(c), initial=0) for _, c in leaves(objective.cotangent) if c is not None]
+    standard = float(max(sizes, default=1.0))
+    tensors: list[Tensor] = []
+    for name in theirs:
+        outputs_agree = all(t.verdict == "agree" for t in tensors if t.truth is None)
+        doubt = found.errors[name] if found and name in exact else 0.0
+        tensors.append(
+            Tensor(
+                name,
+                np.asarray(ours[name]),
+                theirs[name],
+                exact.get(name),
+                spread[name],
+                doubt,
+                objective.dtype,
+                standard,
+                outputs_agree,
+            )
+        )
+    return Comparison(tuple(tensors), found.method if found else "")
+
+
+_truth = truth
 
 
 def _check_names(model: nn.Module, twin: torch.nn.Module) -> None:
-    ours = {name: p.shape for name, p in model.named_parameters()}
-    theirs = {name: tuple(p.shape) for name, p in twin.named_parameters()}
-    if ours != theirs:
-        raise ValueError(f"compare: model has parameters {ours}, twin has {theirs}")
-    state = twin.state_dict()
-    for name, value in model.state_dict().items():
-        if not np.array_equal(value, state[name].numpy(), equal_nan=True):
+    ours = {name: p.data for name, p in model.named_parameters()}
+    theirs = {name: p.detach().numpy() for name, p in twin.named_parameters()}
+    if [*ours] != [*theirs]:
+        raise ValueError(f"compare: model has parameters {[*ours]}, twin has {[*theirs]}")
+    ours |= {name: b for name, b in model.named_buffers()}
+    buffers = {name: b.numpy() for name, b in twin.named_buffers()}
+    theirs |= {name: b for name, b in buffers.items() if name in ours}
+    for name, value in ours.items():
+        if name in theirs and value.shape != theirs[name].shape:
+            raise ValueError(f"compare: {name} is {value.shape} in model, {theirs[name].shape} in twin")
+        if name in theirs and not np.array_equal(value, theirs[name], equal_nan=value.dtype.kind in "fc"):
             raise ValueError(f"compare: {name} differs between model and twin; start from the same weights")
 
 
-@contextmanager
-def _torch_generator() -> Iterator[None]:
-    """Within, scratch draws what torch would draw next."""
-    before = random.get_rng_state()
-    random.set_rng_state(torch.get_rng_state().numpy())
-    try:
-        yield
-    finally:
-        random.set_rng_state(before)
-
-
-def _outputs(objective: Objective) -> dict[str, np.ndarray]:
-    y = objective.forward(copy.deepcopy(objective.model), *objective.inputs)
-    outputs = {"output": y}
-    if objective.loss_fn is not None and objective.target is not None:
-        outputs["loss"] = np.asarray(objective.forward(objective.loss_fn, y, objective.target))
-    return outputs
-
-
-def _torch_side(
+def run_torch(
     twin: torch.nn.Module,
-    inputs: tuple[np.ndarray, ...],
-    loss_fn: torch.nn.Module | None,
-    target: np.ndarray | None,
-    cotangent: np.ndarray | None,
-) -> tuple[Gradients, dict[str, np.ndarray]]:
+    objective: Objective,
+    loss_fn: torch.nn.Module | None = None,
+    rng: np.random.Generator | None = None,
+) -> Tensors:
+    """Outputs, buffers and gradients of a torch module, on the inputs, target and cotangent of an objective.
+
+    Given ``rng``, inputs, cotangent and weights are off by an ulp: the spread of the results is what rounding
+    may do to them, whoever computes them.
+    """
+
+    def shaken(array: np.ndarray) -> np.ndarray:
+        return array if rng is None or array.dtype.kind != "f" else jitter(array, rng)
+
     model = copy.deepcopy(twin)
     model.zero_grad()
-    tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.from_numpy(shaken(p.numpy())))
+    flat = [x for _, x in leaves(objective.inputs)]
+    tensors = [
+        None if x is None else torch.tensor(np.array(shaken(x)), requires_grad=x.dtype.kind == "f")
+        for x in flat
+    ]
     with torch.random.fork_rng(devices=[]):
-        y = model(*tensors)
-        outputs = {"output": y.detach().numpy()}
+        y = model(*like(objective.inputs, iter(tensors)))
+        results = [each for _, each in leaves(y)]
+        outputs = named("output", [_array(each) for each in results])
+        if [y.shape for y in outputs.values()] != [np.shape(y) for _, y in leaves(objective.y)]:
+            return outputs  # no gradient of these can be compared with one of those
         if loss_fn is None:
-            y.backward(torch.from_numpy(cotangent))
+            weights = [c for _, c in leaves(objective.cotangent)]
+            pairs = [
+                (r, c) for r, c in zip(results, weights, strict=True) if c is not None and r.requires_grad
+            ]
+            torch.autograd.backward([r for r, _ in pairs], [torch.from_numpy(shaken(c)) for _, c in pairs])
         else:
-            loss = loss_fn(y, torch.from_numpy(target))
-            outputs["loss"] = loss.detach().numpy()
+            loss = loss_fn(y, torch.from_numpy(objective.target))
+            outputs["loss"] = _array(loss)
             loss.backward()
+    buffers = {f"buffer {name}": _array(b) for name, b in model.named_buffers() if b.is_floating_point()}
     gradients = Gradients(
-        tuple(_grad(x) if x.requires_grad else None for x in tensors),
+        tuple(_grad(x) if x is not None and x.requires_grad else None for x in tensors),
         {name: _grad(p) for name, p in model.named_parameters()},
     )
-    return gradients, outputs
+    return outputs | buffers | gradients.named()
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().numpy()
 
 
 def _grad(tensor: torch.Tensor) -> np.ndarray:
     return np.zeros(tensor.shape, np.float64) if tensor.grad is None else tensor.grad.numpy()
-
-
-def _as_gradients(outputs: dict[str, np.ndarray]) -> Gradients:
-    return Gradients((), outputs)
-
-
-def _rows(ours: Gradients, theirs: Gradients, exact: Gradients | None, unit: float) -> list[dict[str, Any]]:
-    against = [judge(ours, theirs, unit)]
-    if exact is not None:
-        against += [judge(ours, exact, unit), judge(theirs, exact, unit)]
-    rows = []
-    for pair, *truths in zip(*against, strict=True):
-        rows.append(
-            {
-                "tensor": pair.name,
-                "shape": "×".join(map(str, pair.shape)) or "scalar",
-                "scale": pair.scale,
-                "numpy_torch": pair.error,
-                "relative": pair.error / pair.scale if pair.scale else 0.0 if pair.error == 0 else np.inf,
-                "numpy_truth": truths[0].error if truths else np.nan,
-                "torch_truth": truths[1].error if truths else np.nan,
-                "tolerance": pair.tolerance,
-                "sensitivity": pair.sensitivity,
-                "verdict": _verdict(pair, truths),
-            }
-        )
-    return rows
-
-
-def _verdict(pair: Any, truths: list[Any]) -> str:
-    if pair.ok and all(each.ok for each in truths):
-        return "agree"
-    wrong = [
-        side
-        for side, each in zip(("NumPy", "PyTorch"), truths, strict=False)
-        if not each.error <= each.tolerance  # nan is wrong
-    ]
-    if wrong:
-        return "both are wrong" if len(wrong) == 2 else f"{wrong[0]} is wrong"
-    return "too blind to say" if pair.error <= pair.tolerance else "differ"

@@ -7,12 +7,14 @@ either side is a step on both.
 """
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from scratch import nn
+from scratch import nn, random
 
 
 def mirror(module: nn.Module) -> torch.nn.Module:
@@ -41,21 +43,82 @@ def mirror(module: nn.Module) -> torch.nn.Module:
         for name, p in own.items():
             setattr(its_twin, name, shared[id(p)])
         for name, buffer in ours.named_buffers(recurse=False):
-            its_twin.register_buffer(name, _tensor(f"{at}.{name}", buffer))
+            its_twin.register_buffer(name, tensor(f"{at}.{name}", buffer))
         its_twin.training = ours.training
     return twin
 
 
+def reflect(twin: torch.nn.Module) -> nn.Module:
+    """The scratch module that computes the same as a torch module, from the same memory: mirror, backwards.
+
+    Raises:
+        TypeError: a class has no namesake in scratch.nn.
+    """
+    module = _make_numpy(twin)
+    theirs = dict(twin.named_parameters())
+    for name, p in module.named_parameters():
+        p.adopt(theirs[name].detach().numpy())
+        p.requires_grad = theirs[name].requires_grad
+    buffers = dict(twin.named_buffers())
+    for at, ours in module.named_modules():
+        for name, _ in list(ours.named_buffers(recurse=False)):
+            ours.register_buffer(name, buffers[f"{at}.{name}" if at else name].numpy(), ours._buffers[name])
+    return module.train(twin.training)
+
+
+def _make_numpy(twin: torch.nn.Module) -> nn.Module:
+    if isinstance(twin, torch.nn.Sequential):
+        return nn.Sequential({name: _make_numpy(child) for name, child in twin.named_children()})
+    namesake = getattr(nn, type(twin).__name__, None)
+    if namesake is None or type(twin).__module__.split(".")[0] != "torch":
+        raise TypeError(f"reflect: scratch.nn has no twin of {type(twin).__name__}")
+    arguments = {}
+    for name in inspect.signature(namesake.__init__).parameters:
+        value = getattr(twin, name, None)
+        if name == "dtype":
+            dtypes = {p.dtype for p in twin.parameters()}
+            value = np.dtype(str(dtypes.pop()).removeprefix("torch.")) if dtypes else np.float32
+        elif name == "bias":
+            value = value is not None and value is not False
+        elif isinstance(value, torch.Tensor):
+            value = value.detach().numpy()
+        if hasattr(twin, name) or name == "dtype":
+            arguments[name] = value
+    state = random.get_rng_state()
+    try:
+        return namesake(**arguments)
+    finally:
+        random.set_rng_state(state)
+
+
 def _parameter(name: str, p: nn.Parameter) -> torch.nn.Parameter:
     p.held = True
-    return torch.nn.Parameter(_tensor(name, p.data), requires_grad=p.requires_grad)
+    return torch.nn.Parameter(tensor(name, p.data), requires_grad=p.requires_grad)
 
 
-def _tensor(name: str, array: np.ndarray) -> torch.Tensor:
+def tensor(name: str, array: np.ndarray) -> torch.Tensor:
+    """``array`` as a tensor on the same memory.
+
+    Raises:
+        TypeError: torch does not have its dtype.
+    """
     try:
         return torch.from_numpy(array)
     except TypeError as error:
-        raise TypeError(f"mirror: {name} is {array.dtype}, which torch does not have") from error
+        raise TypeError(f"{name} is {array.dtype}, which torch does not have") from error
+
+
+@contextmanager
+def torch_generator(advance: bool = True) -> Iterator[None]:
+    """Within, scratch draws from torch's generator; with ``advance=False`` torch's own stays where it is."""
+    before = random.get_rng_state()
+    random.set_rng_state(torch.get_rng_state().numpy())
+    try:
+        yield
+        if advance:
+            torch.set_rng_state(torch.from_numpy(random.get_rng_state()))
+    finally:
+        random.set_rng_state(before)
 
 
 def _build(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Module:

@@ -377,7 +377,7 @@ class CrossEntropyLoss(_ClassLoss):
     def forward(self, x: np.ndarray, target: np.ndarray) -> Any:
         """L = Σ l / Z with l = -Σ q log p."""
         # Fortran order: the sums over a few classes become long loops over the samples.
-        log_p, shape = log_softmax(np.asfortranarray(self._rows(x)), 1), _sample_shape(x.shape)
+        log_p, shape = log_softmax(np.asanyarray(self._rows(x), order="F"), 1), _sample_shape(x.shape)
         if target.dtype.kind == "f" and target.shape == x.shape:
             losses, q, mass, total_weight = self._probability_loss(log_p, target)
         else:

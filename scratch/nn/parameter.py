@@ -72,6 +72,15 @@ class Parameter:
     def data(self, value: np.ndarray) -> None:
         self._data[...] = self._fitting(value, "data")
 
+    def adopt(self, data: np.ndarray) -> None:
+        """Live in the memory of ``data`` from now on, an array of the same shape, and never move."""
+        self._view(Storage(self._fitting(data, "data").reshape(-1)), 0, data.shape)
+        self.held = True
+
+    def present(self, view: np.ndarray) -> None:
+        """Give ``view`` out as ``data`` from now on: the same memory, in a subclass of ndarray."""
+        self._data = view
+
     @property
     def grad(self) -> np.ndarray | None:
         """The gradient, a view on the model's gradient vector, or None if there is none."""

@@ -1,0 +1,162 @@
+"""``gradmirror check``: is this backward right?"""
+
+import argparse
+import ast
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+import scratch
+from reports.errors import UnusableError
+from scratch.checkpoint import write_whole
+from torch_ref.check import Check, check
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check as the command line says; 0 if both sides agree from every seed, 1 if not.
+
+    Raises:
+        UnusableError: a name cannot be found, an argument not be read, or the two sides not be compared.
+        OSError: the JSON file cannot be written.
+    """
+    mine, reference = _find(options.mine, "mine"), _find(options.against, "--against")
+    args, kwargs = _arguments(options.args)
+    found: dict[int, Check] = {}
+    for seed in range(options.seed, options.seed + options.seeds):
+        scratch.manual_seed(seed)
+        torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        inputs = [_draw(rng, words, options.scale) for words in options.input]
+        try:
+            found[seed] = check(
+                _made(mine, args, kwargs, "mine"),
+                _made(reference, args, kwargs, "--against"),
+                *inputs,
+                dtypes=options.dtype or ("float64", "float32"),
+                transposed=options.transposed or (),
+            )
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UnusableError(f"the two sides cannot be compared: {error}") from error
+    told = next((each for each in found.values() if not each), next(iter(found.values())))
+    print(told)
+    if options.seeds > 1:
+        agreeing = sum(map(bool, found.values()))
+        print(f"\n{agreeing} of {len(found)} seeds agree")
+    if options.json:
+        write_whole(options.json, json.dumps(_as_json(found), indent=1, allow_nan=False).encode() + b"\n")
+    return 0 if all(found.values()) else 1
+
+
+def _find(words: str, argument: str) -> Any:
+    """What "file.py:Name", "package.module.Name", or two names behind the colon, stand for."""
+    place, colon, names = words.partition(":")
+    if colon:
+        module = _load(place, argument)
+        found = tuple(_attribute(module, name, argument) for name in names.split(","))
+        return found if len(found) > 1 else found[0]
+    place, _, name = words.rpartition(".")
+    try:
+        return _attribute(importlib.import_module(place), name, argument)
+    except (ImportError, ValueError) as error:
+        raise UnusableError(
+            f"{argument}: cannot import {words!r} ({error}); wanted file.py:Name or package.module.Name"
+        ) from error
+
+
+def _load(place: str, argument: str) -> ModuleType:
+    path = Path(place)
+    if not path.is_file():
+        raise UnusableError(f"{argument}: there is no file {place!r}; wanted file.py:Name")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UnusableError(f"{argument}: {place!r} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # A file may import its neighbours.
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UnusableError(f"{argument}: {place} does not run: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _attribute(module: ModuleType, name: str, argument: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        there = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
+        raise UnusableError(
+            f"{argument}: {module.__name__} has no {name!r}; there is {there[:300]}"
+        ) from None
+
+
+def _arguments(words: list[str]) -> tuple[list[Any], dict[str, Any]]:
+    """["16", "bias=False"] as ([16], {"bias": False})."""
+    args, kwargs = [], {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        try:
+            if equals and name.isidentifier():
+                kwargs[name] = ast.literal_eval(value)
+            else:
+                args.append(ast.literal_eval(word))
+        except (ValueError, SyntaxError):
+            raise UnusableError(
+                f"--args: cannot read {word!r}; wanted 16, name=value or \"'text'\""
+            ) from None
+    return args, kwargs
+
+
+def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> Any:
+    if not isinstance(what, type):
+        return what
+    try:
+        return what(*args, **kwargs)
+    except Exception as error:
+        raise UnusableError(
+            f"{argument}: {what.__name__} cannot be made with --args {args} {kwargs}: {error}"
+        ) from error
+
+
+def _draw(rng: np.random.Generator, words: str, scale: float) -> np.ndarray:
+    """ "4x16" as 4x16 normal numbers, "4:10" as 4 whole ones below 10."""
+    sizes, colon, below = words.partition(":")
+    try:
+        shape = tuple(int(size) for size in sizes.split("x")) if sizes else ()
+        return rng.integers(0, int(below), shape) if colon else scale * rng.standard_normal(shape)
+    except ValueError:
+        raise UnusableError(
+            f"--input: cannot read {words!r}; wanted a shape such as 4x16, or 4:10 for whole numbers below 10"
+        ) from None
+
+
+def _as_json(found: dict[int, Check]) -> dict[str, Any]:
+    return {
+        "ok": all(found.values()),
+        "seeds": {
+            str(seed): {
+                "ok": each.ok,
+                "verdict": each.verdict,
+                "manners": list(each.manners),
+                "causes": [vars(cause) for cause in each.causes],
+                "tensors": each.frame.astype(object)
+                .where(
+                    np.isfinite(each.frame.select_dtypes("number")).reindex(
+                        columns=each.frame.columns, fill_value=True
+                    ),
+                    None,
+                )
+                .to_dict("records"),
+            }
+            for seed, each in found.items()
+        },
+    }

@@ -1,0 +1,166 @@
+"""Which mistakes does a check find? Those of torch_ref/faults.py, put to gradmirror and to what others use.
+
+Each mistake is made in every module of the catalog that can make it, on inputs of three scales, and every
+detector is asked. A mistake counts only where it changes a number. The last row is right code: what is
+refused there is a false alarm.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from reports.progress import progress
+from scratch import nn
+from scratch.numerical import Objective
+from torch_ref import as_torch, check, mirror
+from torch_ref.catalog import LOSSES, MODULES, Case
+from torch_ref.check import OfTarget, Sides, on_kinks
+from torch_ref.compare import run_torch
+from torch_ref.faults import Fault, inject
+
+SCALES = (1.0, 1e-3, 1e3)
+RIGHT = "(right code)"
+
+
+class Trial(NamedTuple):
+    """A module beside its reference, on these inputs."""
+
+    case: Case
+    module: nn.Module
+    reference: torch.nn.Module
+    inputs: tuple[np.ndarray, ...]
+
+
+def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool = True) -> Iterator[Trial]:
+    """Each case of the catalog in which the mistake can be made and changes a number; of None, every case.
+
+    Args:
+        fault: the mistake.
+        scales: of the inputs.
+        every: whether to try every case, or the first of each kind.
+    """
+    kinds: set[str] = set()
+    for case in (*MODULES, *LOSSES):
+        right = case.make(np.float64)
+        if (fault and not fault.applies(right)) or (case.kind in kinds and not every):
+            continue
+        wrong = inject(fault, right) if fault else right
+        for scale in scales:
+            inputs = draw(case, scale)
+            if inputs is not None and (fault is None or matters(right, wrong, inputs)):
+                kinds.add(case.kind)
+                yield Trial(case, wrong, mirror(right), inputs)
+
+
+def draw(case: Case, scale: float, seed: int = 0) -> tuple[np.ndarray, ...] | None:
+    """Inputs of this scale; None if they would not be what the module is for, as probabilities of 1,000."""
+    x, *others = case.draw(np.float64, seed)
+    if scale != 1 and (case.kind in ("BCELoss", "NLLLoss") or x.dtype.kind != "f"):
+        return None
+    return (x * scale if x.dtype.kind == "f" else x, *others)
+
+
+def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
+    """Whether the mistake changes a number: transposing a 1x1 weight, say, does not."""
+    twin = mirror(right)
+    pair = [Sides(module, twin, inputs) for module in (right, wrong)]
+    for given in (pair[0].inputs, on_kinks(pair[0].inputs)):
+        try:
+            objectives = [sides.cast(np.dtype(np.float64), given)[0] for sides in pair]
+        except (ValueError, IndexError):  # not defined on the kinks
+            continue
+        for passes in (1, 2):
+            ours, theirs = (_tensors(objective, passes) for objective in objectives)
+            largest = max(np.max(np.abs(t), initial=0) for t in ours.values())
+            if any(np.max(np.abs(t - theirs[name]), initial=0) > 1e-9 * largest for name, t in ours.items()):
+                return True
+    return False
+
+
+def _tensors(objective: Objective, passes: int = 1) -> dict[str, np.ndarray]:
+    with np.errstate(all="ignore"):
+        outputs, gradients = objective.run(passes=passes)
+    return outputs | gradients.named()
+
+
+# ---- the detectors: whether each refuses
+
+
+def by_gradmirror(trial: Trial) -> bool:
+    """check, in both precisions and on the kinks."""
+    return not check(trial.module, trial.reference, *trial.inputs)
+
+
+def _by_gradcheck(trial: Trial, fast: bool) -> bool:
+    module, inputs = trial.module, trial.inputs
+    if isinstance(module, nn.Loss):
+        module, inputs = OfTarget(module, inputs[-1]), inputs[:-1]
+    wrapped = as_torch(module)
+    tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for x in inputs]
+    weights = {name: p.detach().clone().requires_grad_() for name, p in wrapped.named_parameters()}
+
+    def function(*args: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        given = dict(zip(weights, args[len(tensors) :], strict=True))
+        return torch.func.functional_call(wrapped, given, args[: len(tensors)])
+
+    with np.errstate(all="ignore"):
+        return not torch.autograd.gradcheck(
+            function, (*tensors, *weights.values()), raise_exception=False, fast_mode=fast
+        )
+
+
+def _both_sides(trial: Trial) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """NumPy's and PyTorch's outputs and gradients, in float64."""
+    sides = Sides(trial.module, trial.reference, trial.inputs)
+    objective, twin = sides.cast(np.dtype(np.float64), sides.inputs)
+    ours, theirs = _tensors(objective), run_torch(twin, objective)
+    return ((np.asarray(ours[name]), t) for name, t in theirs.items())
+
+
+def _by_assert_close(trial: Trial) -> bool:
+    try:
+        for ours, theirs in _both_sides(trial):
+            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs))
+    except AssertionError:
+        return True
+    return False
+
+
+def _by_cosine(trial: Trial) -> bool:
+    for ours, theirs in _both_sides(trial):
+        length = np.linalg.norm(ours) * np.linalg.norm(theirs)
+        if length and np.sum(ours * theirs) / length <= 0.99:
+            return True
+    return False
+
+
+def _by_mean(trial: Trial) -> bool:
+    return any(np.mean(np.abs(ours - theirs)) >= 1e-6 for ours, theirs in _both_sides(trial))
+
+
+DETECTORS: dict[str, Callable[[Trial], bool]] = {
+    "gradmirror": by_gradmirror,
+    "gradcheck": lambda trial: _by_gradcheck(trial, fast=False),
+    "gradcheck, fast": lambda trial: _by_gradcheck(trial, fast=True),
+    "assert_close": _by_assert_close,
+    "cosine > 0.99": _by_cosine,
+    "mean |Δ| < 1e-6": _by_mean,
+}
+
+
+def kill_matrix(faults: list[Fault], scales: tuple[float, ...] = SCALES, every: bool = True) -> pd.DataFrame:
+    """A row for each mistake, and one of right code: how often it was tried, and how often each refused."""
+    rows: list[dict[str, Any]] = []
+    for fault in progress([*faults, None], "kill matrix"):
+        row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
+        row |= dict.fromkeys(DETECTORS, 0)
+        for trial in trials(fault, scales, every):
+            row["tried"] += 1
+            for name, refuses in DETECTORS.items():
+                row[name] += refuses(trial)
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,322 @@
+"""check: right layers of every form pass, wrong ones are refused, and it says which side, where and why."""
+
+import numpy as np
+import pytest
+import torch
+
+from scratch import nn
+from torch_ref import check, mirror
+from torch_ref.catalog import LOSSES, MODULES, Case
+from torch_ref.check import TIES, Check
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((4, 5))
+
+
+def verdicts(found: Check, made_in: str = "float64") -> dict[str, str]:
+    frame = found.comparisons[made_in].frame
+    return dict(zip(frame["tensor"], frame["verdict"], strict=True))
+
+
+@pytest.mark.parametrize("case", [*MODULES, *LOSSES], ids=lambda case: case.name)
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_every_right_module_passes(case: Case, scale: float) -> None:
+    x, *others = case.draw(np.float64, 1)
+    if case.kind in ("BCELoss", "NLLLoss") or x.dtype.kind != "f":
+        scale = 1.0  # probabilities and log-probabilities have a scale of their own
+    module = case.make(np.float64)
+    found = check(module, mirror(module), x * x.dtype.type(scale), *others)
+    assert found, str(found)
+
+
+# ---- the forms in which people write layers
+
+
+class Affine:
+    """As in the book: W is (in, out), gradients beside it."""
+
+    def __init__(self, wrong: bool = False) -> None:
+        self.W, self.b = np.zeros((5, 3)), np.zeros(3)
+        self.dW, self.db = None, None
+        self.wrong = wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout
+        self.db = dout.mean(axis=0) if self.wrong else dout.sum(axis=0)
+        return dout @ self.W.T
+
+
+class Listed(Affine):
+    """As in the book's second volume: lists, and gradients written in place."""
+
+    def __init__(self, wrong: bool = False) -> None:
+        self.params = [np.zeros((3, 5)), np.zeros(3)]
+        self.grads = [np.zeros((3, 5)), np.zeros(3)]
+        self.wrong = wrong
+
+    def forward(self, x):
+        W, b = self.params
+        self.x = x
+        return x @ W.T + b
+
+    def backward(self, dout):
+        self.grads[0][...] = dout.T @ self.x
+        self.grads[1][...] = dout.mean(axis=0) if self.wrong else dout.sum(axis=0)
+        return dout @ self.params[0]
+
+
+class Weight:
+    def __init__(self, data) -> None:
+        self.data, self.grad = data, None
+
+
+class WithParameters:
+    """parameters() of objects with data and grad."""
+
+    def __init__(self, wrong: bool = False) -> None:
+        self.weight, self.bias = Weight(np.zeros((3, 5))), Weight(np.zeros(3))
+        self.wrong = wrong
+
+    def parameters(self):
+        return [self.weight, self.bias]
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weight.data.T + self.bias.data
+
+    def backward(self, dy):
+        self.weight.grad = dy.T @ self.x
+        self.bias.grad = dy.mean(axis=0) if self.wrong else dy.sum(axis=0)
+        return dy @ self.weight.data
+
+
+class AsModule(nn.Module):
+    """A module of scratch.nn with names of its own."""
+
+    def __init__(self, wrong: bool = False) -> None:
+        self.gamma, self.beta = nn.Parameter(np.zeros((3, 5))), nn.Parameter(np.zeros(3))
+        self.wrong = wrong
+
+    def forward(self, x):
+        self.save(x)
+        return x @ self.gamma.data.T + self.beta.data
+
+    def backward(self, dy, needs_input_grad=True):
+        (x,) = self.saved()
+        self.gamma.accumulate(np.dot, dy.T, x)
+        self.beta.accumulate(np.mean if self.wrong else np.sum, dy, 0, None)
+        return dy @ self.gamma.data
+
+
+FORMS = [(Affine, ("W",)), (Listed, ()), (WithParameters, ()), (AsModule, ())]
+
+
+@pytest.mark.parametrize(("form", "transposed"), FORMS, ids=lambda form: getattr(form, "__name__", ""))
+def test_layers_of_every_form_pass(form, transposed) -> None:
+    found = check(form(), torch.nn.Linear(5, 3), X, transposed=transposed)
+    assert found, str(found)
+
+
+@pytest.mark.parametrize(("form", "transposed"), FORMS, ids=lambda form: getattr(form, "__name__", ""))
+def test_wrong_layers_of_every_form_are_refused_and_the_cause_is_named(form, transposed) -> None:
+    found = check(form(wrong=True), torch.nn.Linear(5, 3), X, transposed=transposed)
+    assert not found
+    assert verdicts(found) == {
+        "output": "agree",
+        "input": "agree",
+        "weight": "agree",
+        "bias": "NumPy is wrong",
+    }
+    (cause,) = found.causes
+    assert cause.name == "the bias gradient is averaged over the batch"
+    assert "ratio 0.25" in str(found)
+
+
+def test_a_pair_of_functions() -> None:
+    def forward(x, y):
+        return x * y
+
+    def backward(dz, x, y):
+        return dz * y, dz * x
+
+    assert check((forward, backward), torch.mul, X, X[::-1])
+    assert verdicts(check((forward, lambda dz, x, y: (dz * y, dz * y)), torch.mul, X, X[::-1])) == {
+        "output": "agree",
+        "input 0": "agree",
+        "input 1": "NumPy is wrong",
+    }
+
+
+def test_several_outputs_each_get_a_cotangent() -> None:
+    def forward(x):
+        return np.sin(x), np.cos(x)
+
+    pair = (forward, lambda ds, dc, x: ds * np.cos(x) - dc * np.sin(x))
+    assert check(pair, lambda x: (torch.sin(x), torch.cos(x)), X)
+    wrong = (forward, lambda ds, dc, x: ds * np.cos(x) + dc * np.sin(x))
+    assert not check(wrong, lambda x: (torch.sin(x), torch.cos(x)), X)
+
+
+def test_a_loss_has_its_target_as_the_last_input() -> None:
+    class SquaredError:
+        def forward(self, x, t):
+            self.difference = x - t
+            return np.mean(self.difference**2)
+
+        def backward(self, dout=1.0):
+            return 2 * dout * self.difference / self.difference.size
+
+    found = check(SquaredError(), torch.nn.MSELoss(), X, X[::-1].copy())
+    assert found, str(found)
+
+
+# ---- which side, and where
+
+
+def test_pytorch_is_wrong_if_its_backward_is() -> None:
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return torch.tanh(x)
+
+        @staticmethod
+        def backward(ctx, dy):
+            return dy
+
+    found = check(nn.Tanh(), Wrong.apply, X)
+    assert verdicts(found) == {"output": "agree", "input": "PyTorch is wrong"}
+
+
+def test_the_forward_is_told_before_the_gradients() -> None:
+    pair = (lambda x: x**2, lambda dy, x: 2 * dy * x)
+    found = check(pair, lambda x: x**3, X)
+    assert found.verdict.startswith("float64: The forwards differ, in output.")
+    assert verdicts(found) == {"output": "differ", "input": "fits NumPy's forward"}
+
+
+def test_another_shape_of_the_output_is_told() -> None:
+    found = check((lambda x: x[:, None], lambda dy, x: dy[:, 0]), lambda x: x, X)
+    assert verdicts(found) == {"output": "shapes differ"}
+    assert "NumPy's has shape (4, 1, 5), PyTorch's (4, 5)" in str(found)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e3])
+def test_one_wrong_entry_is_found_and_named(scale) -> None:
+    def backward(dy, x):
+        dx = dy * (1 - np.tanh(x) ** 2)
+        dx[2, 3] *= 1 + 1e-6
+        return dx
+
+    x = np.clip(X * scale, -3, 3)
+    found = check((np.tanh, backward), torch.tanh, x)
+    ((index, ours, theirs, truth),) = found.comparisons["float64"].wrong[0].worst(3)
+    assert index == (2, 3)
+    assert ours / truth == pytest.approx(1 + 1e-6, rel=1e-9)
+    assert theirs == pytest.approx(truth, rel=1e-12)
+    assert "1 of 20 entries is wrong, the worst at [2, 3]" in found.verdict
+
+
+def test_a_zero_backward_is_refused_however_small_the_gradient() -> None:
+    pair = (lambda x: 1e-9 * np.tanh(x), lambda dy, x: np.zeros_like(dy))
+    found = check(pair, lambda x: 1e-9 * torch.tanh(x), X)
+    assert verdicts(found)["input"] == "NumPy is wrong"
+    assert found.causes[0].name == "no gradient arrives"
+
+
+def test_a_kink_is_decided_at_the_kink() -> None:
+    def forward(x):
+        return np.where(x.real > 0, x, 0)
+
+    found = check((forward, lambda dy, x: dy * (x >= 0)), torch.relu, X)
+    assert found.comparisons["float64"]
+    assert verdicts(found, TIES) == {"output": "agree", "input": "differ"}
+    assert found.causes[0].name == "the slope at 0 is 1"
+
+
+def test_a_forward_that_complex_numbers_break_is_differentiated_in_long_doubles() -> None:
+    def forward(x):
+        return np.linalg.norm(x, axis=1)
+
+    found = check(
+        (lambda x: np.sqrt(np.sum(np.abs(x) ** 2, axis=1)), lambda dy, x: (dy / forward(x))[:, None] * x),
+        lambda x: x.norm(dim=1),
+        X,
+    )
+    assert found, str(found)
+    assert found.comparisons["float64"].method.startswith("central differences in")
+
+
+# ---- manners
+
+
+def test_a_forward_that_changes_its_input_is_told() -> None:
+    def forward(x):
+        x *= 2
+        return x + 0
+
+    assert "changed in place" in check((forward, lambda dy, x: 2 * dy), lambda x: 2 * x, X.copy()).verdict
+
+
+def test_a_backward_that_overwrites_gradients_is_told() -> None:
+    class Overwrites(nn.Linear):
+        def backward(self, dy, needs_input_grad=True):
+            self.zero_grad_only()
+            return super().backward(dy, needs_input_grad)
+
+        def zero_grad_only(self):
+            for p in self.parameters():
+                p.grad = None
+
+    found = check(Overwrites(5, 3, dtype=np.float64), torch.nn.Linear(5, 3), X)
+    assert "overwrites the gradient of weight, bias" in found.verdict
+
+
+def test_neither_side_is_changed() -> None:
+    layer, reference, x = Affine(), torch.nn.Linear(5, 3), X.copy()
+    before = {name: p.clone() for name, p in reference.named_parameters()}
+    check(layer, reference, x, transposed=["W"])
+    assert not np.any(layer.W)
+    assert layer.dW is None
+    assert np.array_equal(x, X)
+    assert all(torch.equal(p, before[name]) for name, p in reference.named_parameters())
+
+
+# ---- what cannot be compared
+
+
+@pytest.mark.parametrize(
+    ("mine", "reference", "options", "message"),
+    [
+        (
+            Affine(),
+            torch.nn.Linear(5, 3),
+            {},
+            r"your W has shape \(5, 3\), the reference's weight \(3, 5\).*transposed",
+        ),
+        (Affine(), torch.nn.Linear(5, 3, bias=False), {}, "yours has 2 parameters.*the reference has 1"),
+        (Affine(), torch.nn.Linear(5, 3), {"transposed": ["V"]}, r"there is no parameter \['V'\]"),
+        (object(), torch.nn.Tanh(), {}, "object has no forward and backward"),
+        (nn.Tanh(), "torch.nn.Tanh", {}, "reference is str, wanted a torch module or a function"),
+        ((lambda x: x / 0, lambda dy, x: dy), lambda x: x, {}, "nan or inf"),
+    ],
+    ids=["transposed", "count", "unknown name", "no backward", "no module", "inf"],
+)
+def test_what_cannot_be_compared_is_told(mine, reference, options, message) -> None:
+    with pytest.raises((TypeError, ValueError), match=message), np.errstate(all="ignore"):
+        check(mine, reference, X, **options)
+
+
+def test_a_gradient_of_another_shape_is_told() -> None:
+    class NotSummed(Affine):
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.db = dout
+            return dx
+
+    with pytest.raises(ValueError, match=r"the gradient of bias has shape \(4, 3\), wanted \(3,\)"):
+        check(NotSummed(), torch.nn.Linear(5, 3), X, transposed=["W"])

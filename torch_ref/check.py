@@ -1,0 +1,261 @@
+"""check(mine, reference, x): is my backward right? And if not, where, and why.
+
+For anything with a forward and a backward (adapt.py) beside a module or function of PyTorch. The weights are
+PyTorch's, carried over; the incoming gradient is random. Both precisions are compared, and once more, in
+float64, on numbers that repeat and sit on kinks (0, ±1, …). Random numbers never do, and there the question
+is not rounding but what the two sides have agreed on.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from scratch import nn
+from scratch.numerical import Objective
+from scratch.structure import leaves, like
+from torch_ref.adapt import adapt
+from torch_ref.compare import Comparison, compare_objective
+from torch_ref.diagnose import Cause, diagnose
+from torch_ref.mirror import reflect, torch_generator
+
+TIES = "float64, ties and kinks"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What check found; truthy if all is well.
+
+    Args:
+        comparisons: by what they were made in: "float64", "float32", and TIES where both sides are defined.
+        manners: what forward or backward do beside their work: change an input, overwrite a gradient.
+        causes: why it is wrong, each confirmed, or called unknown.
+    """
+
+    comparisons: dict[str, Comparison]
+    manners: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether both sides agree in everything, and the manners are good."""
+        return all(self.comparisons.values()) and not self.manners
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All tables, one below the other; see Comparison."""
+        frames = [c.frame.assign(made_in=name) for name, c in self.comparisons.items()]
+        return pd.concat(frames, ignore_index=True)
+
+    @property
+    def verdict(self) -> str:
+        """What is wrong, the most telling first; or that nothing is."""
+        told = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
+        if not self.ok:
+            return "\n".join([*told, *self.manners, *map(str, self.causes)])
+        return self.comparisons[min(self.comparisons)].verdict
+
+    def __str__(self) -> str:
+        parts = [self.verdict]
+        for name, comparison in self.comparisons.items():
+            parts += [f"In {name}:", comparison.table, comparison.details()]
+        return "\n\n".join(part for part in parts if part)
+
+
+def check(
+    mine: Any,
+    reference: torch.nn.Module | Callable[..., Any],
+    *inputs: Any,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    transposed: Sequence[str] = (),
+    cotangent: Any = None,
+) -> Check:
+    """Compare a forward and backward written by hand with PyTorch's, and with the truth.
+
+    Args:
+        mine: an object with forward and backward, or a pair of functions; see adapt.
+        reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
+            of torch.nn, the last input is its target.
+        inputs: NumPy arrays, or tuples of them; cast to each dtype.
+        dtypes: to compare in.
+        transposed: our parameters that are stored the other way round than the reference's.
+        cotangent: the incoming gradient; random by default.
+
+    Neither ``mine`` nor ``reference`` is changed.
+
+    Raises:
+        TypeError: mine has no forward and backward; reference is no module or function.
+        ValueError: the parameters do not fit, or the output holds nan or inf.
+    """
+    if not callable(reference):
+        raise TypeError(
+            f"check: reference is {type(reference).__name__}, wanted a torch module or a function"
+        )
+    sides = Sides(mine, reference, inputs, transposed)
+    comparisons: dict[str, Comparison] = {}
+    manners: Sequence[str] = ()
+    causes: list[Cause] = []
+    for dtype in dtypes:
+        objective, twin = sides.cast(np.dtype(dtype), sides.inputs, cotangent)
+        comparisons[dtype] = compare_objective(objective, twin, None)
+        manners = manners or _manners(objective)
+        causes = causes or diagnose(objective, comparisons[dtype], sides.right(np.dtype(dtype)))
+    with suppress(ValueError, IndexError, RuntimeError):  # not defined there
+        objective, twin = sides.cast(np.dtype(np.float64), on_kinks(sides.inputs), cotangent)
+        comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
+        causes = causes or diagnose(objective, comparisons[TIES], sides.right(np.dtype(np.float64)))
+    return Check(comparisons, tuple(manners), tuple(causes))
+
+
+class Sides:
+    """Both sides as modules with the same names and weights."""
+
+    def __init__(
+        self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: Sequence[str] = ()
+    ) -> None:
+        twin = (
+            copy.deepcopy(reference) if isinstance(reference, torch.nn.Module) else _TorchFunction(reference)
+        )
+        shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
+        module = adapt(copy.deepcopy(mine), shapes, transposed)
+        right = _reflection(reference if isinstance(reference, torch.nn.Module) else _namesake(reference))
+        if isinstance(reference, torch.nn.modules.loss._Loss):
+            inputs, target = inputs[:-1], inputs[-1]
+            module, twin = OfTarget(module, target), TorchOfTarget(twin, target)
+            right = OfTarget(right, target) if right is not None else None
+        self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
+
+    def right(self, dtype: np.dtype) -> nn.Module | None:
+        """Our own module of the kind of the reference, on its weights, if we have that kind."""
+        if self._right is None:
+            return None
+        return copy.deepcopy(self._right).to(dtype).train(self.twin.training)
+
+    def cast(self, dtype: np.dtype, inputs: Any, cotangent: Any = None) -> tuple[Objective, torch.nn.Module]:
+        """The NumPy side's objective and the twin, in this dtype and on PyTorch's weights."""
+        twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
+        module = copy.deepcopy(self.module).to(dtype).train(twin.training)
+        for (_, p), theirs in zip(module.named_parameters(), twin.parameters(), strict=True):
+            p.data = theirs.detach().numpy()
+        buffers = dict(twin.named_buffers())
+        for name, buffer in module.named_buffers():
+            if name in buffers:
+                buffer[...] = buffers[name].numpy()
+        with torch_generator(advance=False):
+            return Objective(module, *_cast(inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+
+
+def _reflection(reference: torch.nn.Module | None) -> nn.Module | None:
+    try:
+        return None if reference is None else copy.deepcopy(reflect(copy.deepcopy(reference)))
+    except (TypeError, ValueError):  # a kind that we do not have
+        return None
+
+
+def _namesake(function: Any) -> torch.nn.Module | None:
+    """torch.nn.GELU() for torch.nn.functional.gelu: the module of that name, if it needs no arguments."""
+    name = getattr(function, "__name__", "").replace("_", "")
+    kinds = [kind for key, kind in vars(torch.nn).items() if key.lower() == name and isinstance(kind, type)]
+    try:
+        return kinds[0]() if kinds else None
+    except TypeError:
+        return None
+
+
+def _cast(value: Any, dtype: np.dtype) -> Any:
+    if value is None:
+        return None
+    arrays = (
+        x if x is None or np.asarray(x).dtype.kind != "f" else np.asarray(x, dtype) for _, x in leaves(value)
+    )
+    return like(value, arrays)
+
+
+def on_kinks(inputs: Any) -> Any:
+    """Inputs of the same shapes, of the few numbers at which functions have kinks; so they repeat as well."""
+    rng = np.random.default_rng(0)
+    points = np.array([-3.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 3.0, 6.0])
+    arrays = (
+        x if x is None or x.dtype.kind != "f" else rng.choice(points, x.shape) for _, x in leaves(inputs)
+    )
+    return like(inputs, arrays)
+
+
+def _manners(objective: Objective) -> Sequence[str]:
+    """What forward and backward do that they should not."""
+    told = []
+    inputs, dy = copy.deepcopy((objective.inputs, objective.cotangent))
+    model = copy.deepcopy(objective.model)
+    with objective.drawing(objective.random_state):
+        model(*inputs)
+        model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
+    kept = {f"input {at}": x for at, x in leaves(objective.inputs)}
+    kept |= {f"dy {at}".strip(): c for at, c in leaves(objective.cotangent)}
+    for (name, before), (_, after) in zip(kept.items(), leaves((*inputs, dy)), strict=True):
+        if before is not None and not np.array_equal(before, after, equal_nan=before.dtype.kind == "f"):
+            told.append(f"{name} is changed in place")
+    first, second, both = (objective.backward(passes).named() for passes in (1, 1, 2))
+    if any(not np.array_equal(g, second[name], equal_nan=True) for name, g in first.items()):
+        told.append("the same call gives other gradients the second time")
+        return told
+    names = [name for name, _ in objective.model.named_parameters()]
+    single = [name for name in names if not np.array_equal(both[name], 2 * first[name], equal_nan=True)]
+    if single:
+        told.append(
+            f"backward overwrites the gradient of {', '.join(single)}, wanted it added to what is there"
+        )
+    return told
+
+
+class OfTarget(nn.Module):
+    """A loss, its target given once and for all: a function of the other inputs alone."""
+
+    def __init__(self, loss_fn: nn.Module, target: np.ndarray) -> None:
+        self.loss_fn, self.target = loss_fn, target
+
+    def forward(self, *inputs: Any) -> Any:
+        """The loss."""
+        target = self.target
+        if target.dtype.kind == "f":
+            target = target.astype(inputs[0].real.dtype)
+        return np.asanyarray(self.loss_fn(*inputs, target))
+
+    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+        """Of each input but the target."""
+        dx = self.loss_fn.backward(dy)
+        if isinstance(dx, tuple):
+            return dx[:-1] if len(dx) > 2 else dx[0]
+        return dx
+
+
+class TorchOfTarget(torch.nn.Module):
+    """The same for PyTorch."""
+
+    def __init__(self, loss_fn: torch.nn.Module, target: np.ndarray) -> None:
+        super().__init__()
+        self.loss_fn, self.target = loss_fn, torch.from_numpy(target)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """The loss."""
+        target = self.target
+        return self.loss_fn(*inputs, target.to(inputs[0].dtype) if target.is_floating_point() else target)
+
+
+class _TorchFunction(torch.nn.Module):
+    """A function of tensors."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)

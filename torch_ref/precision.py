@@ -1,0 +1,172 @@
+"""How far apart two correct computations may be: the rounding that a computation is entitled to, measured.
+
+A tolerance that is guessed is too wide for one gradient and too narrow for the next. The rounding error of a
+result depends on what was added up on the way to it, and that shows when the computation is run with other
+roundings: Monte Carlo arithmetic (Parker 1997; Denis, de Oliveira Castro and Petit 2016). ``Noisy`` is a
+NumPy array that puts a random relative error of up to one epsilon on the result of every operation; on a sum
+of n terms √n / 2 of them, of the sum of the absolute values, as the same sum in another order would differ
+(Higham and Mary 2019). Forward and backward, run on it some times, show how far each entry of each gradient
+spreads.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from scratch.numerical import Objective
+
+Tensors = dict[str, np.ndarray]
+
+
+def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
+    """How far each entry was off ``exact``, at most, in other runs of the same computation."""
+    largest = {name: np.zeros(x.shape) for name, x in exact.items()}
+    for run in runs:
+        for name, other in run.items():
+            moved = (other != exact[name]) & np.isfinite(exact[name])
+            off = np.abs(np.subtract(other, exact[name], out=np.zeros(moved.shape), where=moved))
+            np.maximum(largest[name], np.nan_to_num(off, nan=np.inf), out=largest[name])
+    return largest
+
+
+def numpy_spreads(objective: Objective, runs: int = 8) -> Tensors:
+    """By the roundings of every operation, in the objective's dtype but carried in float64.
+
+    Raises:
+        TypeError, ValueError: as code does that cannot take a subclass of ndarray.
+    """
+    unit = float(np.finfo(objective.dtype).eps)
+
+    def run(prepare: Any = None) -> Tensors:
+        with np.errstate(all="ignore"):  # noise may carry a number out of a function's domain
+            outputs, gradients = objective.run(np.float64, prepare)
+        return {name: np.asarray(x) for name, x in (outputs | gradients.named()).items()}
+
+    return spreads(run(), (run(Rounding(unit, seed).wrap) for seed in range(runs)))
+
+
+def jitter(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``array``, each entry off by up to an epsilon of its own: by an ulp, or not at all."""
+    eps = np.finfo(array.dtype).eps
+    return np.asarray(array * (1 + eps * rng.uniform(-1, 1, array.shape)), array.dtype)
+
+
+class Rounding:
+    """The noise of one run: so large, and from this seed."""
+
+    def __init__(self, unit: float, seed: int) -> None:
+        self.unit, self.rng = unit, np.random.default_rng(seed)
+
+    def wrap(self, array: np.ndarray) -> "Noisy":
+        """A view of ``array`` whose operations round at random."""
+        noisy = np.asarray(array).view(Noisy)
+        noisy.rounding = self
+        return noisy
+
+    def round(self, result: Any, out: Any, magnitude: Any) -> Any:
+        """``result`` with noise relative to ``magnitude``, Noisy; in the place of ``out`` if there is one."""
+        if not isinstance(result, np.ndarray | np.generic) or result.dtype.kind != "f":
+            return result
+        noisy = np.asarray(result) + self.rng.uniform(-self.unit, self.unit, np.shape(result)) * magnitude
+        if out is None:
+            return self.wrap(noisy)
+        _plain(out)[...] = noisy
+        return out
+
+
+class Noisy(np.ndarray):
+    """An array whose operations round at random; what only picks, moves or negates does not."""
+
+    rounding: Rounding
+
+    def __array_finalize__(self, base: Any) -> None:
+        if isinstance(base, Noisy):
+            self.rounding = base.rounding
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple[Any, ...] = (), **kwargs: Any
+    ) -> Any:
+        """The ufunc on plain numbers, then the noise."""
+        rounding = next(_roundings((inputs, out)))
+        plain, targets = [_plain(x) for x in inputs], tuple(_plain(x) for x in out)
+        call = getattr(ufunc, method)
+        # Before the call, since it may overwrite an input.
+        magnitude = None
+        if ufunc is np.matmul or (ufunc is np.add and method in ("reduce", "accumulate")):
+            magnitude = call(*map(_magnitude, plain), **kwargs)
+        result = call(*plain, **(kwargs | ({"out": targets} if out else {})))
+        if method == "at":
+            return None
+        if magnitude is not None:
+            magnitude = magnitude * _terms(plain, result)
+        elif ufunc in _EXACT:
+            magnitude = 0
+        if isinstance(result, tuple):
+            return tuple(
+                rounding.round(r, o, np.abs(r)) for r, o in zip(result, out or [None] * 9, strict=False)
+            )
+        return rounding.round(
+            result, out[0] if out else None, np.abs(result) if magnitude is None else magnitude
+        )
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Products of several axes get their noise here; all else is made of ufuncs, or does not round."""
+        rounding = next(_roundings((args, tuple(kwargs.values()))))
+        if function not in _PRODUCTS:
+            return _wrapped(super().__array_function__(function, types, args, kwargs), rounding)
+        out = kwargs.pop("out", None)
+        plain = [_plain(x) for x in args]
+        result = function(*plain, **kwargs)
+        magnitude = function(*map(_magnitude, plain), **kwargs) * _terms(plain, result)
+        return rounding.round(result, out, magnitude)
+
+    def dot(self, *args: Any, **kwargs: Any) -> Any:
+        """np.dot, which the method would bypass."""
+        return np.dot(self, *args, **kwargs)
+
+
+_EXACT = {
+    np.negative,
+    np.positive,
+    np.absolute,
+    np.maximum,
+    np.minimum,
+    np.fmax,
+    np.fmin,
+    np.sign,
+    np.copysign,
+}
+_PRODUCTS = {np.dot, np.inner, np.vdot, np.tensordot, np.einsum, np.convolve, np.correlate}
+
+
+def _terms(operands: list[Any], result: Any) -> float:
+    """√n / 2, at least 1, where a result is the sum of n terms: entries or, of two operands, products."""
+    sizes = [x.size for x in operands if isinstance(x, np.ndarray)]
+    n = (math.prod(sizes) / max(1, np.size(result))) ** (1 / len(sizes))
+    return max(1.0, math.sqrt(n) / 2)
+
+
+def _plain(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Noisy) else x
+
+
+def _magnitude(x: Any) -> Any:
+    return np.abs(x) if isinstance(x, np.ndarray | float) else x
+
+
+def _roundings(values: Any) -> Iterator[Rounding]:
+    for x in values:
+        if isinstance(x, Noisy):
+            yield x.rounding
+        elif isinstance(x, tuple | list):
+            yield from _roundings(x)
+
+
+def _wrapped(result: Any, rounding: Rounding) -> Any:
+    if isinstance(result, tuple | list):
+        return type(result)(_wrapped(each, rounding) for each in result)
+    if isinstance(result, np.ndarray) and not isinstance(result, Noisy) and result.dtype.kind == "f":
+        return rounding.wrap(result)
+    return result

@@ -16,8 +16,9 @@ from reports.progress import progress
 from scratch import nn
 from scratch.numerical import Objective
 from torch_ref import as_torch, check, mirror
+from torch_ref.adapt import AgainstTarget
 from torch_ref.catalog import LOSSES, MODULES, Case
-from torch_ref.check import OfTarget, Sides, on_kinks
+from torch_ref.check import Sides, on_kinks
 from torch_ref.compare import run_torch
 from torch_ref.faults import Fault, inject
 
@@ -96,8 +97,8 @@ def by_gradmirror(trial: Trial) -> bool:
 
 def _by_gradcheck(trial: Trial, fast: bool) -> bool:
     module, inputs = trial.module, trial.inputs
-    if isinstance(module, nn.Loss):
-        module, inputs = OfTarget(module, inputs[-1]), inputs[:-1]
+    if (at := trial.case.target) is not None:
+        module, inputs = AgainstTarget(module, inputs[at], at), inputs[:at] + inputs[at + 1 :]
     wrapped = as_torch(module)
     tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for x in inputs]
     weights = {name: p.detach().clone().requires_grad_() for name, p in wrapped.named_parameters()}

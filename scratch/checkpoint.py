@@ -6,6 +6,7 @@ No pickle: loading a checkpoint runs nobody's code. A file is written beside its
 renamed, so at every moment there is either the old one or the new one, whole.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -25,9 +26,14 @@ _FORMAT = "gradmirror-checkpoint-1"
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it is there whole or, if anything goes wrong, as it was before."""
+    """Write a file so that it is there whole or, if anything goes wrong, as it was before.
+
+    What an earlier run left beside it when it was killed in the middle of this is removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        left.unlink(missing_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:

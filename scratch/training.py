@@ -103,7 +103,8 @@ def fit(
     for epoch in range(len(history) + 1, epochs + 1):
         model.train()
         for number, (x, target) in enumerate(progress(loader), 1):
-            loss = train_step(model, loss_fn, optimizer, x, target)
+            with np.errstate(over="ignore", invalid="ignore"):  # told below, and in words
+                loss = train_step(model, loss_fn, optimizer, x, target)
             if not math.isfinite(loss):
                 raise FloatingPointError(
                     f"fit: the loss is {loss} in epoch {epoch}, batch {number}; the learning rate "

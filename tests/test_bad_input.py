@@ -367,7 +367,11 @@ CASES = {
         "which torch does not have",
     ),
     "compare other weights": (other_weights, ValueError, "weight differs between model and twin"),
-    "compare other shapes": (lambda: compare(linear(), torch.nn.Linear(2, 3), X), ValueError, "twin has"),
+    "compare other shapes": (
+        lambda: compare(linear(), torch.nn.Linear(2, 3), X),
+        ValueError,
+        "weight is (2, 3) in model, (3, 2) in twin",
+    ),
     "compare a list": (lambda: compare(linear(), torch.nn.Linear(3, 2), [1.0]), TypeError, "input 0 is list"),
     "compare half a loss": (
         lambda: compare(linear(), torch.nn.Linear(3, 2), X, loss_fn=nn.MSELoss()),

@@ -1,4 +1,4 @@
-"""gradmirror train, stopped: what is on disk is whole, and resumed it ends bit for bit as if never stopped."""
+"""gradmirror train, stopped: what is on disk is whole, and resumed it ends as if never stopped."""
 
 import os
 import signal

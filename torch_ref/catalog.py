@@ -3,6 +3,7 @@
 Tests, the report and the checks walk these lists. To add a layer is to write its file and its line here.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,10 +60,7 @@ def ignoring(index: int, draw: Draw) -> Draw:
 
 @dataclass(frozen=True)
 class Case:
-    """A module of scratch.nn and torch.nn: its class, constructor arguments, and inputs to try it on.
-
-    The last input of a loss is its target.
-    """
+    """A module of scratch.nn and torch.nn: its class, constructor arguments, and inputs to try it on."""
 
     kind: str
     inputs: tuple[Draw, ...]
@@ -84,6 +82,12 @@ class Case:
         """Inputs, floating ones in ``dtype``."""
         rng = np.random.default_rng(seed)
         return tuple(draw(rng, dtype) for draw in self.inputs)
+
+    @property
+    def target(self) -> int | None:
+        """Which input is held: the one that forward calls target. None if there is none."""
+        names = list(inspect.signature(getattr(nn, self.kind).forward).parameters)[1:]
+        return names.index("target") if "target" in names else None
 
 
 _WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 3.0])

@@ -49,16 +49,16 @@ class Tensor:
     @cached_property
     def roundings(self) -> np.ndarray:
         """What rounding does to each entry: its spread or, if that is larger, the tensor's typical one."""
-        seen = self.spread[self.spread > 0]
-        # Without the few entries that a kink throws about.
-        usual = seen[seen <= 100 * np.median(seen)] if seen.size else seen
+        # Without the entries that a kink throws about.
+        most = BLIND[self.dtype.name] * max(_largest(self.wanted), self.standard) / _SPREADS
+        usual = self.spread[(self.spread > 0) & (self.spread <= most)]
         typical = np.sqrt(np.mean(np.square(usual))) if usual.size else 0.0
         return np.maximum(self.spread, typical)
 
     @cached_property
     def tolerance(self) -> np.ndarray:
         """How far each entry may be off the truth."""
-        underflow = float(np.finfo(self.dtype).tiny) * max(1.0, self.standard)
+        underflow = float(np.finfo(self.dtype).tiny) * max(1.0, self.standard, _largest(self.wanted))
         return _SPREADS * (self.roundings + underflow) + self.doubt
 
     @cached_property

@@ -201,6 +201,9 @@ def check_directions(
     Raises:
         ValueError: as gradcheck.
     """
+    for name, count in (("directions", directions), ("most", most)):
+        if count < 1:
+            raise ValueError(f"check_directions: {name} is {count}, wanted 1 or more")
     objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
     search = _Search(objective, most)
     rng = np.random.default_rng(seed)

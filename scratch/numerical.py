@@ -78,6 +78,8 @@ class Objective:
     ) -> None:
         if (loss_fn is None) != (target is None):
             raise ValueError("gradcheck: loss_fn and target go together, and one of them is missing")
+        if loss_fn is not None and cotangent is not None:
+            raise ValueError("gradcheck: a loss and a cotangent are given, and L can be made of one alone")
         if loss_fn is not None and getattr(loss_fn, "reduction", "none") == "none":
             raise ValueError("gradcheck: loss_fn has reduction='none', wanted 'mean' or 'sum': one number")
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
@@ -94,6 +96,8 @@ class Objective:
             cotangent = like(y, (_draw(array, own) for _, array in leaves(y)))
         if loss_fn is None and (shapes := _shapes(cotangent)) != _shapes(y):
             raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
+        if not all(np.all(np.isfinite(c)) for _, c in leaves(cotangent) if c is not None):
+            raise ValueError("gradcheck: the cotangent holds nan or inf")
         self.cotangent = cotangent
         if loss_fn is not None and target is not None:
             summands = [self.forward(loss_fn, y, target), 1.0]
@@ -320,7 +324,7 @@ class Step:
     def __init__(self, method: str, eps: float | None, real: np.dtype) -> None:
         if method not in ("complex", "central"):
             raise ValueError(f"gradcheck: method is {method!r}, wanted 'complex' or 'central'")
-        if eps is not None and not eps > 0:
+        if eps is not None and not 0 < eps < math.inf:
             raise ValueError(f"gradcheck: eps is {eps}, wanted a step above 0")
         self.is_complex = method == "complex"
         self.real = np.result_type(real, np.float64)

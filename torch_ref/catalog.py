@@ -17,9 +17,20 @@ from scratch import nn, optim
 Draw = Callable[[np.random.Generator, Any], Any]
 
 
+@dataclass(frozen=True)
+class Normal:
+    """Draws N(0, 1): numbers that may as well be larger or smaller, which probabilities may not."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, rng: np.random.Generator, dtype: Any) -> np.ndarray:
+        """One array."""
+        return rng.standard_normal(self.shape).astype(dtype)
+
+
 def normal(*shape: int) -> Draw:
     """Draws N(0, 1)."""
-    return lambda rng, dtype: rng.standard_normal(shape).astype(dtype)
+    return Normal(shape)
 
 
 def unit(*shape: int) -> Draw:
@@ -135,10 +146,14 @@ class Case:
         """The module, its parameters and buffers in ``dtype``."""
         return getattr(nn, self.kind)(*self.args, **self.kwargs).to(dtype)
 
-    def draw(self, dtype: Any, seed: int = 0) -> tuple[Any, ...]:
-        """Inputs, floating ones in ``dtype``."""
+    def draw(self, dtype: Any, seed: int = 0, scale: float = 1.0) -> tuple[Any, ...]:
+        """Inputs, floating ones in ``dtype``; ``scale`` times as large where that is allowed."""
         rng = np.random.default_rng(seed)
-        return tuple(draw(rng, dtype) for draw in self.inputs)
+        arrays = [draw(rng, dtype) for draw in self.inputs]
+        for i, draw in enumerate(self.inputs):
+            if isinstance(draw, Normal) and i != self.target:
+                arrays[i] = arrays[i] * arrays[i].dtype.type(scale)
+        return tuple(arrays)
 
     @property
     def target(self) -> int | None:

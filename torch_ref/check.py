@@ -110,9 +110,11 @@ def check(
         comparisons[dtype] = compare_objective(objective, twin, None)
         manners = manners or _manners(objective)
         causes = causes or diagnose(objective, comparisons[dtype], sides.right(np.dtype(dtype)))
-    with suppress(ValueError, IndexError, RuntimeError):  # not defined there
+    # Not every function is defined there.
+    with suppress(ValueError, IndexError, RuntimeError), np.errstate(all="ignore"):
         objective, twin = sides.cast(np.dtype(np.float64), on_kinks(sides.inputs), cotangent)
         comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
+        manners = manners or _manners(objective)
         causes = causes or diagnose(objective, comparisons[TIES], sides.right(np.dtype(np.float64)))
     return Check(comparisons, tuple(manners), tuple(causes))
 

@@ -17,10 +17,10 @@ import torch
 
 from scratch import nn
 from scratch.numerical import Gradients, Objective, named
+from scratch.precision import Tensors, jitter, numpy_spreads, spreads
 from scratch.structure import leaves, like
 from torch_ref.judge import Tensor
 from torch_ref.mirror import torch_generator
-from torch_ref.precision import Tensors, jitter, numpy_spreads, spreads
 from torch_ref.truth import Truth, truth
 
 

@@ -36,9 +36,7 @@ def test_the_kill_matrix_counts_what_each_detector_refuses() -> None:
         "the slope at 0 is 1",
         "the square is missing in 1 - y²",
     )
-    table = kill_matrix([f for f in FAULTS if f.name in names], scales=(1.0,), every=False).set_index(
-        "mistake"
-    )
+    table = kill_matrix([f for f in FAULTS if f.name in names], (1.0,), every=False).set_index("mistake")
     assert (table["gradmirror"][:-1] == table["tried"][:-1]).all()
     assert (table.loc[[RIGHT], list(DETECTORS)] == 0).all(axis=None)
     assert table.loc[names[0], "gradcheck"] == 0

@@ -177,12 +177,12 @@ CASES = {
     "L1 of another shape": (
         lambda: nn.L1Loss()(X, X[:1]),
         ValueError,
-        "L1Loss: x has shape (4, 3), the target (1, 3); they are compared element by element",
+        "L1Loss: x has shape (4, 3), target (1, 3); they are compared element by element",
     ),
     "logits and targets of two dtypes": (
         lambda: nn.BCEWithLogitsLoss()(X, X.astype(F64)),
         TypeError,
-        "BCEWithLogitsLoss: x is float32, the target float64; convert one of them",
+        "BCEWithLogitsLoss: x is float32, target float64; convert one of them",
     ),
     "BCE of nan": (
         lambda: nn.BCELoss()(X * np.nan, X),

@@ -239,6 +239,34 @@ ACTIVATIONS: tuple[Case, ...] = (
     Case("Softmax2d", (normal(3, 4, 2),)),
 )
 
+_PLANES: dict[int, tuple[int, ...]] = {1: (2, 3, 9), 2: (2, 2, 6, 7), 3: (1, 2, 4, 3, 4)}
+
+POOLING: tuple[Case, ...] = (
+    *(
+        Case(f"{kind}Pool{axes}d", (normal(*shape[batch:]),), args, options)
+        for axes, shape in _PLANES.items()
+        for batch in (0, 1)
+        for kind, args, options in (
+            ("Max", (2,), {}),
+            ("Max", (3, 1), {"padding": 1, "return_indices": True}),
+            ("Max", (2,), {"stride": 3, "padding": 1, "dilation": 2, "ceil_mode": True}),
+            ("Avg", (2,), {}),
+            ("Avg", (3, 2, 1), {"ceil_mode": True}),
+            ("Avg", (3, 2, 1, True, False), {}),
+            ("AdaptiveMax", (3,), {"return_indices": True}),
+            ("AdaptiveMax", (6,), {}),
+            ("AdaptiveAvg", (3,), {}),
+            ("AdaptiveAvg", (6,), {}),
+        )
+        if not batch or args == (3,) or (args == (2,) and not options)
+    ),
+    Case("MaxPool2d", (normal(2, 2, 5, 6),), ((2, 3), (1, 2)), {"padding": (1, 0), "dilation": (2, 1)}),
+    Case("AvgPool2d", (normal(2, 2, 5, 6),), ((2, 3), (1, 2), (1, 0)), {"divisor_override": 5}),
+    Case("AvgPool3d", (normal(2, 4, 4, 4),), (2,), {"divisor_override": 3}),
+    Case("AdaptiveAvgPool2d", (normal(2, 2, 5, 6),), ((None, 4),)),
+    Case("AdaptiveMaxPool3d", (normal(2, 4, 4, 4),), ((2, None, 3),)),
+)
+
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
     Case("Linear", (normal(4, 5),), (5, 3), {"bias": False}),
@@ -264,6 +292,7 @@ MODULES: tuple[Case, ...] = (
     Case("Dropout", (normal(4, 2, 5),), (), {"p": 0.2}),
     *ACTIVATIONS,
     *RECURRENT,
+    *POOLING,
 )
 
 _SQUARED = Functions(squared_distance, squared_distance_backward)

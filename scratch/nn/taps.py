@@ -1,0 +1,122 @@
+"""Taps: which inputs along an axis each output is made of.
+
+Pooling, padding and upsampling are one thing, done to one axis after the other: output o is made of a few
+inputs. A table (O, k) says of which, in k columns, with -1 where there is none: for a window of 3 over 4
+numbers, padded by 1 on either side,
+
+    -1 0 1
+     0 1 2
+     1 2 3
+     2 3 -1
+
+NumPy goes through the table in taps. A tap is some outputs and as many inputs of one column, no input twice,
+so that forward and its transpose, backward, are
+
+    y[outputs] += x[inputs]        dx[inputs] += dy[outputs]
+
+and lose nothing. Where both are evenly spaced they are slices, and what is added up are views.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Index = Any  # a slice, or an array of positions
+
+_FEW = 6
+
+
+class Tap(NamedTuple):
+    """Some outputs and, in the same order, the inputs that stand in a column of their rows."""
+
+    column: int
+    outputs: Index
+    inputs: Index
+
+
+class Taps:
+    """A table, cut into taps.
+
+    Args:
+        length: the number of inputs.
+        table: the positions of the inputs of each output, (O, k); -1 for none.
+    """
+
+    def __init__(self, length: int, table: np.ndarray) -> None:
+        self.length, self.table = length, table
+        self.count, self.width = table.shape
+        self.taps = tuple(
+            Tap(column, *pair) for column in range(self.width) for pair in _pairs(table[:, column])
+        )
+
+    def gather(self, x: np.ndarray, axis: int, weights: np.ndarray | None = None, fill: Any = 0) -> Any:
+        """y_o = Σ_j w_oj x[table_oj] along the (negative) axis; ``fill`` where the first column has none."""
+        y = np.full_like(x, fill, shape=resized(x, axis, self.count))
+        for column, outputs, inputs in self.taps:
+            new = x[at(axis, inputs)]
+            if weights is not None:
+                new = new * _along(axis, weights[outputs, column], x.dtype)
+            if column == 0:
+                y[at(axis, outputs)] = new
+            else:
+                y[at(axis, outputs)] += new
+        return y
+
+    def scatter(self, dy: np.ndarray, axis: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """dx_i = Σ w_oj dy_o over all o and j with table_oj = i: the transpose of gather."""
+        dx = np.zeros_like(dy, shape=resized(dy, axis, self.length))
+        for column, outputs, inputs in self.taps:
+            new = dy[at(axis, outputs)]
+            if weights is not None:
+                new = new * _along(axis, weights[outputs, column], dy.dtype)
+            dx[at(axis, inputs)] += new
+        return dx
+
+
+def at(axis: int, index: Index) -> tuple[Any, ...]:
+    """What picks ``index`` along a negative axis."""
+    return (..., index, *[slice(None)] * (-1 - axis))
+
+
+def resized(x: np.ndarray, axis: int, size: int) -> tuple[int, ...]:
+    """The shape of x, its negative axis of another size."""
+    axis += x.ndim
+    return (*x.shape[:axis], size, *x.shape[axis + 1 :])
+
+
+def _along(axis: int, weights: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return weights.astype(dtype).reshape(-1, *[1] * (-1 - axis))
+
+
+def _pairs(column: np.ndarray) -> Iterator[tuple[Index, Index]]:
+    """The outputs that have an input in this column, and that input; each input once in each pair."""
+    outputs = np.flatnonzero(column >= 0)
+    inputs = column[outputs]
+    while outputs.size:
+        first = np.sort(np.unique(inputs, return_index=True)[1])
+        runs = list(_runs(outputs[first], inputs[first]))
+        if len(runs) <= _FEW:
+            yield from ((_slice(o), _slice(i)) for o, i in runs)
+        else:
+            yield outputs[first], inputs[first]
+        outputs, inputs = np.delete(outputs, first), np.delete(inputs, first)
+
+
+def _runs(outputs: np.ndarray, inputs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both cut into runs in which they are evenly spaced."""
+    steps = list(zip(np.diff(outputs).tolist(), np.diff(inputs).tolist(), strict=True))
+    start = 0
+    while start < len(outputs):
+        end = start
+        while end < len(steps) and steps[end] == steps[start]:
+            end += 1
+        yield outputs[start : end + 1], inputs[start : end + 1]
+        start = end + 1
+
+
+def _slice(positions: np.ndarray) -> slice:
+    first, last = int(positions[0]), int(positions[-1])
+    step = int(positions[1]) - first if len(positions) > 1 else 1
+    end = last + (1 if step > 0 else -1)
+    return slice(first, end if end >= 0 else None, step)

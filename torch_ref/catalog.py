@@ -59,6 +59,12 @@ def classes(count: int, *shape: int) -> Draw:
     return lambda rng, dtype: rng.integers(0, count, shape)
 
 
+def places(axes: int, *shape: int) -> Draw:
+    """Draws int64 positions in a plane as large as so many last axes, none twice."""
+    plane = np.broadcast_to(np.arange(math.prod(shape[-axes:])), (*shape[:-axes], math.prod(shape[-axes:])))
+    return lambda rng, dtype: rng.permuted(plane, axis=-1).reshape(shape)
+
+
 def pair(first: Draw, second: Draw) -> Callable[[np.random.Generator, Any], Any]:
     """Draws two arrays that are one input, such as an LSTM's state."""
     return lambda rng, dtype: (first(rng, dtype), second(rng, dtype))
@@ -263,6 +269,16 @@ POOLING: tuple[Case, ...] = (
     Case("MaxPool2d", (normal(2, 2, 5, 6),), ((2, 3), (1, 2)), {"padding": (1, 0), "dilation": (2, 1)}),
     Case("AvgPool2d", (normal(2, 2, 5, 6),), ((2, 3), (1, 2), (1, 0)), {"divisor_override": 5}),
     Case("AvgPool3d", (normal(2, 4, 4, 4),), (2,), {"divisor_override": 3}),
+    *(
+        case
+        for axes, shape in _PLANES.items()
+        for case in (
+            Case(f"LPPool{axes}d", (normal(*shape),), (2, 2)),
+            Case(f"LPPool{axes}d", (unit(*shape[1:]),), (2.5, 3, 2), {"ceil_mode": True}),
+            Case(f"MaxUnpool{axes}d", (normal(*shape), places(axes, *shape)), (2,)),
+            Case(f"MaxUnpool{axes}d", (normal(*shape[1:]), places(axes, *shape[1:])), (3, 2, 1)),
+        )
+    ),
     Case("AdaptiveAvgPool2d", (normal(2, 2, 5, 6),), ((None, 4),)),
     Case("AdaptiveMaxPool3d", (normal(2, 4, 4, 4),), ((2, None, 3),)),
 )

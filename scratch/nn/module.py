@@ -61,14 +61,14 @@ class Module(metaclass=_Constructor):
         module.training, module._saved, module._buffers = True, [], {}
         return module
 
-    def __call__(self, *inputs: Any) -> Any:
-        """forward(*inputs).
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """forward(*inputs, **options).
 
         Raises:
             TypeError: an input is a list, a tensor or a number, wanted a NumPy array.
         """
         try:
-            return self.forward(*inputs)
+            return self.forward(*inputs, **options)
         except AttributeError as error:
             for i, x in enumerate(inputs):
                 if x is not None and not isinstance(x, np.ndarray | np.generic | tuple):

@@ -47,11 +47,14 @@ class _Pool(Module):
 
     def _taps(self, x: np.ndarray) -> list[tuple[int, Taps]]:
         """Each axis, from the front, with its windows."""
+        self._check_axes(x)
+        sizes = x.shape[-self.axes :]
+        return list(zip(range(-self.axes, 0), self._windows(sizes), strict=True))
+
+    def _check_axes(self, x: np.ndarray) -> None:
         if x.ndim not in (self.axes + 1, self.axes + 2):
             wanted = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[self.axes - 1]
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {wanted[1:]} or {wanted}")
-        sizes = x.shape[-self.axes :]
-        return list(zip(range(-self.axes, 0), self._windows(sizes), strict=True))
 
     def _windows(self, sizes: tuple[int, ...]) -> list[Taps]:
         raise NotImplementedError
@@ -443,5 +446,162 @@ class AdaptiveAvgPool2d(AdaptiveAvgPool1d):
 
 class AdaptiveAvgPool3d(AdaptiveAvgPool1d):
     """AdaptiveAvgPool1d for volumes: x (N, C, D, H, W) or (C, D, H, W)."""
+
+    axes = 3
+
+
+# ---- the norm
+
+
+class LPPool1d(_Fixed):
+    r"""The p-norm of each window: the sum for p = 1, near the maximum for large p.
+
+    $$S_o = c_o \sum_{i \in W_o} x_i^p, \qquad y_o = S_o^{1/p}, \qquad
+      \frac{\partial y_o}{\partial x_i} = \tfrac1p S_o^{1/p - 1} c_o\, p\, x_i^{p-1}, \qquad
+      dx_i = x_i^{p-1} \sum_{o : i \in W_o} c_o S_o^{1/p - 1}\, dy_o,$$
+
+    where $c_o$ is 1, but for a window of ceil_mode that reaches over the edge it is its size by what of it
+    stands on x. As torch has it: $x_i^p$, not $|x_i|^p$, so that y is nan where p is odd and $S_o$ negative;
+    and where $S_o = 0$ the gradient is 0.
+
+    Args:
+        norm_type: p.
+        kernel_size: the window, one number for all axes or one for each.
+        stride: how far windows are apart; kernel_size if None.
+        ceil_mode: whether a last window may reach over the edge.
+
+    Shape: x (N, C, L) or (C, L). y has O in the place of L, see above.
+
+    Raises:
+        ValueError: norm_type is 0, kernel_size or stride below 1, or x that has another number of axes or
+            is smaller than the window.
+        TypeError: x is of integers.
+    """
+
+    def __init__(
+        self, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+    ) -> None:
+        if norm_type == 0:
+            raise ValueError(f"{type(self).__name__}: norm_type is 0, wanted another number")
+        self.norm_type, self.kernel_size = norm_type, kernel_size
+        self.stride, self.ceil_mode = stride, ceil_mode
+        self._check()
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """S = c Σ x^p, y = S^(1/p)."""
+        if x.dtype.kind not in "fc":
+            raise TypeError(f"{self}: x is {x.dtype}, wanted floating numbers")
+        steps, p = self._taps(x), float(self.norm_type)
+        S = x**p
+        for axis, taps in steps:
+            S = taps.gather(S, axis)
+        counts = _product([np.count_nonzero(taps.table >= 0, axis=1) for _, taps in steps])
+        c = (math.prod(_each_axis(self, "kernel_size")) / counts).astype(x.real.dtype)
+        S = c * S
+        self.save(x, S, c, steps)
+        return S ** (1 / p)
+
+    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+        """dx = x^(p-1) Σ c S^(1/p - 1) dy over the windows."""
+        x, S, c, steps = self.saved()
+        self.check_grad(dy, S.shape, S.dtype)
+        p = float(self.norm_type)
+        dx = c * dy * np.where(S == 0, 0, np.where(S == 0, 1, S) ** (1 / p - 1))
+        for axis, taps in reversed(steps):
+            dx = taps.scatter(dx, axis)
+        return dx * x ** (p - 1)
+
+
+class LPPool2d(LPPool1d):
+    """LPPool1d for images: x (N, C, H, W) or (C, H, W)."""
+
+    axes = 2
+
+
+class LPPool3d(LPPool1d):
+    """LPPool1d for volumes: x (N, C, D, H, W) or (C, D, H, W)."""
+
+    axes = 3
+
+
+# ---- back to where the largest was
+
+
+class MaxUnpool1d(_Fixed):
+    r"""Each number goes back to where MaxPool found it, and all else is 0.
+
+    $$y_{i_o} = x_o, \qquad dx_o = dy_{i_o},$$
+
+    where $i_o$ is the position in its plane that MaxPool gave with return_indices. If positions repeat (of
+    windows that overlap), one of their numbers is left, and all get the gradient, as in torch.
+
+    Args:
+        kernel_size: as MaxPool had it.
+        stride: as MaxPool had it; kernel_size if None.
+        padding: as MaxPool had it.
+
+    Shape: x and indices (N, C, L) or (C, L). y has (L - 1)·s - 2p + k in the place of L, or what forward is
+    given as output_size: the size of what MaxPool was given, of the last axes or of all.
+
+    Raises:
+        ValueError: an argument below its least value; x that has another number of axes than it should have
+            or another shape than the indices; indices that are not in y; an output_size that is s or more
+            away from the above.
+        TypeError: indices are not int64.
+    """
+
+    ceil_mode = False
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        self.padding = padding
+        self._check()
+
+    def forward(
+        self, x: np.ndarray, indices: np.ndarray, output_size: tuple[int, ...] | None = None
+    ) -> np.ndarray:
+        """y = 0 but for x at the indices."""
+        self._check_axes(x)
+        sizes = self._output_sizes(x.shape[-self.axes :], output_size)
+        if indices.dtype != np.int64:
+            raise TypeError(f"{self}: indices are {indices.dtype}, wanted int64")
+        if indices.shape != x.shape:
+            raise ValueError(f"{self}: indices have shape {indices.shape}, x {x.shape}")
+        lead = x.shape[: -self.axes]
+        at = indices.reshape(*lead, -1)
+        y = np.zeros_like(x, shape=(*lead, math.prod(sizes)))
+        if at.size and not 0 <= np.min(at) <= np.max(at) < y.shape[-1]:
+            raise ValueError(f"{self}: indices go from {np.min(at)} to {np.max(at)}, but y has sizes {sizes}")
+        np.put_along_axis(y, at, x.reshape(at.shape), -1)
+        self.save((*lead, *sizes), x.shape, x.dtype, at)
+        return y.reshape(*lead, *sizes)
+
+    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> tuple[np.ndarray, None]:
+        """dx = dy at the indices, which have no gradient themselves."""
+        y_shape, shape, dtype, at = self.saved()
+        self.check_grad(dy, y_shape, dtype)
+        return np.take_along_axis(dy.reshape(*at.shape[:-1], -1), at, -1).reshape(shape), None
+
+    def _output_sizes(self, sizes: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+        arguments = list(zip(sizes, self._sizes(), strict=True))
+        usual = tuple((size - 1) * s - 2 * p + k for size, (k, s, p, _) in arguments)
+        if wanted is None:
+            return usual
+        given = tuple(wanted)[-self.axes :]
+        allowed = [abs(n - u) < s for n, u, (_, (_, s, *_)) in zip(given, usual, arguments, strict=False)]
+        if len(wanted) not in (self.axes, self.axes + 2) or not all(allowed):
+            told = f"{usual}, each size less than a stride off"
+            raise ValueError(f"{self}: output_size is {wanted}, wanted around {told}")
+        return given
+
+
+class MaxUnpool2d(MaxUnpool1d):
+    """MaxUnpool1d for images: x and indices (N, C, H, W) or (C, H, W)."""
+
+    axes = 2
+
+
+class MaxUnpool3d(MaxUnpool1d):
+    """MaxUnpool1d for volumes: x and indices (N, C, D, H, W) or (C, D, H, W)."""
 
     axes = 3

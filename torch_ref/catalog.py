@@ -283,6 +283,19 @@ POOLING: tuple[Case, ...] = (
     Case("AdaptiveMaxPool3d", (normal(2, 4, 4, 4),), ((2, None, 3),)),
 )
 
+PADDING: tuple[Case, ...] = (
+    *(
+        Case(f"{kind}Pad{axes}d", (normal(*shape[batch:]),), (padding[: 2 * axes], *value))
+        for axes, shape in {1: (2, 3, 4), 2: (2, 2, 3, 4), 3: (1, 2, 3, 3, 4)}.items()
+        for kind, *value in (("Constant", 3.5), ("Zero",), ("Reflection",), ("Replication",), ("Circular",))
+        for batch, padding in ((0, (2, 1, 1, 2, 0, 1)), (1, (-1, 2, 0, 1, 1, -1)))
+    ),
+    Case("ConstantPad2d", (normal(3, 4),), (2, -0.5)),
+    Case("ReflectionPad2d", (normal(2, 3, 4),), (2,)),
+    Case("ReplicationPad1d", (normal(2, 3),), ((4, 5),)),
+    Case("CircularPad3d", (normal(1, 2, 2, 3),), (2,)),
+)
+
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
     Case("Linear", (normal(4, 5),), (5, 3), {"bias": False}),
@@ -309,6 +322,7 @@ MODULES: tuple[Case, ...] = (
     *ACTIVATIONS,
     *RECURRENT,
     *POOLING,
+    *PADDING,
 )
 
 _SQUARED = Functions(squared_distance, squared_distance_backward)

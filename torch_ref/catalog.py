@@ -296,6 +296,49 @@ PADDING: tuple[Case, ...] = (
     Case("CircularPad3d", (normal(1, 2, 2, 3),), (2,)),
 )
 
+RESAMPLING: tuple[Case, ...] = (
+    *(
+        Case("Upsample", (normal(*shape),), (), {"mode": mode, **options})
+        for mode, shapes in {
+            "nearest": ((2, 2, 4), (1, 2, 3, 4), (1, 2, 2, 3, 2)),
+            "nearest-exact": ((2, 2, 4), (1, 2, 3, 4)),
+            "area": ((2, 2, 4), (1, 2, 3, 4)),
+            "linear": ((2, 2, 4),),
+            "bilinear": ((1, 2, 3, 4),),
+            "bicubic": ((1, 2, 3, 4),),
+            "trilinear": ((1, 2, 2, 3, 2),),
+        }.items()
+        for shape in shapes
+        for options in (
+            {"scale_factor": 2.0},
+            {"size": (7, 5, 3)[: len(shape) - 2]},
+            {"scale_factor": 1.7},
+            {"scale_factor": 1.7, "recompute_scale_factor": True},
+            {"size": 5, "align_corners": True},
+        )
+        if mode.endswith(("linear", "cubic")) or "align_corners" not in options
+    ),
+    Case("Upsample", (normal(1, 2, 5, 4),), (), {"scale_factor": (0.5, 1.3), "mode": "bilinear"}),
+    Case("Upsample", (normal(1, 2, 5, 4),), (1,), {"mode": "bicubic", "align_corners": True}),
+    Case("UpsamplingNearest2d", (normal(1, 2, 3, 4),), (5,)),
+    Case("UpsamplingNearest2d", (normal(1, 2, 3, 4),), (), {"scale_factor": (2, 3)}),
+    Case("UpsamplingBilinear2d", (normal(1, 2, 3, 4),), ((5, 6),)),
+    Case("UpsamplingBilinear2d", (normal(1, 2, 3, 4),), (), {"scale_factor": 2}),
+    Case("PixelShuffle", (normal(2, 8, 2, 3),), (2,)),
+    Case("PixelShuffle", (normal(9, 2, 1),), (3,)),
+    Case("PixelUnshuffle", (normal(2, 2, 4, 6),), (2,)),
+    Case("PixelUnshuffle", (normal(2, 6, 3),), (3,)),
+    Case("ChannelShuffle", (normal(2, 6, 3),), (2,)),
+    Case("ChannelShuffle", (normal(2, 6, 3, 2),), (3,)),
+    Case("Unflatten", (normal(2, 6, 3),), (1, (2, -1))),
+    Case("Unflatten", (normal(2, 6),), (-1, (3, 1, 2))),
+    Case("Unfold", (normal(2, 2, 4, 5),), (2,)),
+    Case("Unfold", (normal(2, 5, 4),), ((2, 3), (2, 1), (1, 2), (1, 2))),
+    Case("Fold", (normal(2, 8, 12),), ((4, 5), 2)),
+    Case("Fold", (normal(12, 15),), ((5, 4), (2, 3), (2, 1), (1, 2), (1, 2))),
+    Case("Fold", (normal(2, 8, 4),), (4, 2), {"stride": 2}),
+)
+
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
     Case("Linear", (normal(4, 5),), (5, 3), {"bias": False}),
@@ -323,6 +366,7 @@ MODULES: tuple[Case, ...] = (
     *RECURRENT,
     *POOLING,
     *PADDING,
+    *RESAMPLING,
 )
 
 _SQUARED = Functions(squared_distance, squared_distance_backward)

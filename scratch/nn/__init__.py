@@ -31,9 +31,16 @@ from scratch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from scratch.nn.channelshuffle import (
+    ChannelShuffle,
+)
 from scratch.nn.container import Sequential
 from scratch.nn.dropout import Dropout
-from scratch.nn.flatten import Flatten
+from scratch.nn.flatten import Flatten, Unflatten
+from scratch.nn.fold import (
+    Fold,
+    Unfold,
+)
 from scratch.nn.linear import Identity, Linear
 from scratch.nn.loss import (
     BCELoss,
@@ -77,6 +84,10 @@ from scratch.nn.padding import (
     ZeroPad3d,
 )
 from scratch.nn.parameter import Parameter
+from scratch.nn.pixelshuffle import (
+    PixelShuffle,
+    PixelUnshuffle,
+)
 from scratch.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -98,6 +109,11 @@ from scratch.nn.pooling import (
     MaxUnpool3d,
 )
 from scratch.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from scratch.nn.upsampling import (
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 
 __all__ = [
     "CELU",
@@ -119,6 +135,7 @@ __all__ = [
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -129,6 +146,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "Fold",
     "GRUCell",
     "GaussianNLLLoss",
     "Hardshrink",
@@ -165,6 +183,8 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RNNCell",
     "RReLU",
@@ -192,6 +212,11 @@ __all__ = [
     "Threshold",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
+    "Unflatten",
+    "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -39,3 +39,48 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """start_dim, end_dim."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    r"""One axis becomes several; backward gives the gradient its old shape.
+
+    Args:
+        dim: the axis.
+        unflattened_size: their sizes, one of which may be -1: what is left.
+
+    Shape: x (\*, S, \*), y (\*, \*unflattened_size, \*).
+
+    Raises:
+        TypeError: unflattened_size is no tuple or list of integers.
+        ValueError: there is no such axis, or the sizes do not multiply to its size.
+    """
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
+        given = unflattened_size
+        if not isinstance(given, tuple | list) or not all(isinstance(n, int | np.integer) for n in given):
+            raise TypeError(f"Unflatten: unflattened_size is {given!r}, wanted a tuple of integers")
+        self.dim, self.unflattened_size = dim, given
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = x with the axis split."""
+        if not -x.ndim <= self.dim < x.ndim:
+            raise ValueError(f"{self}: x has shape {x.shape}, where there is no such axis")
+        dim, sizes = self.dim % x.ndim, list(self.unflattened_size)
+        known = math.prod(n for n in sizes if n != -1)
+        if sizes.count(-1) == 1 and known:
+            sizes[sizes.index(-1)] = x.shape[dim] // known
+        if not sizes or min(sizes) < 0 or math.prod(sizes) != x.shape[dim]:
+            raise ValueError(f"{self}: x has shape {x.shape}, and {x.shape[dim]} cannot be split so")
+        y = x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+        self.save(y.shape, y.dtype, x.shape)
+        return y
+
+    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+        """dx = dy in the shape of x."""
+        y_shape, dtype, shape = self.saved()
+        self.check_grad(dy, y_shape, dtype)
+        return dy.reshape(shape)
+
+    def extra_repr(self) -> str:
+        """dim, unflattened_size."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -211,9 +211,9 @@ def _positions(steps: list[tuple[int, Taps, list[np.ndarray], tuple[int, ...]]])
     stride = 1
     for axis, taps, won, shape in steps:
         here = np.zeros(shape, np.int64)
-        for (_, outputs, inputs), is_largest in zip(taps.taps, won, strict=True):
+        for (_, outputs, inputs), is_largest in reversed(list(zip(taps.taps, won, strict=True))):
             place = np.arange(taps.length)[inputs].reshape(-1, *[1] * (-1 - axis))
-            here[at(axis, outputs)] += is_largest * place
+            here[at(axis, outputs)] = np.where(is_largest, place, here[at(axis, outputs)])
         found = here if stride == 1 else np.take_along_axis(found, here, axis) + here * stride
         stride *= taps.length
     return found

@@ -101,7 +101,7 @@ def test_float32_may_go_far_where_training_multiplies_roundings() -> None:
         **LOSSES,
     )
     assert found
-    assert found.frame["drift"].iloc[-1] > 100 * np.finfo(np.float32).eps
+    assert found.frame["allowed"].iloc[-1] > 1e4 * found.frame["allowed"].iloc[0]
     assert "are the same program" in found.verdict
 
 

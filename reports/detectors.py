@@ -9,6 +9,7 @@ import argparse
 import copy
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,14 +172,23 @@ DETECTORS: dict[str, Callable[[Trial], bool]] = {
 }
 
 
-def kill_matrix(faults: list[Fault], scales: tuple[float, ...] = SCALES, every: bool = True) -> pd.DataFrame:
-    """A row for each mistake, and one of right code: how often it was tried, and how often each refused."""
+def kill_matrix(
+    faults: list[Fault], scales: tuple[float, ...] = SCALES, every: bool = True, most: int | None = None
+) -> pd.DataFrame:
+    """A row for each mistake, and one of right code: how often it was tried, and how often each refused.
+
+    Args:
+        faults: the mistakes.
+        scales: of the inputs.
+        every: whether to try every case of the catalog, or the first of each kind.
+        most: of how many trials of a mistake to be content with.
+    """
     rows: list[dict[str, Any]] = []
     warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss")  # of KLDivLoss
     for fault in progress([*faults, None], "kill matrix"):
         row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
         row |= dict.fromkeys(DETECTORS, 0)
-        for trial in trials(fault, scales, every):
+        for trial in islice(trials(fault, scales, every), most if fault else None):
             row["tried"] += 1
             for name, refuses in DETECTORS.items():
                 row[name] += refuses(trial)

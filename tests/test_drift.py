@@ -100,9 +100,9 @@ def test_right_code_stays_together_where_training_multiplies_roundings() -> None
         twin_optimizer=lambda p: torch.optim.Adam(p, lr=1.0),
         **LOSSES,
     )
-    assert found
+    assert found.parts_at is None
     assert found.frame["allowed"].iloc[-1] > 10 * found.frame["allowed"].iloc[0]
-    assert "are the same program" in found.verdict
+    assert found.blind or "are the same program" in found.verdict
 
 
 def test_where_rounding_costs_too_many_digits_it_says_so() -> None:

@@ -32,7 +32,9 @@ def run(plans: Sequence[Plan], *, steps: int, dtype: str, seed: int) -> Section:
         told = {"network": plan.network.name, "optimizer": plan.optimizer, "dtype": dtype, "seed": seed}
         steps_of_it = found.frame.assign(**told)
         last = steps_of_it.iloc[-1].to_dict()
-        verdict = "agree" if found else "too blind to say" if found.blind else f"part at step {found.parts_at}"
+        verdict = (
+            "agree" if found else "too blind to say" if found.blind else f"part at step {found.parts_at}"
+        )
         ends.append(last | {"verdict": verdict})
         all_steps.append(steps_of_it)
     table = pd.DataFrame(ends)

@@ -59,6 +59,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, str]]:
             yield _svg(
                 "timing", "Time of NumPy divided by time of PyTorch, with 95% intervals", _ratios(timed)
             )
+        yield _svg(
+            "drift",
+            "How far the weights of two trainings are apart, step by step",
+            _drift(tables["drift_steps"]),
+        )
+        yield _svg("faults", "The share of mistakes that each check finds", _faults(tables["faults"]))
         yield _svg("cost", "Time to differentiate by every parameter once, by method", _cost(tables["cost"]))
 
 
@@ -155,6 +161,50 @@ def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _drift(steps: pd.DataFrame) -> Figure:
+    trainings = list(steps.groupby(["network", "optimizer"], sort=False))
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    grid = figure.subplots(1, len(trainings), sharey=True, squeeze=False)[0]
+    curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("drift", "NumPy − PyTorch", {"color": _INK, "linewidth": 2.2}),
+        ("numpy_rounding", "NumPy − NumPy in float64", {"color": NUMPY}),
+        ("torch_rounding", "PyTorch − PyTorch in float64", {"color": TORCH, "linestyle": (0, (3, 2))}),
+        ("programs", "both in float64", {"color": _INK, "linewidth": 1}),
+        ("allowed", "what rounding explains there", {"color": _INK, "linewidth": 0.8, "linestyle": ":"}),
+    )
+    for axes, ((network, optimizer), rows) in zip(grid, trainings, strict=True):
+        rows = rows[rows["step"] > 0]
+        for column, label, style in curves:
+            values = rows[column].replace(0, np.nan)
+            if values.notna().any():
+                axes.plot(rows["step"], values, label=label, **style)
+        axes.set_title(f"{network}, {optimizer}", loc="left")
+        axes.set_yscale("log")
+        axes.set_xlabel("step")
+    grid[0].set_ylabel("largest difference / largest weight")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _faults(matrix: pd.DataFrame) -> Figure:
+    detectors = [column for column in matrix if column not in ("mistake", "tried")][::-1]
+    shares = [matrix[each][:-1].sum() / matrix["tried"][:-1].sum() for each in detectors]
+    figure = Figure(figsize=(8, 0.8 + 0.32 * len(detectors)), layout="constrained")
+    axes = figure.subplots()
+    colours = [NUMPY if each == "gradmirror" else _INK for each in detectors]
+    axes.barh(range(len(detectors)), shares, color=colours, alpha=0.8, height=0.62)
+    for y, each in enumerate(detectors):
+        told = f"{matrix[each][:-1].sum()} of {matrix['tried'][:-1].sum()}"
+        axes.annotate(told, (shares[y], y), (4, 0), textcoords="offset points", va="center", fontsize=8.5)
+    axes.set_yticks(range(len(detectors)), detectors)
+    axes.set_xlim(0, 1.15)
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("mistakes found")
+    return figure
 
 
 def _cost(cost: pd.DataFrame) -> Figure:

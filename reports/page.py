@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports import figures, tables
+from reports.figures import duration
 from reports.results import Results
 from scratch.checkpoint import write_whole
 
@@ -85,13 +86,45 @@ def verdict(results: Results) -> str:
     told = [f"{row.tensor} of {row.network} in {row.dtype} ({row.verdict})" for row in wrong.itertuples()]
     told += [f"what {row.network} learned from seed {row.seed}" for row in apart.itertuples()]
     told += [f"the gradients of {row.network} at batch {row.batch}" for row in not_timed.itertuples()]
+    drift, matrix = results.tables["drift"], results.tables["faults"]
+    parting = drift[drift["verdict"] != "agree"]
+    told += [
+        f"{row.network} by {row.optimizer}, step by step ({row.verdict})" for row in parting.itertuples()
+    ]
+    missed = matrix[:-1][matrix["gradmirror"][:-1] != matrix["tried"][:-1]]
+    told += [f"the check, which misses: {row.mistake}" for row in missed.itertuples()]
+    told += ["the check, which refuses right code"] if matrix["gradmirror"].iloc[-1] else []
     more = [f"{len(told) - 4} things more"] if len(told) > 5 else told[4:]
     return f"The two sides disagree: {', '.join(told[:4] + more)}."
 
 
 def headlines(found: tables.Tables) -> list[Headline]:
     """The figures for the first screen."""
-    return [*_gradient_headlines(found), *_accuracy_headlines(found), *_time_headlines(found)]
+    return [
+        *_gradient_headlines(found),
+        *_accuracy_headlines(found),
+        *_time_headlines(found),
+        *_checker_headlines(found),
+    ]
+
+
+def _checker_headlines(found: tables.Tables) -> list[Headline]:
+    total = tables.fault_totals(found["faults"]).iloc[-2]
+    needle = found["needle"].iloc[0]
+    return [
+        Headline(
+            "Mistakes found",
+            f"{total['gradmirror']} of {total['tried']}",
+            f"by the check; {total['gradcheck']} by torch.autograd.gradcheck, "
+            f"{total['assert_close']} by assert_close",
+        ),
+        Headline(
+            "One wrong entry",
+            f"1 of {needle['entries']:,}",
+            f"off by a millionth: {'found and named' if needle['found'] else 'missed'}, "
+            f"in {duration(needle['seconds'])}",
+        ),
+    ]
 
 
 def _gradient_headlines(found: tables.Tables) -> list[Headline]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from reports import accuracy, environment, gradients, networks, page, timing
+from reports import accuracy, checker, drift, environment, gradients, networks, page, timing
 from reports.data import load
 from reports.results import Results, Section
 from scratch.datasets import Splits
@@ -49,8 +49,10 @@ _FULL = {
     "epochs": 10,
     "xor_epochs": 500,
     "samples": 10,
-    "cost_rounds": 2,
+    "cost_rounds": 1,
     "cost_hidden": 50,
+    "drift_steps": 200,
+    "faults": None,
     "rounds": 20,
     "block": 0.05,
 }
@@ -61,6 +63,8 @@ _QUICK = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 2,
+    "drift_steps": 20,
+    "faults": 3,
     "rounds": 6,
     "block": 0.005,
 }
@@ -83,6 +87,14 @@ def _sections(
             dtype=dtype,
             seeds=range(seed, seed + told["seeds"]),
         ),
+        "drift": partial(
+            drift.run,
+            [drift.Plan(book, "SGD", {"lr": 0.1}), drift.Plan(book, "Adam", {})],
+            steps=told["drift_steps"],
+            dtype=dtype,
+            seed=seed,
+        ),
+        "checker": partial(checker.run, cost, most=told["faults"], seed=seed),
         "timing": partial(
             timing.run,
             [book, small, wide],

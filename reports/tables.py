@@ -5,7 +5,21 @@ import pandas as pd
 
 from reports.figures import duration
 
-TEXT = ("network", "dtype", "tensor", "shape", "method", "pair", "phase", "verdict", "PyTorch's optimizer")
+TEXT = (
+    "network",
+    "dtype",
+    "tensor",
+    "shape",
+    "method",
+    "pair",
+    "phase",
+    "verdict",
+    "PyTorch's optimizer",
+    "optimizer",
+    "check",
+    "names",
+    "mistake",
+)
 
 Tables = dict[str, pd.DataFrame]
 
@@ -123,6 +137,48 @@ def epochs(tables: Tables) -> pd.DataFrame:
     columns["largest weight difference"] = t["drift"].map(short)
     columns["relative"] = t["relative_drift"].map(short)
     return pd.DataFrame(columns)
+
+
+def drift(tables: Tables) -> pd.DataFrame:
+    """A row for each training, after its last step."""
+    t = tables["drift"]
+    return pd.DataFrame(
+        {
+            "network": t["network"],
+            "optimizer": t["optimizer"],
+            "steps": t["step"].map(str),
+            "NumPy − PyTorch": t["drift"].map(short),
+            "NumPy − NumPy in float64": t["numpy_rounding"].map(short),
+            "PyTorch − PyTorch in float64": t["torch_rounding"].map(short),
+            "both in float64": t["programs"].map(short),
+            "rounding explains": t["allowed"].map(short),
+            "verdict": t["verdict"],
+        }
+    )
+
+
+def needle(tables: Tables) -> pd.DataFrame:
+    """A row for each check that was asked for the one wrong entry."""
+    t = tables["needle"]
+    return pd.DataFrame(
+        {
+            "check": t["check"],
+            "refuses": t["found"].map({True: "yes", False: "no"}),
+            "names": t["place"].replace("", "–"),
+            "time": t["seconds"].map(duration),
+        }
+    )
+
+
+def faults(tables: Tables) -> pd.DataFrame:
+    """A row for each mistake, one for all, and one for right code: how often each detector refused."""
+    return fault_totals(tables["faults"]).astype(str)
+
+
+def fault_totals(found: pd.DataFrame) -> pd.DataFrame:
+    """The kill matrix with a row of sums over all mistakes before its last row, right code."""
+    total = found[:-1].sum(numeric_only=True).to_frame().T.assign(mistake="(all of these)")
+    return pd.concat([found[:-1], total, found[-1:]], ignore_index=True)
 
 
 _SIDES = {"numpy": "NumPy", "torch": "PyTorch"}

@@ -416,14 +416,14 @@ def test_a_quick_report_ends_with_0_and_leaves_all_files_and_no_litter(ran):
     assert ran.code == 0
     assert ran.left.names == FILES
     figures = sorted(path.name for path in (ran.out / "figures").iterdir())
-    assert figures == ["cost.svg", "loss.svg", "timing.svg"]
+    assert figures == ["cost.svg", "drift.svg", "faults.svg", "loss.svg", "timing.svg"]
     assert all(path.stat().st_size for path in ran.out.rglob("*"))
 
 
 def test_a_report_says_what_it_found_and_how_long_each_section_took(ran):
-    assert re.fullmatch(
-        r"gradients: [\d.]+ s\naccuracy: [\d.]+ s\ntiming: [\d.]+ s\npage: [\d.]+ s\n", ran.stderr
-    )
+    names = [line.partition(":")[0] for line in ran.stderr.splitlines()]
+    assert names == ["gradients", "accuracy", "drift", "checker", "timing", "page"]
+    assert all(re.fullmatch(r"\w+: [\d.]+ s", line) for line in ran.stderr.splitlines())
     assert "The two sides agree: in all 28 tensors compared" in ran.stdout
     assert f"  {ran.out / 'report.html'}\n" in ran.stdout
     for network in ("784-50-10", "XOR 2-4-2", "784-1024-10, batch 512"):
@@ -433,11 +433,12 @@ def test_a_report_says_what_it_found_and_how_long_each_section_took(ran):
 def test_the_results_of_a_report_hold_its_sections_options_and_command(ran):
     content = ran.left.json
     assert content["agrees"] is True
-    assert list(content["sections"]) == ["gradients", "accuracy", "timing"]
+    assert list(content["sections"]) == ["gradients", "accuracy", "drift", "checker", "timing"]
     assert all(section["seconds"] > 0 for section in content["sections"].values())
     assert content["environment"]["command"] == f"gradmirror report --quick --out {ran.out}"
     assert content["options"].items() >= {"quick": True, "seed": 0, "dtype": "float32", "seeds": 2}.items()
-    assert set(ran.left.csv["table"]) == {"gradients", "cost", "epochs", "accuracy", "timing"}
+    found = {"gradients", "cost", "epochs", "accuracy", "drift", "drift_steps", "faults", "needle", "timing"}
+    assert set(ran.left.csv["table"]) == found
 
 
 def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
@@ -456,6 +457,8 @@ TINY = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 1,
+    "drift_steps": 3,
+    "faults": 1,
     "rounds": 3,
     "block": 0.0005,
 }

@@ -19,8 +19,20 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from reports import accuracy, environment, figures, gradients, networks, page, tables, timing
-from reports.results import IDENTIFIERS, Results, Section
+from reports import (
+    accuracy,
+    checker,
+    detectors,
+    drift,
+    environment,
+    figures,
+    gradients,
+    networks,
+    page,
+    tables,
+    timing,
+)
+from reports.results import _ITEMS, IDENTIFIERS, Results, Section
 from scratch import datasets, nn
 from scratch.data import TensorDataset
 from scratch.datasets import Splits
@@ -36,6 +48,8 @@ OPTIONS = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 1,
+    "drift_steps": 5,
+    "faults": 2,
     "rounds": 4,
     "block": 0.0005,
 }
@@ -72,8 +86,23 @@ def sections(digits, xor) -> dict[str, Section]:
     return {
         "gradients": find_gradients(digits, xor),
         "accuracy": accuracy.run([(digits, 2, 1), (xor, 20, 5)], dtype="float32", seeds=[0, 1]),
+        "drift": drift.run(
+            [drift.Plan(digits, "SGD", {"lr": 0.1}), drift.Plan(digits, "Adam", {})],
+            steps=5,
+            dtype="float32",
+            seed=0,
+        ),
+        "checker": find_checker(digits),
         "timing": find_timing(digits, xor),
     }
+
+
+def find_checker(network: networks.Network) -> Section:
+    """With a catalog of two, to be quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detectors, "MODULES", [c for c in detectors.MODULES if c.kind in ("Linear", "Tanh")])
+        patch.setattr(detectors, "LOSSES", [])
+        return checker.run(network, most=2, seed=0)
 
 
 @pytest.fixture
@@ -512,7 +541,7 @@ def test_results_csv_holds_every_number_once_and_says_what_of(results):
     assert not read.duplicated([*(set(IDENTIFIERS) - {"verdict"}), "measure"]).any()
     numbers = 0
     for name, table in results.tables.items():
-        named = table.rename(columns={"tensor": "item", "method": "item", "phase": "item"})
+        named = table.rename(columns=_ITEMS)
         identifiers = [column for column in IDENTIFIERS if column in named]
         for measure in named.select_dtypes("number").columns.difference(identifiers):
             rows = read[(read["table"] == name) & (read["measure"] == measure)]
@@ -603,7 +632,7 @@ def drawn(written) -> dict[str, str]:
 
 
 def test_the_figures_are_svg_with_a_title_and_no_reference_to_elsewhere(drawn):
-    assert set(drawn) == {"loss", "timing", "cost"}
+    assert set(drawn) == {"loss", "timing", "drift", "faults", "cost"}
     for svg in drawn.values():
         root = ElementTree.fromstring(svg)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -654,7 +683,7 @@ def test_the_figures_name_each_network_and_both_sides(drawn):
 def test_without_timed_rows_there_is_no_figure_of_times(results):
     found = results.tables
     found["timing"] = found["timing"].assign(ratio=np.nan)
-    assert [name for name, _, _ in figures.draw(found)] == ["loss", "cost"]
+    assert [name for name, _, _ in figures.draw(found)] == ["loss", "drift", "faults", "cost"]
 
 
 # The page
@@ -696,7 +725,7 @@ def test_the_page_has_no_script_and_nothing_from_elsewhere(written):
 
 
 def test_the_command_line_is_on_the_page_escaped(written):
-    assert written.page.text("code") == [" ".join(COMMAND)]
+    assert written.page.text("code")[0] == " ".join(COMMAND)
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; " in written.html
 
 
@@ -728,6 +757,7 @@ def test_every_verdict_is_on_the_page(written):
         tables.gradients(found),
         tables.accuracy_in_short(found),
         tables.accuracy(found),
+        tables.drift(found),
         tables.timing(found),
     ]
     assert written.page.text("span", **{"class": "verdict"}) == [
@@ -762,6 +792,9 @@ def test_every_cell_of_every_table_is_on_the_page(written):
         tables.accuracy_in_short(found),
         tables.accuracy(found),
         tables.epochs(found),
+        tables.drift(found),
+        tables.faults(found),
+        tables.needle(found),
         tables.timing(found),
     ]
     assert written.page.text("th") == [column for table in shown for column in table]
@@ -769,14 +802,11 @@ def test_every_cell_of_every_table_is_on_the_page(written):
 
 
 def test_the_figures_are_on_the_page_and_beside_it(written):
-    assert sorted(path.name for path in (written.out / "figures").iterdir()) == [
-        "cost.svg",
-        "loss.svg",
-        "timing.svg",
-    ]
+    names = sorted(path.stem for path in (written.out / "figures").iterdir())
+    assert names == ["cost", "drift", "faults", "loss", "timing"]
     for path in (written.out / "figures").iterdir():
         assert path.read_text(encoding="utf-8") in written.html
-    assert len(written.page.text("figcaption")) == 3
+    assert len(written.page.text("figcaption")) == 5
 
 
 def test_the_headlines_are_on_both_pages(written):
@@ -788,6 +818,8 @@ def test_the_headlines_are_on_both_pages(written):
         "A step of 64-4-10",
         "A step of XOR 2-4-2",
         "Without backpropagation",
+        "Mistakes found",
+        "One wrong entry",
     ]
     assert written.page.text("p", **{"class": "figure"}) == [headline.figure for headline in told]
     markdown = (written.out / "report.md").read_text()
@@ -798,7 +830,8 @@ def test_the_headlines_are_on_both_pages(written):
 def test_the_tables_of_report_md_are_whole(written):
     lines = (written.out / "report.md").read_text(encoding="utf-8").splitlines()
     found = written.results.tables
-    expected = [tables.gradients(found), tables.cost(found), tables.accuracy(found), tables.timing(found)]
+    told = ("gradients", "cost", "accuracy", "drift", "faults", "needle", "timing")
+    expected = [getattr(tables, name)(found) for name in told]
     blocks_: list[list[list[str]]] = []
     for before, line in zip(["", *lines], lines, strict=False):
         if line.startswith("|"):
@@ -817,7 +850,18 @@ def test_report_md_has_verdict_command_and_method(written):
     text = (written.out / "report.md").read_text()
     assert f"\n**{page.verdict(written.results)}**\n" in text
     assert f"\n    {' '.join(COMMAND)}\n" in text
-    for title in ("Gradients", "Cost", "Training", "Timing", "Ratio", "Noise", "Threads", "Files"):
+    for title in (
+        "Gradients",
+        "Cost",
+        "Training",
+        "Drift",
+        "Mistakes",
+        "Timing",
+        "Ratio",
+        "Noise",
+        "Threads",
+        "Files",
+    ):
         assert f"- **{title}.** " in text
     assert "{{" not in text
 

@@ -47,9 +47,15 @@ def numpy_spreads(objective: Objective, runs: int = 8) -> Tensors:
     return spreads(run(), (run(Rounding(unit, seed).wrap) for seed in range(runs)))
 
 
-def jitter(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``array``, each entry off by up to an epsilon of its own: by an ulp, or not at all."""
+def jitter(array: np.ndarray, rng: np.random.Generator, alike: bool = False) -> np.ndarray:
+    """``array``, each entry off by up to an epsilon of its own: by an ulp, or not at all.
+
+    ``alike`` moves equal numbers alike, so that they stay equal.
+    """
     eps = np.finfo(array.dtype).eps
+    if alike:
+        values, place = np.unique(array, return_inverse=True)
+        return jitter(values, rng)[place].reshape(array.shape)
     return np.asarray(array * (1 + eps * rng.uniform(-1, 1, array.shape)), array.dtype)
 
 

@@ -113,7 +113,7 @@ def check(
     # Not every function is defined there.
     with suppress(ValueError, IndexError, RuntimeError), np.errstate(all="ignore"):
         objective, twin = sides.cast(np.dtype(np.float64), on_kinks(sides.inputs), cotangent)
-        comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
+        comparisons[TIES] = compare_objective(objective, twin, None, truth=False, ties=True)
         manners = manners or _manners(objective)
         causes = causes or diagnose(objective, comparisons[TIES], sides.right(np.dtype(np.float64)))
     return Check(comparisons, tuple(manners), tuple(causes))

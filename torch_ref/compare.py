@@ -171,15 +171,23 @@ def compare(
 
 
 def compare_objective(
-    objective: Objective, twin: torch.nn.Module, twin_loss_fn: torch.nn.Module | None, truth: bool = True
+    objective: Objective,
+    twin: torch.nn.Module,
+    twin_loss_fn: torch.nn.Module | None,
+    truth: bool = True,
+    ties: bool = False,
 ) -> Comparison:
-    """compare, from an objective that knows model, inputs, loss and cotangent."""
+    """compare, from an objective that knows model, inputs, loss and cotangent.
+
+    With ``ties``, numbers of an input that are equal stay equal under noise: whose gradient theirs is, is not
+    a matter of rounding.
+    """
     outputs, gradients = objective.run()
     ours, theirs = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     found: Truth | None = _truth(objective) if truth else None
     exact = found.gradients if found else {}
     rng = np.random.default_rng(0)
-    spread = spreads(theirs, (run_torch(twin, objective, twin_loss_fn, rng) for _ in range(8)))
+    spread = spreads(theirs, (run_torch(twin, objective, twin_loss_fn, rng, ties) for _ in range(8)))
     with suppress(TypeError, ValueError):  # code that cannot take a subclass of ndarray
         for name, off in numpy_spreads(objective).items():
             if name in spread and off.shape == spread[name].shape:
@@ -235,15 +243,16 @@ def run_torch(
     objective: Objective,
     loss_fn: torch.nn.Module | None = None,
     rng: np.random.Generator | None = None,
+    ties: bool = False,
 ) -> Tensors:
     """Outputs, buffers and gradients of a torch module, on the inputs, target and cotangent of an objective.
 
     Given ``rng``, inputs, cotangent and weights are off by an ulp: the spread of the results is what rounding
-    may do to them, whoever computes them.
+    may do to them, whoever computes them. With ``ties``, equal numbers of an input stay equal.
     """
 
-    def shaken(array: np.ndarray) -> np.ndarray:
-        return array if rng is None or array.dtype.kind != "f" else jitter(array, rng)
+    def shaken(array: np.ndarray, alike: bool = False) -> np.ndarray:
+        return array if rng is None or array.dtype.kind != "f" else jitter(array, rng, alike)
 
     model = copy.deepcopy(twin)
     model.zero_grad()
@@ -252,7 +261,7 @@ def run_torch(
             p.copy_(torch.from_numpy(shaken(p.numpy())))
     flat = [x for _, x in leaves(objective.inputs)]
     tensors = [
-        None if x is None else torch.tensor(np.array(shaken(x)), requires_grad=x.dtype.kind == "f")
+        None if x is None else torch.tensor(np.array(shaken(x, ties)), requires_grad=x.dtype.kind == "f")
         for x in flat
     ]
     with torch.random.fork_rng(devices=[]):

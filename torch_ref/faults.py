@@ -439,16 +439,6 @@ _PADS = (*_COPIES, *_CONSTANT)
 
 
 @_fault(
-    "the gradient of the padding is not cut away",
-    *_CONSTANT,
-    remedy="dx is what of dy belongs to x: dy[…, left : left + L]",
-)
-def _padding_kept(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    right(dy, *args)
-    return dy.copy()
-
-
-@_fault(
     "the gradient of the padding is cut away at the wrong end",
     *_CONSTANT,
     *_each("MaxPool"),
@@ -471,7 +461,8 @@ def _wrong_end(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 )
 def _copies_lost(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     dx = np.zeros_like(right(dy, *args))
-    here = there = (...,)
+    here: tuple[Any, ...] = (...,)
+    there = here
     for axis in range(-module.axes, 0):
         left, right_end = module.padding[2 * (-1 - axis) : 2 * (-1 - axis) + 2]
         length = dx.shape[axis]

@@ -120,7 +120,7 @@ def _broken(model: nn.Module, name: str, index: tuple[int, ...]) -> nn.Module:
 
     broken = copy.deepcopy(model)
     layer, _, parameter = name.rpartition(".")
-    switch_on(Fault("one entry is off", "", (), "backward", wrong), dict(broken.named_modules())[layer])
+    switch_on(Fault("one entry is off", "", (), {"backward": wrong}), dict(broken.named_modules())[layer])
     return broken
 
 

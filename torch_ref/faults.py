@@ -1,15 +1,15 @@
 """The mistakes that people make in a backward pass, each one by name, each one to be switched on.
 
-A fault replaces one method of a right module; ``inject`` gives a copy of a module that makes the mistake.
-They serve three ends. The tests prove that every one of them is found. The diagnosis (diagnose.py) makes them
-on purpose, to see which of them gives the very numbers of a gradient that is wrong. And whoever wants to
-learn can switch one on and watch.
+A fault replaces a method of a right module, or two; ``inject`` gives a copy of a module that makes the
+mistake. They serve three ends. The tests prove that every one of them is found. The diagnosis (diagnose.py)
+makes them on purpose, to see which of them gives the very numbers of a gradient that is wrong. And whoever
+wants to learn can switch one on and watch.
 
 All were really made: in course work, in forum questions, in published libraries.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,15 +32,14 @@ class Fault:
         name: in a few words, as the diagnosis says it.
         remedy: what to do about it.
         kinds: the classes in which it can be made, by name, or PARAMETRIC.
-        method: the method that it replaces.
-        wrong: what takes its place: wrong(module, right, *args), where right(*args) is the right method.
+        methods: the methods that it replaces, and what takes the place of each: wrong(module, right, *args),
+            where right(*args) is the right method.
     """
 
     name: str
     remedy: str
     kinds: tuple[str, ...]
-    method: str
-    wrong: Callable[..., Any]
+    methods: Mapping[str, Callable[..., Any]]
 
     def applies(self, module: nn.Module) -> bool:
         """Whether it can be made in this module."""
@@ -53,8 +52,10 @@ FAULTS: list[Fault] = []
 
 
 def _fault(name: str, *kinds: str, remedy: str, method: str = "backward") -> Callable[[Any], Any]:
+    """Enter a function as a mistake; ``method`` names what it replaces, two methods with a space between."""
+
     def enter(wrong: Callable[..., Any]) -> Callable[..., Any]:
-        FAULTS.append(Fault(name, remedy, kinds, method, wrong))
+        FAULTS.append(Fault(name, remedy, kinds, dict.fromkeys(method.split(), wrong)))
         return wrong
 
     return enter
@@ -71,10 +72,11 @@ def switch_on(fault: Fault, module: Any) -> None:
     """Let ``module`` itself make the mistake from now on."""
     right = type(module)
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return fault.wrong(self, partial(getattr(right, fault.method), self), *args, **kwargs)
+    def replacing(name: str, wrong: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda self, *args, **kwargs: wrong(self, partial(getattr(right, name), self), *args, **kwargs)
 
-    module.__class__ = type(right.__name__, (right,), {fault.method: method})
+    methods = {name: replacing(name, wrong) for name, wrong in fault.methods.items()}
+    module.__class__ = type(right.__name__, (right,), methods)
 
 
 def faults_of(module: nn.Module) -> Iterator[Fault]:
@@ -93,13 +95,20 @@ def _scale_parameters(module: Any, right: Any, factor: float, dy: Any, *args: An
     return dx
 
 
+def _batch_size(module: Any, dy: np.ndarray) -> int:
+    """Recurrent layers have their batch on the second axis, as a rule."""
+    if getattr(module, "batch_first", True):
+        return len(dy)
+    return dy.shape[1] if dy.ndim == 3 else 1
+
+
 @_fault(
     "parameter gradients divided by the batch size",
     PARAMETRIC,
     remedy="sum over the samples; the 1/N belongs to the loss alone",
 )
 def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return _scale_parameters(module, right, 1 / len(dy), dy, *args)
+    return _scale_parameters(module, right, 1 / _batch_size(module, dy), dy, *args)
 
 
 @_fault(
@@ -108,7 +117,7 @@ def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     remedy="the sum over the samples is done by the matrix product already",
 )
 def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return _scale_parameters(module, right, len(dy), dy, *args)
+    return _scale_parameters(module, right, _batch_size(module, dy), dy, *args)
 
 
 @_fault("the sign of all gradients is wrong", PARAMETRIC, remedy="dL/dy comes in; pass on dL/dx, not -dL/dx")
@@ -470,3 +479,111 @@ def _copies_lost(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
         there = (*there, slice(max(0, left), dy.shape[axis] - max(0, right_end)))
     dx[here] = dy[there]
     return dx
+
+
+# ---- recurrent layers
+
+_LAYERS = ("RNN", "LSTM", "GRU")
+
+
+@_fault(
+    "parameter gradients are averaged over the time steps",
+    *_LAYERS,
+    remedy="each step uses the same weights, so its gradients are summed",
+)
+def _averaged_over_time(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    time = 1 if module.batch_first and dy.ndim == 3 else 0
+    return _scale_parameters(module, right, 1 / dy.shape[time], dy, *args)
+
+
+@_fault(
+    "the error is not carried back through time",
+    "RNN",
+    method="_unroll_back",
+    remedy="dh of step t is dy_t and what step t + 1 hands back, W_hhᵀ da",
+)
+def _no_time(module: Any, right: Any, dy: np.ndarray, dend: Any, states: Any, kept: Any, suffix: str) -> Any:
+    steps = []
+    for t in range(len(dy)):
+        end = dend if t == len(dy) - 1 else tuple(np.zeros_like(d) for d in dend)
+        steps.append(right(dy[t : t + 1], end, tuple(s[t : t + 2] for s in states), kept, suffix))
+    da = np.concatenate([each for each, _, _ in steps])
+    return da, da, steps[0][2]
+
+
+def _swap_gates(module: Any, first: int, second: int) -> None:
+    for name, p in module.named_parameters():
+        if "weight_hr" not in name:
+            for array in (p.data,) if p.grad is None else (p.data, p.grad):
+                blocks = array.reshape(module._gates, -1)
+                blocks[[first, second]] = blocks[[second, first]]
+
+
+def _with_swapped(first: int, second: int) -> Callable[..., Any]:
+    def wrong(module: Any, right: Any, *args: Any) -> Any:
+        _swap_gates(module, first, second)
+        try:
+            return right(*args)
+        finally:
+            _swap_gates(module, first, second)
+
+    return wrong
+
+
+_fault(
+    "the gates follow each other as i, f, o, g",
+    *("LSTM", "LSTMCell"),
+    method="forward backward",
+    remedy="PyTorch's order is i, f, g, o",
+)(_with_swapped(2, 3))
+
+_fault(
+    "the gates follow each other as z, r, n",
+    *("GRU", "GRUCell"),
+    method="forward backward",
+    remedy="PyTorch's order is r, z, n",
+)(_with_swapped(0, 1))
+
+
+def _reset_first(module: Any, right: Any, a: np.ndarray, start: Any, suffix: str) -> Any:
+    """n = tanh(a_n + b_n + W_n (r h)), where PyTorch has n = tanh(a_n + r (W_n h + b_n))."""
+    W, hs = module._blocks("weight_hh", suffix).swapaxes(1, 2), [start[0]]
+    b = module._blocks("bias_hh", suffix) if module.bias else np.zeros_like(a, shape=(3, 1, 1))
+    a = a.copy()
+    for t in range(a.shape[1]):
+        h = hs[-1]
+        r, z = a[:2, t] = sigmoid(a[:2, t] + np.matmul(h, W[:2]) + b[:2])
+        n = a[2, t] = np.tanh(a[2, t] + np.matmul(r * h, W[2]) + b[2])
+        hs.append(n + z * (h - n))
+    return (np.stack(hs),), (a, suffix)
+
+
+def _reset_first_back(
+    module: Any, right: Any, dy: np.ndarray, dend: Any, states: Any, kept: Any, suffix: str
+) -> Any:
+    """Its derivative. W_hh's third block meets r h, not h: its gradient is put in place here."""
+    (dh,), hs, (r, z, n) = dend, states[0], kept[0]
+    W, weight = module._blocks("weight_hh", suffix), module._weight("weight_hh", suffix)
+    da = np.empty_like(kept[0])
+    extra = np.zeros_like(W[2])
+    for t in reversed(range(len(dy))):
+        h, dh = hs[t], dh + dy[t]
+        da[2, t] = dh * (1 - z[t]) * (1 - n[t] * n[t])
+        da[1, t] = dh * (h - n[t]) * z[t] * (1 - z[t])
+        d_rh = np.matmul(da[2, t], W[2])
+        da[0, t] = d_rh * h * r[t] * (1 - r[t])
+        dh = dh * z[t] + d_rh * r[t] + np.matmul(da[0, t], W[0]) + np.matmul(da[1, t], W[1])
+        extra += np.matmul(da[2, t].T, (r[t] - 1) * h)
+    weight.accumulate(np.concatenate, [np.zeros_like(W[0]), np.zeros_like(W[1]), extra])
+    rows = np.moveaxis(da, 0, 2).reshape(-1, 3 * da.shape[-1])
+    return rows, rows, (dh,)
+
+
+FAULTS.append(
+    Fault(
+        "the reset gate stands before the product",
+        "PyTorch has n = tanh(a_n + r (W h + b)); W (r h), as in the paper, is another function",
+        ("GRU", "GRUCell"),
+        {"_unroll": _reset_first, "_unroll_back": _reset_first_back},
+    )
+)

@@ -31,10 +31,13 @@ from scratch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from scratch.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from scratch.nn.container import Sequential
-from scratch.nn.dropout import Dropout
+from scratch.nn.distance import CosineSimilarity, PairwiseDistance
+from scratch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from scratch.nn.flatten import Flatten
-from scratch.nn.linear import Identity, Linear
+from scratch.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from scratch.nn.linear import Bilinear, Identity, Linear
 from scratch.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -59,8 +62,10 @@ from scratch.nn.loss import (
     TripletMarginWithDistanceLoss,
 )
 from scratch.nn.module import Module
+from scratch.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from scratch.nn.parameter import Parameter
 from scratch.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from scratch.nn.sparse import Embedding, EmbeddingBag
 
 __all__ = [
     "CELU",
@@ -71,14 +76,27 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "AlphaDropout",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "Bilinear",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "GRUCell",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -86,11 +104,16 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "Loss",
@@ -103,8 +126,10 @@ __all__ = [
     "MultiMarginLoss",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "PoissonNLLLoss",
+    "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",

@@ -22,7 +22,7 @@ Source: Ioffe and Szegedy 2015.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,10 +32,10 @@ from scratch.nn.normalization import Normalization
 class RunningNorm(Normalization):
     """Base class of batch and instance norms: w and b by channel, and the running statistics."""
 
-    _shapes: dict[int, str]
-    running_mean: np.ndarray | None
-    running_var: np.ndarray | None
-    num_batches_tracked: np.ndarray | None
+    _shapes: ClassVar[dict[int, str]]
+    running_mean: Any  # arrays, or None
+    running_var: Any
+    num_batches_tracked: Any
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class BatchNorm1d(RunningNorm):
     """
 
     _pools = "g"
-    _shapes = {2: "(N, C)", 3: "(N, C, L)"}
+    _shapes: ClassVar[dict[int, str]] = {2: "(N, C)", 3: "(N, C, L)"}
 
     def __init__(
         self,
@@ -131,9 +131,7 @@ class BatchNorm1d(RunningNorm):
         if not self.training and self.running_mean is not None:
             return self._normalize(x, (N, C, 1, L), (self.running_mean, self.running_var))[0]
         if N * L == 1:
-            raise ValueError(
-                f"{self}: x has shape {x.shape}, one number in each channel, whose variance is 0"
-            )
+            raise ValueError(f"{self}: x has shape {x.shape}, one number in a channel, of variance 0")
         y, m, v = self._normalize(x, (N, C, 1, L))
         if self.training and self.track_running_stats:
             self.num_batches_tracked += 1
@@ -145,10 +143,10 @@ class BatchNorm1d(RunningNorm):
 class BatchNorm2d(BatchNorm1d):
     """BatchNorm1d for images: x and y (N, C, H, W)."""
 
-    _shapes = {4: "(N, C, H, W)"}
+    _shapes: ClassVar[dict[int, str]] = {4: "(N, C, H, W)"}
 
 
 class BatchNorm3d(BatchNorm1d):
     """BatchNorm1d for volumes: x and y (N, C, D, H, W)."""
 
-    _shapes = {5: "(N, C, D, H, W)"}
+    _shapes: ClassVar[dict[int, str]] = {5: "(N, C, D, H, W)"}

@@ -1,7 +1,7 @@
 """Dropout (PyTorch, torch/nn/modules/dropout.py)."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Dropout(Module):
 class _ChannelDropout(Dropout):
     """Dropout of whole channels."""
 
-    _channel_axis: dict[int, int]  # by the number of axes
+    _channel_axis: ClassVar[dict[int, int]]  # by the number of axes
 
     def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
         if x.ndim not in self._channel_axis:
@@ -99,7 +99,7 @@ class Dropout1d(_ChannelDropout):
         ValueError: p is not between 0 and 1, or x has another number of axes.
     """
 
-    _channel_axis = {2: 0, 3: 1}
+    _channel_axis: ClassVar[dict[int, int]] = {2: 0, 3: 1}
 
 
 class Dropout2d(_ChannelDropout):
@@ -108,13 +108,14 @@ class Dropout2d(_ChannelDropout):
     Args:
         p: probability of a channel to be zeroed.
 
-    Shape: x and y (N, C, H, W) or (N, C, L); an image alone is taken for the latter, as by torch, which warns.
+    Shape: x and y (N, C, H, W) or (N, C, L). One image alone is taken for the latter, as by torch,
+    which warns.
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
     """
 
-    _channel_axis = {3: 1, 4: 1}
+    _channel_axis: ClassVar[dict[int, int]] = {3: 1, 4: 1}
 
 
 class Dropout3d(_ChannelDropout):
@@ -129,7 +130,7 @@ class Dropout3d(_ChannelDropout):
         ValueError: p is not between 0 and 1, or x has another number of axes.
     """
 
-    _channel_axis = {4: 0, 5: 1}
+    _channel_axis: ClassVar[dict[int, int]] = {4: 0, 5: 1}
 
 
 # What SELU tends to for x → -∞, without the sign.

@@ -14,7 +14,7 @@ Source: Ulyanov, Vedaldi and Lempitsky 2016.
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class InstanceNorm1d(RunningNorm):
         TypeError: x has another dtype than w.
     """
 
-    _shapes = {2: "(C, L)", 3: "(N, C, L)"}
+    _shapes: ClassVar[dict[int, str]] = {2: "(C, L)", 3: "(N, C, L)"}
 
     def __init__(
         self,
@@ -66,9 +66,7 @@ class InstanceNorm1d(RunningNorm):
         if not self.training and self.track_running_stats:
             return self._normalize(x, (N, C, 1, L), (self.running_mean, self.running_var))[0]
         if L == 1:
-            raise ValueError(
-                f"{self}: x has shape {x.shape}, one number in each channel, whose variance is 0"
-            )
+            raise ValueError(f"{self}: x has shape {x.shape}, one number in a channel, of variance 0")
         y, m, v = self._normalize(x, (N, C, 1, L))
         if self.running_mean is not None and self.momentum is not None:
             self._track(m, v, L, self.momentum)
@@ -78,10 +76,10 @@ class InstanceNorm1d(RunningNorm):
 class InstanceNorm2d(InstanceNorm1d):
     """InstanceNorm1d for images: x and y (N, C, H, W) or (C, H, W)."""
 
-    _shapes = {3: "(C, H, W)", 4: "(N, C, H, W)"}
+    _shapes: ClassVar[dict[int, str]] = {3: "(C, H, W)", 4: "(N, C, H, W)"}
 
 
 class InstanceNorm3d(InstanceNorm1d):
     """InstanceNorm1d for volumes: x and y (N, C, D, H, W) or (C, D, H, W)."""
 
-    _shapes = {4: "(C, D, H, W)", 5: "(N, C, D, H, W)"}
+    _shapes: ClassVar[dict[int, str]] = {4: "(C, D, H, W)", 5: "(N, C, D, H, W)"}

@@ -121,7 +121,7 @@ class Bilinear(Module):
         bias: whether there is a b.
         dtype: of the parameters, and so of what it computes in.
 
-    Shape: x1 (\*, in1_features), x2 (\*, in2_features), y (\*, out_features), with the same leading axes, also
+    Shape: x1 (\*, in1_features), x2 (\*, in2_features), y (\*, out_features), with the same leading axes, or
     none. A (out_features, in1_features, in2_features), b (out_features,), both from U(-k, k) with
     k = 1/sqrt(in1_features).
 

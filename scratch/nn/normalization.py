@@ -1,4 +1,4 @@
-r"""Normalisation (PyTorch, torch/nn/modules/normalization.py), and what batchnorm.py and instancenorm.py share.
+r"""Normalisation (PyTorch, torch/nn/modules/normalization.py), shared by batchnorm.py and instancenorm.py.
 
 All layers here but LocalResponseNorm are one formula. Numbers are put into pools; each pool gets the mean 0
 and the variance 1; then each channel is given a scale w and an offset b of its own, which are learned:
@@ -22,7 +22,7 @@ $\partial m/\partial x_j = 1/M$ and $\partial r/\partial x_j = -\tfrac12 r^3\, \
 $$\frac{\partial \hat x_i}{\partial x_j} = r \bigl(\delta_{ij} - \tfrac1M - \tfrac1M \hat x_i \hat x_j\bigr),
   \qquad dx = r \Bigl(g - \frac1M \sum g - \hat x\, \frac1M \sum g \hat x\Bigr).$$
 
-So dx has neither a mean nor a part along $\hat x$: moving all numbers of a pool together, or apart, is undone.
+So dx has neither a mean nor a part along $\hat x$: to move a pool's numbers together, or apart, is undone.
 A bias in front of a batch norm has the gradient 0. Where m and v are not taken from x (BatchNorm in
 evaluation), they are constants, and $dx = r g$.
 """
@@ -62,9 +62,10 @@ class Normalization(Module):
             init.zeros_(self.bias)
 
     def _check_dtype(self, x: np.ndarray) -> None:
-        for name, own in (*self._own_parameters(), *self._own_buffers()):
-            if own.dtype.kind in "fc" and x.dtype != own.dtype:
-                raise TypeError(f"{self}: x is {x.dtype}, the {name} {own.dtype}; convert one of them")
+        own: dict[str, Any] = dict(self._own_parameters()) | dict(self._own_buffers())
+        for name, array in own.items():
+            if array.dtype.kind in "fc" and x.dtype != array.dtype:
+                raise TypeError(f"{self}: x is {x.dtype}, the {name} {array.dtype}; convert one of them")
         if x.dtype.kind not in "fc":
             raise TypeError(f"{self}: x is {x.dtype}, wanted floating numbers")
 
@@ -172,8 +173,10 @@ class LayerNorm(Normalization):
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
-        bias = f", bias={self.bias is not None}" if hasattr(self, "bias") else ""
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}{bias}"
+        return f"{self._told()}, bias={self.bias is not None}"
+
+    def _told(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
 class RMSNorm(LayerNorm):
@@ -208,11 +211,16 @@ class RMSNorm(LayerNorm):
         elementwise_affine: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        super().__init__(normalized_shape, eps, elementwise_affine, False, dtype)
+        super().__init__(normalized_shape, 0, elementwise_affine, False, dtype)
+        self.eps = eps
 
     def _moments(self, x: np.ndarray) -> tuple[Any, Any, np.ndarray]:
         """(0, mean of x², x)."""
         return 0, self._mean(x, x), x
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return self._told()
 
 
 class GroupNorm(Normalization):
@@ -265,9 +273,7 @@ class GroupNorm(Normalization):
         if x.ndim < 2 or x.shape[1] != C:
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {C}, *)")
         if C and x.size == G:
-            raise ValueError(
-                f"{self}: x has shape {x.shape}, one number in each group; wanted more to normalise"
-            )
+            raise ValueError(f"{self}: x has shape {x.shape}, one number in a group, of variance 0")
         return self._normalize(x, (len(x), G, C // G, math.prod(x.shape[2:])))[0]
 
     def extra_repr(self) -> str:

@@ -73,7 +73,7 @@ class _Table(Module):
             used = np.unique(input)
             size = p_norm(W[used].real, self.norm_type)[0]
             long = size > self.max_norm
-            # torch's 1e-7, so that rounding leaves no row above max_norm; torch computes the factor in double.
+            # As torch: in double, and with 1e-7, so that rounding leaves no row above max_norm.
             factor = self.max_norm / (np.asarray(size[long], np.result_type(size, np.float64)) + 1e-7)
             W[used[long]] *= factor.astype(size.dtype)[:, None]
         return np.take(W, input, axis=0)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reports.errors import UnusableError
+from reports.errors import DisagreementError, UnusableError
 
 _DESCRIPTION = """\
 One network, written twice: in NumPy, with every derivative worked out by hand, and in PyTorch.
@@ -87,8 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return options.run(options)
     except UnusableError as error:
         return _end(words, f"error: {error}", 2)
+    except DisagreementError as error:
+        return _end(words, f"the two sides disagree: {error}", 1)
     except OSError as error:
-        about = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        # A file is written beside its place and renamed: the second name is the one that the user gave.
+        name = error.filename2 or error.filename
+        about = f"{name}: {error.strerror}" if name else str(error)
         return _end(words, f"error: {about}", 2)
     except KeyboardInterrupt as stop:
         return _end(words, f"stopped; {stop}" if str(stop) else "stopped", 130)

@@ -17,4 +17,7 @@ def load(name: str, dtype: str, options: argparse.Namespace) -> Splits:
     try:
         return datasets.DATASETS[name](dtype=dtype, **where)
     except (OSError, ImportError, ValueError) as error:
-        raise UnusableError(error) from error
+        hint = "; --data-root says where mnist is, --download fetches it" * isinstance(
+            error, FileNotFoundError
+        )
+        raise UnusableError(f"{error}{hint}") from error

@@ -88,7 +88,14 @@ def _commit() -> str | None:
         return None
     try:
         told = [
-            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True, timeout=10)
+            subprocess.run(
+                ["git", "--no-optional-locks", *words],
+                cwd=here,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
         ]
     except (OSError, subprocess.SubprocessError):

@@ -114,7 +114,7 @@ def _loss(epochs: pd.DataFrame) -> Figure:
 def _decades(series: Any) -> tuple[float, float]:
     """Powers of ten around all that is not 0."""
     values = np.concatenate([np.asarray(each, float) for each in series])
-    values = values[values > 0]
+    values = values[(values > 0) & np.isfinite(values)]
     if not len(values):
         return 1e-17, 1e-15
     return float(10 ** np.floor(np.log10(values.min()) - 0.1)), float(
@@ -185,9 +185,12 @@ def _cost(cost: pd.DataFrame) -> Figure:
 
 def duration(seconds: float) -> str:
     """Three digits, in the unit that suits: "213 µs", "8.67 s"."""
-    unit, size = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3)) if seconds >= s), ("µs", 1e-6))
-    value = seconds / size
-    return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
+    rounded = ((float(f"{seconds / size:.3g}"), unit) for unit, size in _UNITS.items())
+    value, unit = next(((v, u) for v, u in rounded if v < 1000), (float(f"{seconds:.3g}"), "s"))
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+
+
+_UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 def _svg(name: str, title: str, figure: Figure) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 import scratch
+from reports.errors import DisagreementError
 from reports.networks import Network
 from reports.progress import progress
 from reports.results import Section
@@ -54,9 +55,11 @@ def table(network: Network, dtype: str, samples: int, seed: int) -> pd.DataFrame
     model, twin = network.build(dtype, seed)
     x, target = network.batch(dtype, min(samples, network.batch_size))
     loss_fn = nn.CrossEntropyLoss()
-    found = compare(
-        model, twin, x, loss_fn=loss_fn, twin_loss_fn=torch.nn.CrossEntropyLoss(), target=target
-    ).frame
+    losses = {"loss_fn": loss_fn, "twin_loss_fn": torch.nn.CrossEntropyLoss(), "target": target}
+    try:
+        found = compare(model, twin, x, **losses).frame  # type: ignore[arg-type]
+    except ValueError as error:
+        raise DisagreementError(f"{network.name} in {dtype}: {error}") from error
     central = numerical_gradient(model, x, loss_fn=loss_fn, target=target, method="central")
     ours = Objective(model, x, loss_fn=loss_fn, target=target).backward()
     pairs: dict[str, tuple[Any, Any]] = {"input": (ours.inputs[0], central.inputs[0])}

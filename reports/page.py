@@ -75,19 +75,18 @@ def verdict(results: Results) -> str:
     gradients, accuracy = results.tables["gradients"], results.tables["accuracy"]
     wrong = gradients[gradients["verdict"] != "agree"]
     apart = accuracy[accuracy["verdict"] != "agree"]
+    not_timed = results.tables["timing"][results.tables["timing"]["ratio"].isna()]
     if results.agrees:
         seeds = accuracy["seed"].nunique()
         return (
             f"The two sides agree: in all {len(gradients)} tensors compared, in float64 and float32, "
             f"and in what they learned from {f'each of {seeds} seeds' if seeds > 1 else 'the seed'}."
         )
-    told = [
-        f"{row.tensor} of {row.network} in {row.dtype} ({row.verdict})" for row in wrong.head(3).itertuples()
-    ]
-    if len(wrong) > 3:
-        told.append(f"{len(wrong) - 3} tensors more")
-    told += [f"what {row.network} learned from seed {row.seed}" for row in apart.head(3).itertuples()]
-    return f"The two sides disagree: {', '.join(told)}."
+    told = [f"{row.tensor} of {row.network} in {row.dtype} ({row.verdict})" for row in wrong.itertuples()]
+    told += [f"what {row.network} learned from seed {row.seed}" for row in apart.itertuples()]
+    told += [f"the gradients of {row.network} at batch {row.batch}" for row in not_timed.itertuples()]
+    more = [f"{len(told) - 4} things more"] if len(told) > 5 else told[4:]
+    return f"The two sides disagree: {', '.join(told[:4] + more)}."
 
 
 def headlines(found: tables.Tables) -> list[Headline]:

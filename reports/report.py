@@ -29,15 +29,15 @@ def run(options: argparse.Namespace) -> int:
         given = {key: value for key in ("seeds", "epochs") if (value := getattr(options, key)) is not None}
         told = sizes | given | {key: getattr(options, key) for key in ("quick", "dataset", "seed", "dtype")}
         results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
-        results.write()
         page.remove(results)
+        results.write()
         try:
             for name, section in _sections(told, digits, xor).items():
                 _finish(results, name, section)
+            start = perf_counter()
+            page.write(results)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"finished: {', '.join(results.sections) or 'nothing'}") from None
-        start = perf_counter()
-        page.write(results)
         _say(f"page: {perf_counter() - start:.1f} s")
     print(page.summary(results))
     return 0 if results.agrees else 1

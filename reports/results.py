@@ -67,7 +67,7 @@ class Results:
         write_whole(self.out / "results.json", self.json().encode())
 
     def json(self) -> str:
-        """results.json: a number that is not there is null."""
+        """results.json: a number that is not there, or not finite, is null."""
         content = {
             "schema_version": SCHEMA_VERSION,
             "agrees": self.agrees if self.sections else None,
@@ -98,7 +98,8 @@ class Results:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
+    known = table.replace([np.inf, -np.inf], np.nan)
+    return known.astype(object).where(known.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
 def _plain(value: Any) -> Any:

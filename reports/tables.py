@@ -138,7 +138,9 @@ def short(value: float) -> str:
     """Two digits: "0.25", "8.2e-16"; "–" for nan."""
     if np.isnan(value):
         return "–"
-    return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e3 else f"{value:.1e}".replace("e-0", "e-")
+    if value == 0 or 1e-3 <= value < 1e3:
+        return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
 
 
 def _duration(seconds: float) -> str:

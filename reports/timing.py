@@ -59,7 +59,8 @@ def run(networks: Sequence[Network], *, dtype: str, rounds: int, block: float, s
         rows += [{**told, "setting": setting, **row} for row in summary(measured, seed)]
     columns = ["network", "batch", "dtype", "setting", "pair", "phase", "numpy_seconds", "other_seconds"]
     columns += ["ratio", "low", "high", "noise", "rounds", "verdict"]
-    return Section({"timing": pd.DataFrame(rows, columns=columns)}, raw, True)
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("setting", "pair", "phase"), object))
+    return Section({"timing": table}, raw, agrees=len(raw) == len(networks))
 
 
 def disagreement(network: Network, dtype: str, seed: int) -> str:
@@ -72,7 +73,10 @@ def disagreement(network: Network, dtype: str, seed: int) -> str:
     for each in range(seed, seed + 3):
         model, twin = network.build(dtype, each)
         losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss()}
-        found = compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
+        try:
+            found = compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
+        except ValueError as error:
+            return str(error)
         if found:
             return ""
     wrong = found.frame[found.frame["verdict"] != "agree"]
@@ -167,12 +171,14 @@ def take_turns(sides: dict[str, Side], rounds: int, block: float, description: s
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
+    was_on = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def _calibrate(side: Side, block: float) -> int:
@@ -200,8 +206,8 @@ def median_interval(samples: Sequence[float], seed: int = 0) -> Interval:
 
 
 def judge(ratio: Interval, noise: float) -> str:
-    """NumPy is faster or slower if all of the interval is farther from 1 than the noise."""
-    if ratio.high < 1 - noise:
+    """NumPy is faster or slower if all of the interval is farther from 1, in ratio, than the noise."""
+    if ratio.high < 1 / (1 + noise):
         return "NumPy faster"
     if ratio.low > 1 + noise:
         return "NumPy slower"

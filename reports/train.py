@@ -1,6 +1,7 @@
 """``gradmirror train``: train a network with the NumPy side, and go on where it was stopped."""
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
             after_epoch=keep,
         )
     except FloatingPointError as error:
-        print(f"gradmirror train: {error}")
+        print(f"gradmirror train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         kept = (
@@ -99,7 +100,8 @@ def _resume(
     try:
         return load_checkpoint(checkpoint, model, optimizer)
     except ValueError as error:
-        raise UnusableError(f"{error}; resume with the options that it was started with") from error
+        hint = "; resume with the options that it was started with" * ("is of another" in str(error))
+        raise UnusableError(f"{error}{hint}") from error
 
 
 def _line(row: dict[str, float]) -> str:

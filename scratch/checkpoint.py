@@ -6,6 +6,7 @@ No pickle: loading a checkpoint runs nobody's code. A file is written beside its
 renamed, so at every moment there is either the old one or the new one, whole.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -25,9 +26,14 @@ _FORMAT = "gradmirror-checkpoint-1"
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it is there whole or, if anything goes wrong, as it was before."""
+    """Write a file so that it is there whole or, if anything goes wrong, as it was before.
+
+    What an earlier run left beside it when it was killed in the middle of this is removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        left.unlink(missing_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -37,7 +43,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
     except BaseException:
-        os.unlink(beside)
+        Path(beside).unlink(missing_ok=True)
         raise
 
 
@@ -68,10 +74,12 @@ def save_checkpoint(
         arrays |= {f"optimizer.{index}.{key}": np.asarray(value) for key, value in entries.items()}
     arrays["random"] = random.get_rng_state()
     # The writer of safetensors takes memory as it comes and would scramble a view that is not contiguous.
-    arrays = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+    arrays = {key: np.asarray(value, order="C") for key, value in arrays.items()}
     text = json.dumps(
         {
             "format": _FORMAT,
+            "optimizer": type(optimizer).__name__,
+            "scheduler_kind": None if scheduler is None else type(scheduler).__name__,
             "param_groups": state["param_groups"],
             "scheduler": None if scheduler is None else scheduler.state_dict(),
             "history": history or [],
@@ -111,31 +119,51 @@ def load_checkpoint(
     told = json.loads(text)
     if told.get("format") != _FORMAT:
         raise ValueError(f"load_checkpoint: {path} has format {told.get('format')!r}, wanted {_FORMAT!r}")
-    if (told["scheduler"] is None) != (scheduler is None):
-        given, wanted = ("none", "one") if scheduler is None else ("one", "none")
-        raise ValueError(f"load_checkpoint: scheduler: got {given}, but {path} was written with {wanted}")
+    kinds = {"optimizer": type(optimizer).__name__}
+    kinds["scheduler_kind"] = None if scheduler is None else type(scheduler).__name__  # type: ignore[assignment]
+    for key, kind in kinds.items():
+        if told.get(key) != kind:
+            part = key.partition("_")[0]
+            raise ValueError(
+                f"load_checkpoint: {path} is of another {part}: it was written with "
+                f"{told.get(key) or 'none'}, and this is {kind or 'none'}"
+            )
+    own = model.state_dict()
+    for key, value in own.items():
+        if (given := arrays.get(f"model.{key}")) is not None and given.dtype != value.dtype:
+            raise ValueError(
+                f"load_checkpoint: {path} is of another model: {key} is {given.dtype}, wanted {value.dtype}"
+            )
+    before = {key: value.copy() for key, value in own.items()}
+    random_before = random.get_rng_state()
+    scheduler_before = None if scheduler is None else scheduler.state_dict()
+    try:
+        history = told["history"]
+        random.set_rng_state(arrays["random"])
+        model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
+        if scheduler is not None:
+            scheduler.load_state_dict(told["scheduler"])
+        optimizer.load_state_dict({"state": _by_index(arrays), "param_groups": told["param_groups"]})
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        model.load_state_dict(before)
+        random.set_rng_state(random_before)
+        if scheduler is not None and scheduler_before is not None:
+            scheduler.load_state_dict(scheduler_before)
+        raise ValueError(
+            f"load_checkpoint: {path} is of another model, optimizer or scheduler: {error}"
+        ) from error
+    return history
+
+
+def _by_index(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, Any]]:
+    """The optimizer's state, from keys such as "optimizer.0.exp_avg"."""
     state: dict[int, dict[str, Any]] = {}
     for key, value in arrays.items():
         part, _, rest = key.partition(".")
         if part == "optimizer":
             index, _, name = rest.partition(".")
             state.setdefault(int(index), {})[name] = value
-    before = {key: value.copy() for key, value in model.state_dict().items()}
-    scheduler_before = None if scheduler is None else scheduler.state_dict()
-    try:
-        model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
-        if scheduler is not None:
-            scheduler.load_state_dict(told["scheduler"])
-        optimizer.load_state_dict({"state": state, "param_groups": told["param_groups"]})
-    except (RuntimeError, ValueError) as error:
-        model.load_state_dict(before)
-        if scheduler is not None and scheduler_before is not None:
-            scheduler.load_state_dict(scheduler_before)
-        raise ValueError(
-            f"load_checkpoint: {path} is of another model, optimizer or scheduler: {error}"
-        ) from error
-    random.set_rng_state(arrays["random"])
-    return told["history"]
+    return state
 
 
 def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:

@@ -4,10 +4,11 @@
 few random directions, each through all parameters and inputs at once, for the price of a forward; where a
 direction disagrees it halves it again and again until it has the wrong entries.
 
-No tolerance is guessed. What a comparison may differ by is the rounding that both sides were entitled to,
-in units of u, the machine epsilon, times the size of what was added up; and each tensor states its
-sensitivity, the smallest relative error that would have been seen. A check that sees less than half of the
-digits (√u: 1.5e-8 in float64, 3.5e-4 in float32) is too blind, and does not pass.
+No tolerance is guessed. What a comparison may differ by is the rounding that backward was entitled to, which
+is measured by letting it round otherwise (precision.py), and some units of u, the machine epsilon, for the
+numeric side. Each tensor states its sensitivity, the smallest relative error that would have been seen. A
+check that sees less than half of the digits (√u: 1.5e-8 in float64, 3.5e-4 in float32) is too blind, and does
+not pass.
 """
 
 from typing import NamedTuple
@@ -16,10 +17,14 @@ import numpy as np
 
 from scratch import nn
 from scratch.numerical import Gradients, Network, Objective, Step, differentiate
+from scratch.precision import numpy_spreads
 
 # Of all the float64 gradients measured against torch or a complex step none was off by more than 14 u of
 # the largest entry of its tensor; the factor leaves room for longer sums.
 _ROUNDINGS = 64
+
+# And by how many of the deviations that random rounding showed; see also torch_ref/judge.py.
+_SPREADS = 8
 
 
 class TensorCheck(NamedTuple):
@@ -100,22 +105,26 @@ def gradcheck(
     step = Step(method, eps, objective.dtype)
     analytic, numeric = objective.backward(), differentiate(objective, step)
     unit = float(np.finfo(objective.dtype).eps)
-    if step.is_complex:
-        return GradcheckResult(judge(analytic, numeric, unit))
-    # The difference of two L, each rounded at its own size, over 2h.
-    noise = 8 * float(np.finfo(step.real).eps) / step.h * objective.size
-    return GradcheckResult(judge(analytic, numeric, max(unit, step.h**2), noise))
+    noise = {name: _SPREADS * _largest(spread) for name, spread in numpy_spreads(objective).items()}
+    if not step.is_complex:
+        # The difference of two L, each rounded at its own size, over 2h.
+        central = 8 * float(np.finfo(step.real).eps) / step.h * objective.size
+        noise = {name: each + central for name, each in noise.items()}
+        unit = max(unit, step.h**2)
+    return GradcheckResult(_judge(analytic, numeric, unit, noise))
 
 
-def judge(analytic: Gradients, numeric: Gradients, unit: float, noise: float = 0.0) -> list[TensorCheck]:
-    """A row for each gradient; ``unit`` is the relative error of a rounding, ``noise`` the numeric side's.
+def _judge(
+    analytic: Gradients, numeric: Gradients, unit: float, noise: dict[str, float]
+) -> list[TensorCheck]:
+    """A row for each gradient; ``unit`` is the relative error of a rounding, ``noise`` what comes on top.
 
     A tensor may be off by 64 units of its own largest entry and one of the largest of all: a gradient that
     is truly 0, like that of a bias before a batch norm, is the rounding of numbers as large as the others.
     """
     wanted = numeric.named()
     found = analytic.named()
-    largest = max((float(np.max(np.abs(n), initial=0)) for n in wanted.values()), default=0.0)
+    largest = max((_largest(n) for n in wanted.values()), default=0.0)
     rows = []
     for name, n in wanted.items():
         if name not in found:
@@ -126,14 +135,18 @@ def judge(analytic: Gradients, numeric: Gradients, unit: float, noise: float = 0
         difference = np.abs(a - n)
         worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), n.shape)) if n.size else ()
         error = float(difference[worst]) if n.size else 0.0
-        scale = float(np.max(np.abs(n), initial=0))
-        tolerance = unit * (_ROUNDINGS * scale + largest) + noise
+        scale = _largest(n)
+        tolerance = unit * (_ROUNDINGS * scale + largest) + noise[name]
         sensitivity = tolerance / scale if scale else np.inf if n.size else 0.0
         sees = sensitivity <= np.sqrt(unit)
         at = (float(a[worst]), float(n[worst])) if n.size else (0.0, 0.0)
         ok = error <= tolerance and sees
         rows.append(TensorCheck(name, n.shape, error, scale, tolerance, sensitivity, worst, *at, ok))
     return rows
+
+
+def _largest(array: np.ndarray) -> float:
+    return float(np.max(np.abs(array), initial=0))
 
 
 class WrongEntry(NamedTuple):
@@ -188,6 +201,9 @@ def check_directions(
     Raises:
         ValueError: as gradcheck.
     """
+    for name, count in (("directions", directions), ("most", most)):
+        if count < 1:
+            raise ValueError(f"check_directions: {name} is {count}, wanted 1 or more")
     objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
     search = _Search(objective, most)
     rng = np.random.default_rng(seed)
@@ -211,6 +227,8 @@ class _Search:
         self.stops = np.cumsum([array.size for _, array, _ in self.tensors])
         self.size = int(self.stops[-1])
         self.gradient = np.concatenate([g.reshape(-1) for _, _, g in self.tensors]).astype(self.step.real)
+        spreads = numpy_spreads(objective)
+        self.spread = np.concatenate([spreads[name].reshape(-1) for name, _, _ in self.tensors])
 
     def slope(self, v: np.ndarray, low: int, high: int) -> float:
         """The derivative of L along v[low:high], the rest held."""
@@ -234,7 +252,9 @@ class _Search:
             return
         summands = self.gradient[low:high] * v[low:high]
         error = abs(self.slope(v, low, high) - float(np.add.reduce(summands)))
-        if error <= _ROUNDINGS * self.unit * float(np.sqrt(np.add.reduce(summands * summands))):
+        spread = self.spread[low:high] * v[low:high]
+        rounding = _ROUNDINGS * self.unit * np.linalg.norm(summands) + _SPREADS * np.linalg.norm(spread)
+        if error <= rounding:
             return
         if high - low > 1:
             middle = (low + high) // 2

@@ -78,6 +78,8 @@ class Objective:
     ) -> None:
         if (loss_fn is None) != (target is None):
             raise ValueError("gradcheck: loss_fn and target go together, and one of them is missing")
+        if loss_fn is not None and cotangent is not None:
+            raise ValueError("gradcheck: a loss and a cotangent are given, and L can be made of one alone")
         if loss_fn is not None and getattr(loss_fn, "reduction", "none") == "none":
             raise ValueError("gradcheck: loss_fn has reduction='none', wanted 'mean' or 'sum': one number")
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
@@ -94,6 +96,8 @@ class Objective:
             cotangent = like(y, (_draw(array, own) for _, array in leaves(y)))
         if loss_fn is None and (shapes := _shapes(cotangent)) != _shapes(y):
             raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
+        if not all(np.all(np.isfinite(c)) for _, c in leaves(cotangent) if c is not None):
+            raise ValueError("gradcheck: the cotangent holds nan or inf")
         self.cotangent = cotangent
         if loss_fn is not None and target is not None:
             summands = [self.forward(loss_fn, y, target), 1.0]
@@ -243,6 +247,31 @@ class Network:
         summands = self.objective.forward(self.losses_fn, y, target).reshape(K, -1)
         return np.add.reduce(summands, axis=1) * self.share
 
+    def sample_losses(self, rows: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """What each row adds to L, (K,), if the input has it in the place of the sample of that number."""
+        y = rows
+        for i in range(len(self.modules)):
+            y = self.forward(i, y)
+        if self.objective.loss_fn is None:
+            return np.add.reduce((self.cotangent[samples] * y).reshape(len(rows), -1), axis=1)
+        summands = self.objective.forward(self.losses_fn, y, self.target[samples]).reshape(len(rows), -1)
+        return np.add.reduce(summands, axis=1) * self.share
+
+    def sums_over_samples(self, x: np.ndarray) -> bool:
+        """Whether ``sample_losses`` may be used: whether they add up to ``loss``."""
+        if self.random_states or not isinstance(self.objective.y, np.ndarray):
+            return False
+        noise = (np.std(x.real) + 1) * np.random.default_rng(0).standard_normal((2, *x.shape))
+        batch = (x + np.concatenate([np.zeros_like(noise[:1]), noise])).astype(self.dtype)
+        try:
+            alone = np.array([self.loss(0, each) for each in batch])
+            mixed = self.sample_losses(batch.reshape(-1, *x.shape[1:]), np.tile(np.arange(len(x)), 3))
+        except (ValueError, TypeError, IndexError):  # the output has other samples
+            return False
+        rows = mixed.reshape(3, -1)
+        largest = np.max(np.add.reduce(np.abs(rows), axis=1))
+        return bool(np.all(np.abs(np.add.reduce(rows, axis=1) - alone) <= 1e-9 * largest))
+
     def treats_samples_apart(self, k: int, z: np.ndarray) -> bool:
         """Whether ``losses`` may be used: whether it gives what ``loss`` gives, one at a time."""
         if self.random_states and not np.array_equal(self.random_states[k], self.random_states[-1]):
@@ -295,7 +324,7 @@ class Step:
     def __init__(self, method: str, eps: float | None, real: np.dtype) -> None:
         if method not in ("complex", "central"):
             raise ValueError(f"gradcheck: method is {method!r}, wanted 'complex' or 'central'")
-        if eps is not None and not eps > 0:
+        if eps is not None and not 0 < eps < math.inf:
             raise ValueError(f"gradcheck: eps is {eps}, wanted a step above 0")
         self.is_complex = method == "complex"
         self.real = np.result_type(real, np.float64)
@@ -386,19 +415,21 @@ def _by_entries(
 
 
 def _by_input(moved: Network, i: int, step: Step) -> np.ndarray:
-    """Every entry of array i; as a larger batch if it is the only input and samples are treated apart."""
+    """Every entry of array i; if samples are treated apart, by running the sample of each entry alone."""
     arrays = [array for _, array in leaves(moved.inputs)]
     x = arrays[i]
-    if len(arrays) > 1 or x.ndim < 2 or not moved.treats_samples_apart(0, x):
+    if len(arrays) > 1 or x.ndim < 2 or not moved.sums_over_samples(x):
         arrays[i] = x = x.copy()
         return _by_entries(moved, 0, x, like(moved.inputs, iter(arrays)), step)
     slopes = np.empty(x.size, step.real)
-    for entries in _batches(x.size, x):
+    size = x.size // len(x)
+    for entries in _batches(x.size, x[0]):
+        samples, at = np.divmod(entries, size)
         values = []
         for h in step.steps:
-            batch = np.repeat(x[None], len(entries), axis=0)
-            batch.reshape(len(entries), -1)[np.arange(len(entries)), entries] += h
-            values.append(moved.losses(0, batch))
+            batch = x[samples]
+            batch.reshape(len(entries), size)[np.arange(len(entries)), at] += h
+            values.append(moved.sample_losses(batch, samples))
         slopes[entries] = step.slope(*values)
     return slopes.reshape(x.shape)
 
@@ -470,6 +501,12 @@ def _patterns(
         columns[:, j] = _LARGE
         patterns[j] = np.moveaxis((output(probe) - origin) / _LARGE, axis, -1).reshape(-1, len(before))
         columns[:, j] = 0
+    # A saturated module does not change either, if the change is small; it is not linear for that.
+    predicted = np.einsum("oj,jpo->po", change.reshape(len(before), -1), patterns)
+    seen = np.moveaxis(once, axis, -1).reshape(predicted.shape)
+    noise = 1e-12 * np.max(np.abs(z), initial=0)
+    if not np.all(np.abs(predicted - seen) <= 1e-6 * np.max(np.abs(seen), initial=0) + noise):
+        return None
     return axis, patterns
 
 

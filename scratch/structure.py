@@ -6,7 +6,7 @@ from typing import Any
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The arrays in ``value``, in order, each with where it stands: "" if it is bare, else "0", "1.0", …"""
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, tuple):
         yield path, value
         return
     for i, each in enumerate(value):
@@ -15,6 +15,6 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def like(value: Any, arrays: Iterator[Any]) -> Any:
     """``arrays``, nested as ``value`` is."""
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, tuple):
         return next(arrays)
     return tuple(like(each, arrays) for each in value)

@@ -48,15 +48,20 @@ def evaluate(model: Module, loss_fn: Loss, dataset: Dataset, batch_size: int = 1
     """
     if len(dataset) == 0:
         raise ValueError("evaluate: dataset is empty, wanted at least one sample")
-    training = model.training
+    if batch_size < 1:
+        raise ValueError(f"evaluate: batch_size is {batch_size}, wanted 1 or more")
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     loss, correct = 0.0, 0
-    for start in range(0, len(dataset), batch_size):
-        x, target = dataset[start : start + batch_size]
-        scores = model(x)
-        loss += float(loss_fn(scores, target)) * len(x)
-        correct += int(np.count_nonzero(np.argmax(scores, axis=1) == target))
-    model.train(training)
+    try:
+        for start in range(0, len(dataset), batch_size):
+            x, target = dataset[start : start + batch_size]
+            scores = model(x)
+            loss += float(loss_fn(scores, target)) * len(x)
+            correct += int(np.count_nonzero(np.argmax(scores, axis=1) == target))
+    finally:
+        for module, training in modes:
+            module.training = training
     return Evaluation(loss / len(dataset), correct / len(dataset))
 
 
@@ -103,14 +108,13 @@ def fit(
     for epoch in range(len(history) + 1, epochs + 1):
         model.train()
         for number, (x, target) in enumerate(progress(loader), 1):
-            loss = train_step(model, loss_fn, optimizer, x, target)
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"fit: the loss is {loss} in epoch {epoch}, batch {number}; the learning rate "
-                    f"({optimizer.param_groups[0]['lr']}) may be too high, or the data hold nan"
-                )
+            with np.errstate(over="ignore", invalid="ignore"):  # told below, and in words
+                loss = train_step(model, loss_fn, optimizer, x, target)
+            _check(loss, f"epoch {epoch}, batch {number}", optimizer)
         row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}
-        results = {"train": evaluate(model, loss_fn, loader.dataset)}
+        with np.errstate(over="ignore", invalid="ignore"):
+            results = {"train": evaluate(model, loss_fn, loader.dataset)}
+        _check(results["train"].loss, f"epoch {epoch}, after its last update", optimizer)
         if test is not None:
             results["test"] = evaluate(model, loss_fn, test)
         for name, result in results.items():
@@ -121,3 +125,11 @@ def fit(
         if after_epoch is not None:
             after_epoch(history)
     return history
+
+
+def _check(loss: float, when: str, optimizer: Optimizer) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"fit: the loss is {loss} in {when}; the learning rate ({optimizer.param_groups[0]['lr']}) "
+            "may be too high, or the data hold nan"
+        )

@@ -14,7 +14,8 @@ from scratch import gradcheck, nn, random
 from scratch.numerical import named
 from scratch.structure import leaves, like
 from torch_ref import compare, mirror
-from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS, AgainstTarget
+from torch_ref.adapt import AgainstTarget
+from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS
 from torch_ref.mirror import torch_generator
 
 WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
@@ -124,7 +125,9 @@ def test_the_gradient_of_a_loss_is_that_of_the_complex_step(case, dtype) -> None
     inputs, at = case.draw(dtype), case.target
     loss_fn = case.make(dtype)
     others = [x for i, x in enumerate(inputs) if i != at]
-    assert (result := gradcheck.gradcheck(AgainstTarget(loss_fn, inputs, at), *others)), str(result)
+    assert (
+        result := gradcheck.gradcheck(AgainstTarget(loss_fn, None if at is None else inputs[at], at), *others)
+    ), str(result)
     if loss_fn.reduction != "none" and at == len(others) == 1:
         result = gradcheck.gradcheck(nn.Identity(), *others, loss_fn=loss_fn, target=inputs[at])
         assert result, str(result)

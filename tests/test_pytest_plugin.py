@@ -20,7 +20,7 @@ def test_it(assert_twin):
 @pytest.mark.parametrize(("factor", "outcome"), [("2", {"passed": 1}), ("4", {"failed": 1})])
 def test_assert_twin(pytester: pytest.Pytester, factor: str, outcome: dict[str, int]) -> None:
     pytester.makepyfile(LAYER.replace("FACTOR", factor))
-    result = pytester.runpytest("-p", "torch_ref.pytest_plugin")
+    result = pytester.runpytest()
     result.assert_outcomes(**outcome)
     if "failed" in outcome:
         result.stdout.fnmatch_lines(["*NumPy is wrong: input.*", "*a factor of 2 too much*", "*ratio 2"])

@@ -11,7 +11,8 @@ import scratch
 from scratch import nn
 from scratch.structure import leaves, like
 from torch_ref import as_torch, mirror
-from torch_ref.catalog import LOSSES, MODULES, AgainstTarget, Case
+from torch_ref.adapt import AgainstTarget
+from torch_ref.catalog import LOSSES, MODULES, Case
 
 
 def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
@@ -37,7 +38,9 @@ def test_torchs_gradcheck_passes_every_module(case: Case) -> None:
 def test_torchs_gradcheck_passes_every_loss(case: Case) -> None:
     inputs, at = case.draw(np.float64), case.target
     others = tuple(x for i, x in enumerate(inputs) if i != at)
-    assert passes_gradcheck(AgainstTarget(case.make(np.float64), inputs, at), others)
+    assert passes_gradcheck(
+        AgainstTarget(case.make(np.float64), None if at is None else inputs[at], at), others
+    )
 
 
 def test_torchs_gradcheck_refuses_a_wrong_backward(monkeypatch: pytest.MonkeyPatch) -> None:

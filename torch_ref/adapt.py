@@ -255,6 +255,36 @@ class _Adapted(nn.Module):
         return type(self.thing).__name__
 
 
+class AgainstTarget(nn.Module):
+    """A loss whose target is held: a module of its other inputs.
+
+    Args:
+        loss_fn: a loss of several inputs.
+        target: what is held.
+        at: which of the inputs it is; None holds nothing.
+    """
+
+    def __init__(self, loss_fn: nn.Module, target: Any, at: int | None) -> None:
+        self.loss_fn, self.target, self.at = loss_fn, target, at
+
+    def forward(self, *inputs: np.ndarray) -> np.ndarray:
+        """The loss, the target in the precision of the inputs."""
+        if self.at is None:
+            return np.asanyarray(self.loss_fn(*inputs))
+        target = self.target
+        if target.dtype.kind == "f":
+            target = target.astype(inputs[0].real.dtype)
+        return np.asanyarray(self.loss_fn(*inputs[: self.at], target, *inputs[self.at :]))
+
+    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+        """By each input that is not held."""
+        dx = self.loss_fn.backward(dy)
+        if not isinstance(dx, tuple):
+            return dx
+        others = tuple(g for i, g in enumerate(dx) if i != self.at)
+        return others if len(others) > 1 else others[0]
+
+
 def _arrays(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(_arrays(each) for each in value)

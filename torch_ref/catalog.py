@@ -17,9 +17,20 @@ from scratch import nn, optim
 Draw = Callable[[np.random.Generator, Any], Any]
 
 
+@dataclass(frozen=True)
+class Normal:
+    """Draws N(0, 1): numbers that may as well be larger or smaller, which probabilities may not."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, rng: np.random.Generator, dtype: Any) -> np.ndarray:
+        """One array."""
+        return rng.standard_normal(self.shape).astype(dtype)
+
+
 def normal(*shape: int) -> Draw:
     """Draws N(0, 1)."""
-    return lambda rng, dtype: rng.standard_normal(shape).astype(dtype)
+    return Normal(shape)
 
 
 def unit(*shape: int) -> Draw:
@@ -154,10 +165,14 @@ class Case:
                 array[...] = rng.uniform(0.5, 1.5, array.shape)
         return module
 
-    def draw(self, dtype: Any, seed: int = 0) -> tuple[Any, ...]:
-        """Inputs, floating ones in ``dtype``."""
+    def draw(self, dtype: Any, seed: int = 0, scale: float = 1.0) -> tuple[Any, ...]:
+        """Inputs, floating ones in ``dtype``; ``scale`` times as large where that is allowed."""
         rng = np.random.default_rng(seed)
-        return tuple(draw(rng, dtype) for draw in self.inputs)
+        arrays = [draw(rng, dtype) for draw in self.inputs]
+        for i, draw in enumerate(self.inputs):
+            if isinstance(draw, Normal) and i != self.target:
+                arrays[i] = arrays[i] * arrays[i].dtype.type(scale)
+        return tuple(arrays)
 
     @property
     def target(self) -> int | None:
@@ -511,28 +526,6 @@ LOSSES: tuple[Case, ...] = (
     Case("TripletMarginLoss", (normal(5), normal(5), normal(5)), (5.0,)),
     Case("TripletMarginLoss", (normal(2, 3, 4),) * 3, (), {"reduction": "none"}),
 )
-
-
-class AgainstTarget(nn.Module):
-    """A loss as a module of its other inputs: its target is held."""
-
-    def __init__(self, loss_fn: nn.Loss, inputs: tuple[np.ndarray, ...], target: int | None) -> None:
-        self.loss_fn, self.held = loss_fn, () if target is None else (inputs[target],)
-        self.target = target
-
-    def forward(self, *inputs: np.ndarray) -> np.ndarray:
-        """The loss, its target in the dtype of the inputs."""
-        real = inputs[0].real.dtype
-        held = (t.astype(real) if t.dtype.kind == "f" else t for t in self.held)
-        at = 0 if self.target is None else self.target
-        return np.asarray(self.loss_fn(*inputs[:at], *held, *inputs[at:]))
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
-        """The gradients by the inputs that are not held."""
-        dx = self.loss_fn.backward(dy)
-        if not isinstance(dx, tuple):
-            return dx
-        return tuple(g for i, g in enumerate(dx) if i != self.target)
 
 
 @dataclass(frozen=True)

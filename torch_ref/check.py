@@ -7,6 +7,7 @@ is not rounding but what the two sides have agreed on.
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import torch
 from scratch import nn
 from scratch.numerical import Objective
 from scratch.structure import leaves, like
-from torch_ref.adapt import adapt
+from torch_ref.adapt import AgainstTarget, adapt
 from torch_ref.compare import Comparison, compare_objective
 from torch_ref.diagnose import Cause, diagnose
 from torch_ref.mirror import reflect, torch_generator
@@ -84,7 +85,7 @@ def check(
     Args:
         mine: an object with forward and backward, or a pair of functions; see adapt.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
-            of torch.nn, the last input is its target.
+            of torch.nn, the input that its forward calls target is held.
         inputs: NumPy arrays, or tuples of them; cast to each dtype.
         dtypes: to compare in.
         transposed: our parameters that are stored the other way round than the reference's.
@@ -109,9 +110,11 @@ def check(
         comparisons[dtype] = compare_objective(objective, twin, None)
         manners = manners or _manners(objective)
         causes = causes or diagnose(objective, comparisons[dtype], sides.right(np.dtype(dtype)))
-    with suppress(ValueError, IndexError, RuntimeError):  # not defined there
+    # Not every function is defined there.
+    with suppress(ValueError, IndexError, RuntimeError), np.errstate(all="ignore"):
         objective, twin = sides.cast(np.dtype(np.float64), on_kinks(sides.inputs), cotangent)
         comparisons[TIES] = compare_objective(objective, twin, None, truth=False)
+        manners = manners or _manners(objective)
         causes = causes or diagnose(objective, comparisons[TIES], sides.right(np.dtype(np.float64)))
     return Check(comparisons, tuple(manners), tuple(causes))
 
@@ -129,9 +132,11 @@ class Sides:
         module = adapt(copy.deepcopy(mine), shapes, transposed)
         right = _reflection(reference if isinstance(reference, torch.nn.Module) else _namesake(reference))
         if isinstance(reference, torch.nn.modules.loss._Loss):
-            inputs, target = inputs[:-1], inputs[-1]
-            module, twin = OfTarget(module, target), TorchOfTarget(twin, target)
-            right = OfTarget(right, target) if right is not None else None
+            names = list(inspect.signature(reference.forward).parameters)
+            at = names.index("target") if "target" in names else None
+            target, inputs = (None, inputs) if at is None else (inputs[at], inputs[:at] + inputs[at + 1 :])
+            module, twin = AgainstTarget(module, target, at), _TorchAgainstTarget(twin, target, at)
+            right = None if right is None else AgainstTarget(right, target, at)
         self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
@@ -216,38 +221,20 @@ def _manners(objective: Objective) -> Sequence[str]:
     return told
 
 
-class OfTarget(nn.Module):
-    """A loss, its target given once and for all: a function of the other inputs alone."""
+class _TorchAgainstTarget(torch.nn.Module):
+    """AgainstTarget, for PyTorch."""
 
-    def __init__(self, loss_fn: nn.Module, target: np.ndarray) -> None:
-        self.loss_fn, self.target = loss_fn, target
-
-    def forward(self, *inputs: Any) -> Any:
-        """The loss."""
-        target = self.target
-        if target.dtype.kind == "f":
-            target = target.astype(inputs[0].real.dtype)
-        return np.asanyarray(self.loss_fn(*inputs, target))
-
-    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
-        """Of each input but the target."""
-        dx = self.loss_fn.backward(dy)
-        if isinstance(dx, tuple):
-            return dx[:-1] if len(dx) > 2 else dx[0]
-        return dx
-
-
-class TorchOfTarget(torch.nn.Module):
-    """The same for PyTorch."""
-
-    def __init__(self, loss_fn: torch.nn.Module, target: np.ndarray) -> None:
+    def __init__(self, loss_fn: torch.nn.Module, target: np.ndarray | None, at: int | None) -> None:
         super().__init__()
-        self.loss_fn, self.target = loss_fn, torch.from_numpy(target)
+        self.loss_fn, self.at = loss_fn, at
+        self.target = None if target is None else torch.from_numpy(np.array(target))
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """The loss."""
-        target = self.target
-        return self.loss_fn(*inputs, target.to(inputs[0].dtype) if target.is_floating_point() else target)
+        """The loss, the target in the precision of the inputs."""
+        if self.target is None:
+            return self.loss_fn(*inputs)
+        target = self.target.to(inputs[0].dtype) if self.target.is_floating_point() else self.target
+        return self.loss_fn(*inputs[: self.at], target, *inputs[self.at :])
 
 
 class _TorchFunction(torch.nn.Module):

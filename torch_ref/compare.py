@@ -17,10 +17,10 @@ import torch
 
 from scratch import nn
 from scratch.numerical import Gradients, Objective, named
+from scratch.precision import Tensors, jitter, numpy_spreads, spreads
 from scratch.structure import leaves, like
 from torch_ref.judge import Tensor
 from torch_ref.mirror import torch_generator
-from torch_ref.precision import Tensors, jitter, numpy_spreads, spreads
 from torch_ref.truth import Truth, truth
 
 
@@ -70,7 +70,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """One sentence. If the forwards differ it says no more: all gradients then differ with them."""
-        forward = [t for t in self.wrong if t.truth is None]
+        forward = [t for t in self.wrong if t.truth is None and t.verdict in _OTHER]
         if forward and self.method:
             return f"The forwards differ, in {_names(forward)}. Look there first."
         if self.wrong:
@@ -106,6 +106,9 @@ class Comparison:
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False, float_format="{:.2g}".format)
 
+
+# What is said of an output of another function.
+_OTHER = ("differ", "shapes differ")
 
 _HEADINGS = {
     "tensor": "tensor",
@@ -186,7 +189,7 @@ def compare_objective(
     standard = float(max(sizes, default=1.0))
     tensors: list[Tensor] = []
     for name in theirs:
-        outputs_agree = all(t.verdict == "agree" for t in tensors if t.truth is None)
+        outputs_agree = not any(t.verdict in _OTHER for t in tensors if t.truth is None)
         doubt = found.errors[name] if found and name in exact else 0.0
         tensors.append(
             Tensor(

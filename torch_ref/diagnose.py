@@ -58,7 +58,7 @@ def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | No
     if not wrong:
         return []
     told = tuple(t.name for t in wrong)
-    made = _reproductions(objective, comparison, right) if right is not None else []
+    made = _reproductions(objective, comparison, right, wrong) if right is not None else []
     if made:
         return [Cause(name, "made on purpose, it gives these numbers", remedy, told) for name, remedy in made]
     causes: list[Cause] = []
@@ -80,14 +80,19 @@ def _merged(causes: list[Cause]) -> list[Cause]:
 # ---- made on purpose
 
 
-def _reproductions(objective: Objective, comparison: Comparison, right: nn.Module) -> list[tuple[str, str]]:
+def _reproductions(
+    objective: Objective, comparison: Comparison, right: nn.Module, wrong: list[Tensor]
+) -> list[tuple[str, str]]:
     """(name, remedy) of each fault that gives NumPy's numbers in every tensor."""
     found = []
     for broken, where, fault in _broken(right):
         # The fault may be impossible with these shapes, or leave the domain of a function.
         with suppress(ValueError, TypeError, IndexError), np.errstate(all="ignore"):
-            tensors = objective.of(broken).run()
-            if all(_same(t, (tensors[0] | tensors[1].named())[t.name]) for t in comparison.tensors):
+            outputs, gradients = objective.of(broken).run()
+            tensors = {name: np.asarray(array) for name, array in (outputs | gradients.named()).items()}
+            gives_these = all(_same(t, tensors[t.name]) for t in comparison.tensors)
+            # On some numbers a mistake is none, and then it explains nothing.
+            if gives_these and all(_is_wrong(t, tensors[t.name]) for t in wrong):
                 found.append((f"{where}{fault.name}", fault.remedy))
     return found
 
@@ -101,14 +106,17 @@ def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
             yield broken, f"{at}: " if at and not at.startswith("loss_fn") else "", fault
 
 
-def _same(t: Tensor, other: Any) -> bool:
-    other = np.asarray(other)
+def _same(t: Tensor, other: np.ndarray) -> bool:
     if other.shape != t.numpy.shape:
         return False
     allowed = 1e-12 * np.max(np.abs(other), initial=0)
     if t.numpy.shape == t.torch.shape:
         allowed = allowed + 4 * t.tolerance
     return bool(np.all(np.isclose(t.numpy, other, rtol=0, atol=allowed, equal_nan=True)))
+
+
+def _is_wrong(t: Tensor, other: np.ndarray) -> bool:
+    return other.shape != t.torch.shape or bool(np.any(t.wrong(other)))
 
 
 # ---- corrected

@@ -18,6 +18,7 @@ import numpy as np
 
 from scratch import nn
 from scratch.nn.activation import sigmoid
+from scratch.structure import leaves, like
 
 PARAMETRIC = "any module with parameters"
 
@@ -111,7 +112,8 @@ def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 
 @_fault("the sign of all gradients is wrong", PARAMETRIC, remedy="dL/dy comes in; pass on dL/dx, not -dL/dx")
 def _negated(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return -_scale_parameters(module, right, -1, dy, *args)
+    dx = _scale_parameters(module, right, -1, dy, *args)
+    return like(dx, (None if g is None else -g for _, g in leaves(dx)))
 
 
 def _change_bias(
@@ -174,15 +176,21 @@ def _stale(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 # ---- activations
 
 
-def _amend(module: Any, change: Callable[..., tuple[Any, ...]]) -> None:
-    """Change what the latest forward has kept, if it has kept anything."""
-    if module._saved:
-        module._saved[-1] = change(*module._saved[-1])
-
-
 @_fault(
     "the activation's derivative is missing",
-    *("ReLU", "LeakyReLU", "Sigmoid", "Tanh", "Softmax", "LogSoftmax"),
+    *(
+        "ReLU",
+        "LeakyReLU",
+        "Sigmoid",
+        "Tanh",
+        "Softmax",
+        "LogSoftmax",
+        "ELU",
+        "SELU",
+        "GELU",
+        "SiLU",
+        "Softplus",
+    ),
     remedy="dx = dy f'(x), not dy",
 )
 def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
@@ -191,37 +199,40 @@ def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 
 
 @_fault(
-    "the derivative is taken at the input instead of the output", "Sigmoid", remedy="y (1 - y), y the output"
+    "the derivative is taken at the input instead of the output",
+    "Sigmoid",
+    method="_slope",
+    remedy="y (1 - y), y the output",
 )
-def _sigmoid_at_input(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    (y,) = module._saved[-1]
-    right(dy, *args)
+def _sigmoid_at_input(module: Any, right: Any, y: np.ndarray) -> Any:
     with np.errstate(all="ignore"):  # where y has become 0 or 1
         x = np.log(y / (1 - y))
-        return dy * x * (1 - x)
+        return x * (1 - x)
 
 
 @_fault(
-    "the derivative is taken at the output instead of the input", "Sigmoid", remedy="y (1 - y), y the output"
+    "the derivative is taken at the output instead of the input",
+    "Sigmoid",
+    method="_slope",
+    remedy="y (1 - y), y the output",
 )
-def _sigmoid_twice(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    (y,) = module._saved[-1]
-    right(dy, *args)
-    return dy * sigmoid(y) * (1 - sigmoid(y))
+def _sigmoid_twice(module: Any, right: Any, y: np.ndarray) -> Any:
+    return sigmoid(y) * (1 - sigmoid(y))
 
 
-@_fault("the derivative is taken at the output instead of the input", "Tanh", remedy="1 - y², y the output")
-def _tanh_twice(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    (y,) = module._saved[-1]
-    right(dy, *args)
-    return dy * (1 - np.tanh(y) ** 2)
+@_fault(
+    "the derivative is taken at the output instead of the input",
+    "Tanh",
+    method="_slope",
+    remedy="1 - y², y the output",
+)
+def _tanh_twice(module: Any, right: Any, y: np.ndarray) -> Any:
+    return 1 - np.tanh(y) ** 2
 
 
-@_fault("the square is missing in 1 - y²", "Tanh", remedy="1 - y², y the output")
-def _tanh_no_square(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    (y,) = module._saved[-1]
-    right(dy, *args)
-    return dy * (1 - y)
+@_fault("the square is missing in 1 - y²", "Tanh", method="_slope", remedy="1 - y², y the output")
+def _tanh_no_square(module: Any, right: Any, y: np.ndarray) -> Any:
+    return 1 - y
 
 
 @_fault(
@@ -235,14 +246,24 @@ def _guided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @_fault(
     "the slope at 0 is 1",
     *("ReLU", "LeakyReLU"),
-    method="forward",
+    method="_f",
     remedy="PyTorch takes the left slope at 0: x > 0, not x >= 0",
 )
 def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
-    y = right(x)
-    # What both keep tells the slope, by its sign or by its value.
-    _amend(module, lambda kept: (np.where(x.real == 0, x.dtype.type(1), kept),))
-    return y
+    y, *kept = right(x)
+    # What is kept tells the slope, by its sign or by its value.
+    return y, *(np.where(x.real == 0, x.dtype.type(1), each) for each in kept)
+
+
+@_fault(
+    "the tanh approximation of GELU for the exact one",
+    "GELU",
+    method="forward",
+    remedy="GELU is x Φ(x) by erf, unless approximate='tanh'",
+)
+def _other_gelu(module: Any, right: Any, x: np.ndarray) -> Any:
+    module.approximate = "none" if module.approximate == "tanh" else "tanh"
+    return right(x)
 
 
 @_fault(
@@ -297,13 +318,12 @@ def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) 
 @_fault(
     "the sigmoid's derivative is applied although the loss takes logits",
     "BCEWithLogitsLoss",
-    method="forward",
+    method="_unweighted",
     remedy="p - t is the gradient of sigmoid and loss together",
 )
 def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
-    loss = right(x, target)
-    _amend(module, lambda slope: (slope * sigmoid(x) * (1 - sigmoid(x)),))
-    return loss
+    losses, slopes = right(x, target)
+    return losses, slopes * sigmoid(x) * (1 - sigmoid(x))
 
 
 # ---- dropout

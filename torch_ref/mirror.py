@@ -47,6 +47,8 @@ def mirror(module: nn.Module) -> torch.nn.Module:
         for name, buffer in ours.named_buffers(recurse=False):
             its_twin.register_buffer(name, tensor(f"{at}.{name}", buffer))
         its_twin.training = ours.training
+    for p in module.parameters():
+        p.held = True
     return twin
 
 
@@ -94,7 +96,6 @@ def _make_numpy(twin: torch.nn.Module) -> nn.Module:
 
 
 def _parameter(name: str, p: nn.Parameter) -> torch.nn.Parameter:
-    p.held = True
     return torch.nn.Parameter(tensor(name, p.data), requires_grad=p.requires_grad)
 
 

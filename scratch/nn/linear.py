@@ -72,6 +72,8 @@ class Linear(Module):
         """y = x Wᵀ + b."""
         W = self.weight.data
         if x.dtype != W.dtype:
+            if not isinstance(x, np.ndarray):
+                raise TypeError(f"{self}: x is a {type(x).__name__}, wanted an array")
             raise TypeError(f"{self}: x is {x.dtype}, the weight {W.dtype}; convert one of them")
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (*, {self.in_features})")

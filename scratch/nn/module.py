@@ -253,7 +253,8 @@ class Module(metaclass=_Constructor):
         Nothing is copied unless everything fits.
 
         Raises:
-            RuntimeError: a shape differs or, if strict, a key is missing or unexpected; all are listed.
+            RuntimeError: a shape differs, a dtype cannot be converted or, if strict, a key is missing or
+                unexpected; all are listed.
         """
         own = self.state_dict()
         missing = [key for key in own if key not in state_dict]
@@ -263,6 +264,11 @@ class Module(metaclass=_Constructor):
             f"size mismatch for {key}: the state has {value.shape}, the module {own[key].shape}"
             for key, value in arrays.items()
             if value.shape != own[key].shape
+        ]
+        problems += [
+            f"{key}: the state has {value.dtype}, the module {own[key].dtype}"
+            for key, value in arrays.items()
+            if not np.can_cast(value.dtype, own[key].dtype, "same_kind")
         ]
         if strict and missing:
             problems.append(f"missing keys: {', '.join(missing)}")

@@ -59,15 +59,20 @@ class Optimizer:
         groups = list(params)
         if not groups:
             raise ValueError(f"{name}: params is empty; is it a generator that was already used up?")
-        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
-            self.add_param_group(group)
+        known: set[Parameter] = set()
+        given = groups if isinstance(groups[0], dict) else [{"params": groups}]
+        for group in [self._checked(group, known) for group in given]:
+            self._take(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take more parameters on, with options of their own."""
+        self._take(self._checked(param_group, set(self._steps)))
+
+    def _checked(self, param_group: dict[str, Any], known: set[Parameter]) -> dict[str, Any]:
+        """The group in full, if all is well with it; its parameters are then known."""
         name = type(self).__name__
         given = param_group["params"]
         params = [given] if isinstance(given, Parameter) else list(given)
-        known = set(self._steps)
         for p in params:
             if not isinstance(p, Parameter):
                 raise TypeError(f"{name}: params holds {type(p).__name__}, wanted Parameters")
@@ -81,7 +86,10 @@ class Optimizer:
             )
         group = {**self.defaults, **param_group, "params": params}
         self._check(group)
-        for p in params:
+        return group
+
+    def _take(self, group: dict[str, Any]) -> None:
+        for p in group["params"]:
             self._steps[p] = 0
             p.held = True
         self.param_groups.append(group)
@@ -155,7 +163,7 @@ class Optimizer:
             groups.append({**group, "params": list(indices)})
             for i, p in zip(indices, group["params"], strict=True):
                 if self._steps[p]:
-                    memory = memories[p.storage]
+                    memory = memories.get(p.storage, {})
                     views = {name: v[p.offset :][: p.numel()].reshape(p.shape) for name, v in memory.items()}
                     state[i] = {"step": np.float32(self._steps[p]), **views}
                 elif initial := self.initial(group):
@@ -176,7 +184,12 @@ class Optimizer:
         if sizes != given:
             raise ValueError(f"{name}.load_state_dict: groups of {given} parameters, wanted {sizes}")
         taken = [
-            {k: v for k, v in source.items() if k in self.defaults or k == "initial_lr"}
+            # JSON makes lists of tuples.
+            {
+                k: tuple(v) if isinstance(v, list) else v
+                for k, v in source.items()
+                if k in self.defaults or k == "initial_lr"
+            }
             for source in state_dict["param_groups"]
         ]
         for group, options in zip(self.param_groups, taken, strict=True):
@@ -195,6 +208,11 @@ class Optimizer:
             at, p = params[index]
             vectors = {k: np.asarray(v) for k, v in entries.items() if k != "step" and v is not None}
             for key, value in vectors.items():
+                if value.dtype.kind not in "fc":
+                    raise ValueError(
+                        f"{name}.load_state_dict: {key} of parameter {index} is {value.dtype}, "
+                        f"wanted {p.dtype}"
+                    )
                 if value.shape != p.shape:
                     raise ValueError(
                         f"{name}.load_state_dict: {key} of parameter {index} has shape {value.shape}, "
@@ -202,6 +220,10 @@ class Optimizer:
                     )
                 loaded.append((at, p, key, value))
             steps[p] = int(entries.get("step", 1 if vectors else 0))
+            if steps[p] < 0:
+                raise ValueError(
+                    f"{name}.load_state_dict: parameter {index} has step {steps[p]}, wanted 0 or more"
+                )
         for group, options in zip(self.param_groups, taken, strict=True):
             group.update(options)
         self._steps, self._memory = steps, [{} for _ in sizes]

@@ -101,7 +101,7 @@ class Noisy(np.ndarray):
             return None
         if magnitude is not None:
             magnitude = magnitude * _terms(plain, result)
-        elif ufunc in _EXACT:
+        elif ufunc.__name__ in _EXACT:
             magnitude = 0
         if isinstance(result, tuple):
             return tuple(
@@ -128,15 +128,8 @@ class Noisy(np.ndarray):
 
 
 _EXACT = {
-    np.negative,
-    np.positive,
-    np.absolute,
-    np.maximum,
-    np.minimum,
-    np.fmax,
-    np.fmin,
-    np.sign,
-    np.copysign,
+    *("negative", "positive", "absolute", "fabs", "sign", "copysign", "maximum", "minimum", "fmax", "fmin"),
+    *("clip", "floor", "ceil", "rint", "trunc"),
 }
 _PRODUCTS = {np.dot, np.inner, np.vdot, np.tensordot, np.einsum, np.convolve, np.correlate}
 

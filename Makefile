@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup report test lint clean
+.PHONY: setup report test lint faults alarms clean
 
 setup: .venv/.ready
 
@@ -24,6 +24,10 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest $(ARGS)
+
+# The campaigns: which mistakes the check finds (minutes), and how often it refuses what is right (an hour).
+faults alarms: setup
+	$(BIN)/gradmirror $@ $(ARGS)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/out build dist *.egg-info

@@ -1,4 +1,4 @@
-"""The command line: ``gradmirror report``, ``gradmirror check`` and ``gradmirror train``."""
+"""The command line, ``gradmirror``: its commands, their arguments and their help."""
 
 import argparse
 import math
@@ -14,6 +14,8 @@ One network, written twice: in NumPy, with every derivative worked out by hand, 
   gradmirror report   compares the two: gradients, accuracy, time
   gradmirror check    compares a layer of your own with PyTorch's
   gradmirror train    trains a network with the NumPy side alone
+  gradmirror faults   puts the check to the test: which mistakes does it find, and which do others?
+  gradmirror alarms   and the other way round: how often does it refuse what is right?
 
 Each explains itself: gradmirror report --help
 """
@@ -77,6 +79,33 @@ examples:
 
 """
 
+_FAULTS = """\
+Make every mistake of the zoo in every layer and loss that can make it, and ask each detector whether it sees
+it: gradmirror's check, torch.autograd.gradcheck (default and fast), torch.testing.assert_close, the cosine of
+both gradients, the mean of their difference. The last row is right code, which none should refuse.
+"""
+
+_FAULTS_EXAMPLES = """\
+examples:
+  gradmirror faults --quick         the first layer of each kind, inputs of scale 1
+  gradmirror faults                 every entry of the catalog, at scales 1, 1e-3 and 1e3
+  gradmirror faults --only bias     the mistakes with "bias" in their name
+
+"""
+
+_ALARMS = """\
+Compare every layer and loss of the catalog with PyTorch's from many seeds: other weights, numbers and batch
+sizes, inputs scaled by 1e-3 to 1e3, in float64, in float32 and on the kinks. All is right, so each
+refusal is a false alarm, and a row of the file.
+"""
+
+_ALARMS_EXAMPLES = """\
+examples:
+  gradmirror alarms --draws 10
+  gradmirror alarms --draws 200 --jobs 8
+
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; None takes the words of the process."""
@@ -114,6 +143,18 @@ def _check(options: argparse.Namespace) -> int:
     from reports import check
 
     return check.run(options)
+
+
+def _faults(options: argparse.Namespace) -> int:
+    from reports import detectors
+
+    return detectors.run(options)
+
+
+def _alarms(options: argparse.Namespace) -> int:
+    from reports import alarms
+
+    return alarms.run(options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -191,6 +232,20 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint", metavar="FILE", help="written after each epoch")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     train.add_argument("--history", metavar="FILE.csv", help="a row for each epoch, written after each")
+
+    codes = _EXIT_CODES.format(
+        zero="gradmirror finds every mistake", one="it misses one, or refuses right code"
+    )
+    faults = _command(commands, "faults", _FAULTS, _FAULTS_EXAMPLES + codes, _faults)
+    faults.add_argument("--quick", action="store_true", help="the first layer of each kind, at scale 1")
+    faults.add_argument("--only", default="", metavar="WORDS", help="mistakes with these words in their name")
+    faults.add_argument("--out", default="reports/out/faults.csv", metavar="FILE.csv", help="(%(default)s)")
+
+    codes = _EXIT_CODES.format(zero="no false alarm", one="at least one")
+    alarms = _command(commands, "alarms", _ALARMS, _ALARMS_EXAMPLES + codes, _alarms)
+    alarms.add_argument("--draws", type=_positive, default=200, metavar="N", help="of each (%(default)s)")
+    alarms.add_argument("--jobs", type=_positive, default=2, metavar="N", help="processes (%(default)s)")
+    alarms.add_argument("--out", default="reports/out/alarms.csv", metavar="FILE.csv", help="(%(default)s)")
     return parser
 
 

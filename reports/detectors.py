@@ -1,21 +1,27 @@
-"""Which mistakes does a check find? Those of torch_ref/faults.py, put to gradmirror and to what others use.
+"""``gradmirror faults``: which mistakes does a check find, gradmirror's and those that others use?
 
-Each mistake is made in every module of the catalog that can make it, on inputs of three scales, and every
-detector is asked. A mistake counts only where it changes a number. The last row is right code: what is
-refused there is a false alarm.
+Each mistake of torch_ref/faults.py is made in every module of the catalog that can make it, on inputs of
+three scales, and every detector is asked. A mistake counts only where it changes a number. The last row is
+right code: what is refused there is a false alarm.
 """
 
+import argparse
 import copy
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
+from reports.environment import limit_threads
+from reports.errors import UnusableError
 from reports.progress import progress
+from reports.tables import markdown
 from scratch import nn
+from scratch.checkpoint import write_whole
 from scratch.numerical import Objective
 from scratch.structure import leaves, like
 from torch_ref import as_torch, check, mirror
@@ -23,7 +29,7 @@ from torch_ref.adapt import AgainstTarget
 from torch_ref.catalog import LOSSES, MODULES, Case
 from torch_ref.check import Sides, on_kinks
 from torch_ref.compare import run_torch
-from torch_ref.faults import Fault, inject
+from torch_ref.faults import FAULTS, Fault, inject
 
 SCALES = (1.0, 1e-3, 1e3)
 RIGHT = "(right code)"
@@ -65,10 +71,14 @@ def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool 
 
 
 def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether the output is finite there: e^1000 is not."""
+    """Whether it takes these inputs, and its output is finite in both precisions: e^100 is not."""
+    most = float(np.finfo(np.float32).max) / 1e6
     with np.errstate(all="ignore"):
-        y = copy.deepcopy(module)(*inputs)
-    return all(np.all(np.isfinite(array)) for _, array in leaves(y))
+        try:
+            y = copy.deepcopy(module)(*inputs)
+        except (ValueError, IndexError):
+            return False
+    return all(np.all(np.abs(array) < most) for _, array in leaves(y))
 
 
 def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
@@ -162,16 +172,50 @@ DETECTORS: dict[str, Callable[[Trial], bool]] = {
 }
 
 
-def kill_matrix(faults: list[Fault], scales: tuple[float, ...] = SCALES, every: bool = True) -> pd.DataFrame:
-    """A row for each mistake, and one of right code: how often it was tried, and how often each refused."""
+def kill_matrix(
+    faults: list[Fault], scales: tuple[float, ...] = SCALES, every: bool = True, most: int | None = None
+) -> pd.DataFrame:
+    """A row for each mistake, and one of right code: how often it was tried, and how often each refused.
+
+    Args:
+        faults: the mistakes.
+        scales: of the inputs.
+        every: whether to try every case of the catalog, or the first of each kind.
+        most: of how many trials of a mistake to be content with.
+    """
     rows: list[dict[str, Any]] = []
     warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss")  # of KLDivLoss
     for fault in progress([*faults, None], "kill matrix"):
         row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
         row |= dict.fromkeys(DETECTORS, 0)
-        for trial in trials(fault, scales, every):
+        for trial in islice(trials(fault, scales, every), most if fault else None):
             row["tried"] += 1
             for name, refuses in DETECTORS.items():
                 row[name] += refuses(trial)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the kill matrix and write it as CSV; 1 if gradmirror misses a mistake or refuses right code.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    chosen = [fault for fault in FAULTS if options.only in fault.name]
+    if not chosen:
+        raise UnusableError(f"--only: no mistake has {options.only!r} in its name; without it, all are tried")
+    with limit_threads(1):
+        found = kill_matrix(chosen, (1.0,) if options.quick else SCALES, every=not options.quick)
+    write_whole(options.out, found.to_csv(index=False).encode())
+    print(markdown(in_short(found), "simple"))
+    print(f"\nOf so many trials each detector refused; the last row should be 0. Written: {options.out}")
+    missed = found["tried"] - found["gradmirror"]
+    return int(bool(missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1]))
+
+
+def in_short(found: pd.DataFrame) -> pd.DataFrame:
+    """The kill matrix with a row of sums over all mistakes."""
+    right = found["mistake"] == RIGHT
+    total = found[~right].sum(numeric_only=True).to_frame().T.assign(mistake="(all of these)")
+    return pd.concat([found[~right], total, found[right]], ignore_index=True).astype(str)

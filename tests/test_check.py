@@ -104,6 +104,40 @@ class WithParameters:
         return dy @ self.weight.data
 
 
+class InDicts:
+    """params and grads by name, the gradients there after the first backward only."""
+
+    def __init__(self, wrong: bool = False) -> None:
+        self.params, self.grads = {"W": np.zeros((3, 5)), "b": np.zeros(3)}, {}
+        self.wrong = wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params["W"].T + self.params["b"]
+
+    def backward(self, dy):
+        self.grads = {"W": dy.T @ self.x, "b": dy.mean(axis=0) if self.wrong else dy.sum(axis=0)}
+        return dy @ self.params["W"]
+
+
+class LateGradients:
+    """Arrays whose gradients the constructor does not mention."""
+
+    def __init__(self, wrong: bool = False) -> None:
+        self.W, self.b = np.zeros((5, 3)), np.zeros(3)
+        self.unrelated = np.zeros(7)
+        self.wrong = wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dy):
+        self.W_grad = self.x.T @ dy
+        self.b_grad = dy.mean(axis=0) if self.wrong else dy.sum(axis=0)
+        return dy @ self.W.T
+
+
 class AsModule(nn.Module):
     """A module of scratch.nn with names of its own."""
 
@@ -122,7 +156,14 @@ class AsModule(nn.Module):
         return dy @ self.gamma.data
 
 
-FORMS = [(Affine, ("W",)), (Listed, ()), (WithParameters, ()), (AsModule, ())]
+FORMS = [
+    (Affine, ("W",)),
+    (LateGradients, ("W",)),
+    (Listed, ()),
+    (InDicts, ()),
+    (WithParameters, ()),
+    (AsModule, ()),
+]
 
 
 @pytest.mark.parametrize(("form", "transposed"), FORMS, ids=lambda form: getattr(form, "__name__", ""))

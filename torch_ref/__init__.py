@@ -3,6 +3,7 @@
 from torch_ref.check import Check, check
 from torch_ref.compare import Comparison, compare
 from torch_ref.divergence import Divergence, first_divergence
+from torch_ref.drift import Training, compare_training
 from torch_ref.mirror import mirror, reflect
 from torch_ref.wrap import as_torch
 
@@ -10,9 +11,11 @@ __all__ = [
     "Check",
     "Comparison",
     "Divergence",
+    "Training",
     "as_torch",
     "check",
     "compare",
+    "compare_training",
     "first_divergence",
     "mirror",
     "reflect",

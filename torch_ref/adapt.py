@@ -6,8 +6,9 @@ People write layers in many ways. What is understood:
 * a pair of functions, forward(*inputs) and backward(dy, *inputs);
 * an object with forward(*inputs) and backward(dy), and its parameters in one of these forms:
     - named_parameters() or parameters(), of objects with ``data`` and ``grad``;
-    - the lists ``params`` and ``grads``, as the layers of the book's second volume have them;
-    - arrays such as ``W`` beside their gradients ``dW``, ``W_grad`` or ``grad_W``, as in its first.
+    - the lists ``params`` and ``grads``, as the layers of the book's second volume have them, or dicts;
+    - arrays such as ``W`` beside their gradients ``dW``, ``d_W``, ``W_grad`` or ``grad_W``, as in its first.
+      Those need not be there before the first backward, if the code of the class names them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +71,8 @@ def _names(slots: Mapping[str, Any], shapes: Shapes | None, transposed: Sequence
         raise ValueError(
             f"adapt: yours has {len(slots)} parameters, {_told(slots)}; the reference has {len(shapes)}, "
             + (", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none")
+            + ". A parameter is an array beside its gradient, W and dW; or in params and grads; "
+            "or an object with data and grad that parameters() gives"
         )
     names = (
         {own: own for own in slots} if set(slots) == set(shapes) else dict(zip(slots, shapes, strict=True))
@@ -119,7 +122,7 @@ class _Attribute:
 
     @property
     def grad(self) -> Any:
-        return getattr(self.thing, self.grad_name)
+        return getattr(self.thing, self.grad_name, None)
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -128,26 +131,27 @@ class _Attribute:
 
 @dataclass
 class _Item:
-    """``thing.params[i]`` and ``thing.grads[i]``."""
+    """``thing.params[key]`` and ``thing.grads[key]``, two lists or two dicts."""
 
     thing: Any
-    index: int
+    key: Any
 
     @property
     def data(self) -> Any:
-        return self.thing.params[self.index]
+        return self.thing.params[self.key]
 
     @data.setter
     def data(self, value: np.ndarray) -> None:
-        self.thing.params[self.index] = value
+        self.thing.params[self.key] = value
 
     @property
     def grad(self) -> Any:
-        return self.thing.grads[self.index]
+        grads = self.thing.grads
+        return grads.get(self.key) if isinstance(grads, dict) else grads[self.key]
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        self.thing.grads[self.index] = value
+        self.thing.grads[self.key] = value
 
 
 def _slots(thing: Any) -> Iterator[tuple[str, Any]]:
@@ -162,16 +166,28 @@ def _slots(thing: Any) -> Iterator[tuple[str, Any]]:
                     f"adapt: parameters() gives {type(p).__name__}, wanted objects with data and grad"
                 )
             yield held.get(id(p), str(i)), p
-    elif isinstance(getattr(thing, "params", None), list) and isinstance(getattr(thing, "grads", None), list):
+    elif all(isinstance(getattr(thing, name, None), list) for name in ("params", "grads")):
         for i in range(len(thing.params)):
             yield f"params[{i}]", _Item(thing, i)
+    elif all(isinstance(getattr(thing, name, None), dict) for name in ("params", "grads")):
+        for key in thing.params:
+            yield str(key), _Item(thing, key)
     else:
+        known = {*dir(thing), *_named_in_code(type(thing))}
         for name, value in vars(thing).items():
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                for grad_name in (f"d{name}", f"{name}_grad", f"grad_{name}", f"d_{name}"):
-                    if hasattr(thing, grad_name):
+                for grad_name in (f"d{name}", f"d_{name}", f"{name}_grad", f"grad_{name}"):
+                    if grad_name in known:
                         yield name, _Attribute(thing, name, grad_name)
                         break
+
+
+def _named_in_code(kind: type) -> Iterator[str]:
+    """The names of attributes, and of globals, in the methods of a class."""
+    for each in kind.__mro__:
+        for method in vars(each).values():
+            if code := getattr(method, "__code__", None):
+                yield from code.co_names
 
 
 # ---- the modules

@@ -164,7 +164,7 @@ def compare(
     for i, (_, x) in enumerate(leaves(inputs)):
         if x is not None and not isinstance(x, np.ndarray):
             raise TypeError(f"compare: input {i} is {type(x).__name__}, wanted a NumPy array")
-    _check_names(model, twin)
+    check_same_start(model, twin, "compare")
     with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
     return compare_objective(objective, twin, twin_loss_fn, truth)
@@ -210,19 +210,24 @@ def compare_objective(
 _truth = truth
 
 
-def _check_names(model: nn.Module, twin: torch.nn.Module) -> None:
+def check_same_start(model: nn.Module, twin: torch.nn.Module, asked: str) -> None:
+    """Refuse, in the name of the function that was asked, two sides of other parameters or other weights.
+
+    Raises:
+        ValueError: a name, a shape or a value differs.
+    """
     ours = {name: p.data for name, p in model.named_parameters()}
     theirs = {name: p.detach().numpy() for name, p in twin.named_parameters()}
     if [*ours] != [*theirs]:
-        raise ValueError(f"compare: model has parameters {[*ours]}, twin has {[*theirs]}")
+        raise ValueError(f"{asked}: model has parameters {[*ours]}, twin has {[*theirs]}")
     ours |= {name: b for name, b in model.named_buffers()}
     buffers = {name: b.numpy() for name, b in twin.named_buffers()}
     theirs |= {name: b for name, b in buffers.items() if name in ours}
     for name, value in ours.items():
         if name in theirs and value.shape != theirs[name].shape:
-            raise ValueError(f"compare: {name} is {value.shape} in model, {theirs[name].shape} in twin")
+            raise ValueError(f"{asked}: {name} is {value.shape} in model, {theirs[name].shape} in twin")
         if name in theirs and not np.array_equal(value, theirs[name], equal_nan=value.dtype.kind in "fc"):
-            raise ValueError(f"compare: {name} differs between model and twin; start from the same weights")
+            raise ValueError(f"{asked}: {name} differs between model and twin; start from the same weights")
 
 
 def run_torch(

@@ -190,6 +190,9 @@ class Network:
         self.objective, self.dtype = objective, dtype
         self.model = copy.deepcopy(objective.model).to(dtype)
         self.modules = list(_chain(self.model))
+        for module in self.model.modules():
+            if getattr(module, "eps", 0) is None:  # the dtype's: another function, were it this one's
+                module.eps = float(np.finfo(objective.dtype).eps)
         self.inputs = _cast(objective.inputs, dtype)
         self.random_states = self._random_states() if objective.is_random else None
         if objective.loss_fn is None:

@@ -105,11 +105,13 @@ def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, 
     outputs = named("output", arrays(copy.deepcopy(module)(*case.draw(dtype))))
     given = named("input", arrays(case.draw(dtype)))
     inputs = [name for name, array in given.items() if array.dtype.kind == "f"]
-    rows = [*outputs, *inputs, *(name for name, _ in module.named_parameters())]
+    buffers = (f"buffer {name}" for name, b in module.named_buffers() if b.dtype.kind == "f")
+    inner = [*outputs, *buffers]
+    rows = [*inner, *inputs, *(name for name, _ in module.named_parameters())]
     assert result.frame["tensor"].tolist() == rows
     # Nothing here is judged blindly: an error of 1e-4 (float32) or 1e-13 (float64) would have been seen.
     assert result.frame["sensitivity"].max() < 1000 * np.finfo(dtype).eps
-    assert result.frame["torch_truth"][len(outputs) :].notna().all()
+    assert result.frame["torch_truth"][len(inner) :].notna().all()
 
 
 @losses
@@ -321,7 +323,10 @@ def test_a_frozen_parameter_gets_no_gradient_and_the_others_theirs(case) -> None
         with torch_generator(advance=False):
             dy = noise(module(*inputs))
         backward(module, dy)
-        y = twin(*each(inputs, lambda x: torch.tensor(x, requires_grad=True)))
+        y = twin(*each(inputs, lambda x: torch.tensor(x, requires_grad=x.dtype.kind == "f")))
+        if not y.requires_grad:
+            assert all(p.grad is None for p in module.parameters())
+            continue
         pairs = zip(leaves(y), leaves(dy), strict=True)
         sum((a * torch.from_numpy(d)).sum() for (_, a), (_, d) in pairs).backward()
         for name, p in module.named_parameters():

@@ -65,6 +65,16 @@ def places(axes: int, *shape: int) -> Draw:
     return lambda rng, dtype: rng.permuted(plane, axis=-1).reshape(shape)
 
 
+def distinct(count: int, *shape: int) -> Draw:
+    """Draws int64 indices from 0 to count - 1, each at most once."""
+    return lambda rng, dtype: rng.permutation(count)[: math.prod(shape)].reshape(shape)
+
+
+def given(*values: int) -> Draw:
+    """Draws always these integers."""
+    return lambda rng, dtype: np.array(values)
+
+
 def pair(first: Draw, second: Draw) -> Callable[[np.random.Generator, Any], Any]:
     """Draws two arrays that are one input, such as an LSTM's state."""
     return lambda rng, dtype: (first(rng, dtype), second(rng, dtype))
@@ -135,22 +145,31 @@ class Case:
     inputs: tuple[Draw, ...]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
+    training: bool = True
 
     @property
     def is_random(self) -> bool:
         """Whether it draws random numbers in training."""
-        return self.kind in ("Dropout", "RReLU") or self.kwargs.get("dropout", 0) > 0
+        return "Dropout" in self.kind or self.kind == "RReLU" or self.kwargs.get("dropout", 0) > 0
 
     @property
     def name(self) -> str:
         """The constructor's call, as a test's name."""
         kwargs = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in self.kwargs.items()}
         told = [*map(repr, self.args), *(f"{k}={v!r}" for k, v in kwargs.items())]
-        return f"{self.kind}({', '.join(told)})"
+        return f"{self.kind}({', '.join(told)})" + ("" if self.training else ".eval()")
 
     def make(self, dtype: Any) -> nn.Module:
-        """The module, its parameters and buffers in ``dtype``."""
-        return getattr(nn, self.kind)(*self.args, **self.kwargs).to(dtype)
+        """The module, its parameters and buffers in ``dtype``.
+
+        Those that start as ones or zeros, as a norm's do, get numbers under which an error would show.
+        """
+        module = getattr(nn, self.kind)(*self.args, **self.kwargs).to(dtype).train(self.training)
+        rng = np.random.default_rng(0)
+        for array in (*(p.data for p in module.parameters()), *module.buffers()):
+            if array.dtype.kind in "fc" and array.size and np.all(array == array.flat[0]):
+                array[...] = rng.uniform(0.5, 1.5, array.shape)
+        return module
 
     def draw(self, dtype: Any, seed: int = 0, scale: float = 1.0) -> tuple[Any, ...]:
         """Inputs, floating ones in ``dtype``; ``scale`` times as large where that is allowed."""
@@ -339,6 +358,145 @@ RESAMPLING: tuple[Case, ...] = (
     Case("Fold", (normal(2, 8, 4),), (4, 2), {"stride": 2}),
 )
 
+NORMS: tuple[Case, ...] = (
+    *(
+        Case(kind, (normal(*shape),), (3,), training=training)
+        for kind, shapes in (
+            ("BatchNorm1d", ((4, 3), (2, 3, 4))),
+            ("BatchNorm2d", ((2, 3, 2, 3),)),
+            ("BatchNorm3d", ((2, 3, 2, 1, 3),)),
+        )
+        for shape in shapes
+        for training in (True, False)
+    ),
+    *(
+        Case("BatchNorm1d", (normal(4, 3),), (3,), options, training)
+        for options, training in (
+            ({"eps": 0.1, "momentum": 0.3}, True),
+            ({"momentum": None}, True),
+            ({"affine": False}, True),
+            ({"affine": False}, False),
+            ({"bias": False}, True),
+            ({"track_running_stats": False}, True),
+            ({"track_running_stats": False}, False),
+        )
+    ),
+    *(
+        Case(kind, (normal(*shape),), (3,))
+        for kind, shape in (
+            ("InstanceNorm1d", (2, 3, 4)),
+            ("InstanceNorm1d", (3, 4)),
+            ("InstanceNorm2d", (2, 3, 2, 3)),
+            ("InstanceNorm2d", (3, 2, 3)),
+            ("InstanceNorm3d", (2, 3, 2, 1, 3)),
+            ("InstanceNorm3d", (3, 2, 1, 3)),
+        )
+    ),
+    *(
+        Case("InstanceNorm1d", (normal(2, 3, 4),), (3,), options, training)
+        for options, training in (
+            ({"affine": True}, True),
+            ({"affine": True, "bias": False, "eps": 0.1}, True),
+            ({"track_running_stats": True, "momentum": 0.3}, True),
+            ({"track_running_stats": True, "momentum": None}, True),
+            ({"track_running_stats": True, "affine": True}, False),
+        )
+    ),
+    Case("InstanceNorm2d", (normal(3, 2, 3),), (3,), {"track_running_stats": True, "affine": True}, False),
+    *(
+        Case("LayerNorm", (normal(*shape),), (sizes,), options)
+        for shape, sizes, options in (
+            ((4, 5), 5, {}),
+            ((5,), 5, {}),
+            ((2, 3, 4, 5), (4, 5), {}),
+            ((2, 4, 5), (2, 4, 5), {"eps": 0.1}),
+            ((4, 5), 5, {"elementwise_affine": False}),
+            ((4, 5), 5, {"bias": False}),
+        )
+    ),
+    *(
+        Case("RMSNorm", (normal(*shape),), (sizes,), options)
+        for shape, sizes, options in (
+            ((4, 5), 5, {}),
+            ((5,), 5, {}),
+            ((2, 3, 4, 5), (4, 5), {"eps": 0.1}),
+            ((4, 5), 5, {"elementwise_affine": False}),
+        )
+    ),
+    *(
+        Case("GroupNorm", (normal(*shape),), sizes, options)
+        for shape, sizes, options in (
+            ((2, 6, 3), (3, 6), {}),
+            ((2, 6), (2, 6), {}),
+            ((2, 6, 2, 3), (1, 6), {"eps": 0.1}),
+            ((2, 6, 2, 1, 3), (6, 6), {"affine": False}),
+            ((2, 6, 3), (3, 6), {"bias": False}),
+        )
+    ),
+    *(
+        Case("LocalResponseNorm", (normal(*shape),), (size,), options)
+        for shape, size, options in (
+            ((2, 5, 3), 2, {}),
+            ((2, 5, 2, 3), 3, {"alpha": 0.5, "beta": 0.6, "k": 2.0}),
+            ((1, 4, 2, 1, 2), 4, {"alpha": 1.0}),
+            ((2, 3, 2), 9, {"alpha": 1.0}),
+        )
+    ),
+)
+
+DROPOUTS: tuple[Case, ...] = (
+    Case("Dropout1d", (normal(4, 6, 2),)),
+    Case("Dropout1d", (normal(6, 2),), (), {"p": 0.3}),
+    Case("Dropout2d", (normal(4, 3, 2, 1),), (), {"p": 0.3}),
+    Case("Dropout3d", (normal(4, 3, 2, 1, 2),)),
+    Case("Dropout3d", (normal(6, 2, 1, 2),), (), {"p": 0.3}),
+    Case("AlphaDropout", (normal(4, 5),)),
+    Case("AlphaDropout", (normal(8),), (), {"p": 0.2}),
+    Case("FeatureAlphaDropout", (normal(4, 3, 2),), (), {"p": 0.3}),
+    Case("FeatureAlphaDropout", (normal(4, 3, 2, 1, 2),)),
+)
+
+# Where an option makes the gradient something else than the derivative (see scratch/nn/sparse.py), the
+# indices keep out of its way: test_sparse.py compares these options with torch alone.
+EMBEDDINGS: tuple[Case, ...] = (
+    Case("Embedding", (classes(5, 4, 3),), (5, 2)),
+    Case("Embedding", (classes(5),), (5, 2)),
+    Case("Embedding", (classes(4, 6),), (5, 2), {"padding_idx": -1}),
+    Case("Embedding", (distinct(5, 2, 2),), (5, 2), {"scale_grad_by_freq": True}),
+    Case("Embedding", (classes(5, 4),), (5, 2), {"max_norm": 20.0, "norm_type": 1.0}),
+    *(
+        case
+        for mode in ("sum", "mean", "max")
+        for case in (
+            Case("EmbeddingBag", (classes(5, 4, 3),), (5, 2), {"mode": mode}),
+            Case("EmbeddingBag", (classes(5, 7), given(0, 2, 2, 5)), (5, 2), {"mode": mode}),
+            Case("EmbeddingBag", (classes(5, 4, 3),), (5, 2), {"mode": mode, "padding_idx": 1}),
+        )
+    ),
+    Case("EmbeddingBag", (classes(5, 7), given(0, 3, 3, 7)), (5, 2), {"include_last_offset": True}),
+    Case("EmbeddingBag", (classes(5, 7), given(0, 3), normal(7)), (5, 2), {"mode": "sum"}),
+    Case("EmbeddingBag", (classes(5, 7), given(0, 3), normal(7)), (5, 2), {"mode": "sum", "padding_idx": 2}),
+    Case("EmbeddingBag", (distinct(5, 2, 2),), (5, 2), {"scale_grad_by_freq": True}),
+    Case("EmbeddingBag", (classes(5, 4, 3),), (5, 2), {"max_norm": 20.0, "norm_type": 1.0}),
+)
+
+PAIRS: tuple[Case, ...] = (
+    Case("Bilinear", (normal(4, 2), normal(4, 3)), (2, 3, 5)),
+    Case("Bilinear", (normal(2), normal(3)), (2, 3, 5), {"bias": False}),
+    Case("Bilinear", (normal(2, 3, 4), normal(2, 3, 2)), (4, 2, 1)),
+    Case("CosineSimilarity", (normal(4, 3), normal(4, 3))),
+    Case("CosineSimilarity", (normal(3), normal(3)), (), {"dim": 0}),
+    Case("CosineSimilarity", (normal(2, 3, 4), normal(3, 1)), (), {"dim": -2}),
+    Case("CosineSimilarity", (normal(4, 3), normal(1, 3)), (), {"eps": 0.5}),
+    Case("PairwiseDistance", (normal(4, 3), normal(4, 3))),
+    Case("PairwiseDistance", (normal(3), normal(3)), (), {"keepdim": True}),
+    Case("PairwiseDistance", (normal(2, 1, 3), normal(4, 3)), (), {"eps": 0.1}),
+    *(
+        Case("PairwiseDistance", (normal(4, 3), normal(4, 3)), (), {"p": p})
+        for p in (0.5, 1.0, 1.5, 3.0, -1.0, math.inf, -math.inf)
+    ),
+)
+
 MODULES: tuple[Case, ...] = (
     Case("Linear", (normal(4, 5),), (5, 3)),
     Case("Linear", (normal(4, 5),), (5, 3), {"bias": False}),
@@ -367,6 +525,10 @@ MODULES: tuple[Case, ...] = (
     *POOLING,
     *PADDING,
     *RESAMPLING,
+    *NORMS,
+    *DROPOUTS,
+    *EMBEDDINGS,
+    *PAIRS,
 )
 
 _SQUARED = Functions(squared_distance, squared_distance_backward)

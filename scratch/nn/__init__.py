@@ -31,17 +31,20 @@ from scratch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from scratch.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from scratch.nn.channelshuffle import (
     ChannelShuffle,
 )
 from scratch.nn.container import Sequential
-from scratch.nn.dropout import Dropout
+from scratch.nn.distance import CosineSimilarity, PairwiseDistance
+from scratch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from scratch.nn.flatten import Flatten, Unflatten
 from scratch.nn.fold import (
     Fold,
     Unfold,
 )
-from scratch.nn.linear import Identity, Linear
+from scratch.nn.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from scratch.nn.linear import Bilinear, Identity, Linear
 from scratch.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -66,6 +69,7 @@ from scratch.nn.loss import (
     TripletMarginWithDistanceLoss,
 )
 from scratch.nn.module import Module
+from scratch.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from scratch.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -109,6 +113,7 @@ from scratch.nn.pooling import (
     MaxUnpool3d,
 )
 from scratch.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from scratch.nn.sparse import Embedding, EmbeddingBag
 from scratch.nn.upsampling import (
     Upsample,
     UpsamplingBilinear2d,
@@ -130,11 +135,16 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "Bilinear",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -143,12 +153,20 @@ __all__ = [
     "ConstantPad2d",
     "ConstantPad3d",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "Fold",
     "GRUCell",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -156,14 +174,19 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "Loss",
@@ -182,10 +205,12 @@ __all__ = [
     "MultiMarginLoss",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
+    "RMSNorm",
     "RNNCell",
     "RReLU",
     "ReLU",

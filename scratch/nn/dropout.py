@@ -1,6 +1,7 @@
 """Dropout (PyTorch, torch/nn/modules/dropout.py)."""
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,11 +11,16 @@ from scratch.random import bernoulli_
 
 def dropout_mask(shape: tuple[int, ...], dtype: Any, p: float) -> np.ndarray:
     """Zeros with probability p, and else 1/(1-p): torch's mask for torch's seed."""
-    if p == 1:
-        return np.zeros(shape, dtype)
-    mask = bernoulli_(np.empty(shape, dtype), 1 - p)
-    mask /= 1 - p
+    mask = _kept(shape, dtype, p)
+    if p < 1:
+        mask /= 1 - p
     return mask
+
+
+def _kept(shape: tuple[int, ...], dtype: Any, p: float) -> np.ndarray:
+    """Zeros with probability p, and else ones. For p = 1 nothing is drawn, as in torch."""
+    kept = np.zeros(shape, dtype)
+    return kept if p == 1 else bernoulli_(kept, 1 - p)
 
 
 class Dropout(Module):
@@ -35,24 +41,148 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p is {p}, wanted a probability from 0 to 1")
+            raise ValueError(f"{type(self).__name__}: p is {p}, wanted a probability from 0 to 1")
         self.p = p
+
+    def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+        """What broadcasts to x, with one entry for all that is kept or dropped together."""
+        return x.shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = m x."""
+        shape, dtype = self._mask_shape(x), x.real.dtype
         if self.training and self.p > 0:
-            mask = dropout_mask(x.shape, x.real.dtype, self.p)
+            mask = dropout_mask(shape, dtype, self.p)
         else:
-            mask = np.broadcast_to(np.ones((), x.real.dtype), x.shape)
-        self.save(mask, x.dtype)
+            mask = np.broadcast_to(np.ones((), dtype), shape)
+        self.save(mask, x.shape, x.dtype)
         return x * mask
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
         """dx = m dy."""
-        mask, dtype = self.saved()
-        self.check_grad(dy, mask.shape, dtype)
+        mask, shape, dtype = self.saved()
+        self.check_grad(dy, shape, dtype)
         return dy * mask
 
     def extra_repr(self) -> str:
         """p."""
         return f"p={self.p}"
+
+
+class _ChannelDropout(Dropout):
+    """Dropout of whole channels."""
+
+    _channel_axis: ClassVar[dict[int, int]]  # by the number of axes
+
+    def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+        if x.ndim not in self._channel_axis:
+            wanted = " or ".join(map(str, self._channel_axis))
+            raise ValueError(f"{self}: x has shape {x.shape}, wanted {wanted} axes")
+        return _channels(x.shape, self._channel_axis[x.ndim])
+
+
+def _channels(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[: axis + 1] + (1,) * (len(shape) - axis - 1)
+
+
+class Dropout1d(_ChannelDropout):
+    r"""Dropout of whole channels: one element $m_{nc}$ of the mask for all $x_{ncl}$.
+
+    So neighbours, which tell much the same, are dropped together (Tompson et al. 2015). Otherwise as Dropout.
+
+    Args:
+        p: probability of a channel to be zeroed.
+
+    Shape: x and y (N, C, L) or (C, L).
+
+    Raises:
+        ValueError: p is not between 0 and 1, or x has another number of axes.
+    """
+
+    _channel_axis: ClassVar[dict[int, int]] = {2: 0, 3: 1}
+
+
+class Dropout2d(_ChannelDropout):
+    r"""Dropout of whole channels: one element $m_{nc}$ of the mask for all $x_{nchw}$.
+
+    Args:
+        p: probability of a channel to be zeroed.
+
+    Shape: x and y (N, C, H, W) or (N, C, L). One image alone is taken for the latter, as by torch,
+    which warns.
+
+    Raises:
+        ValueError: p is not between 0 and 1, or x has another number of axes.
+    """
+
+    _channel_axis: ClassVar[dict[int, int]] = {3: 1, 4: 1}
+
+
+class Dropout3d(_ChannelDropout):
+    r"""Dropout of whole channels: one element $m_{nc}$ of the mask for all $x_{ncdhw}$.
+
+    Args:
+        p: probability of a channel to be zeroed.
+
+    Shape: x and y (N, C, D, H, W) or (C, D, H, W).
+
+    Raises:
+        ValueError: p is not between 0 and 1, or x has another number of axes.
+    """
+
+    _channel_axis: ClassVar[dict[int, int]] = {4: 0, 5: 1}
+
+
+# What SELU tends to for x → -∞, without the sign.
+_SATURATION = 1.7580993408473766
+
+
+class AlphaDropout(Dropout):
+    r"""Dropout to the value $-s$ that SELU saturates at, which keeps the mean 0 and the variance 1 of x.
+
+    With $k$, 1 with probability $q = 1 - p$ and else 0, the element becomes $z = k x - s (1 - k)$, whose mean
+    is $-sp$ and whose variance is, for x of mean 0 and variance 1, $q + s^2 p q$. So
+
+    $$y = a (z + s p) = a k x + a s (k - 1) + a s p, \qquad a = \frac{1}{\sqrt{q (1 + s^2 p)}}, \qquad
+      dx = a k\, dy.$$
+
+    In evaluation y = x; if p is 1, y = 0. The mask is torch's for torch's seed.
+
+    Args:
+        p: probability of an element to be dropped.
+
+    Shape: x and y (\*).
+
+    Raises:
+        ValueError: p is not between 0 and 1.
+
+    Source: Klambauer et al. 2017.
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = a k x + a s (k - 1) + a s p."""
+        if not self.training or self.p in (0, 1):
+            return super().forward(x)
+        p, s = self.p, _SATURATION
+        kept = _kept(self._mask_shape(x), x.real.dtype, p)
+        a = 1 / math.sqrt((s * s * p + 1) * (1 - p))
+        self.save(a * kept, x.shape, x.dtype)
+        return x * (a * kept) + ((kept - 1) * (s * a) + s * a * p)
+
+
+class FeatureAlphaDropout(AlphaDropout):
+    """AlphaDropout of whole channels: one k for all elements of a channel of a sample.
+
+    Args:
+        p: probability of a channel to be dropped.
+
+    Shape: x and y (N, C, \\*).
+
+    Raises:
+        ValueError: p is not between 0 and 1, or x has fewer than two axes.
+    """
+
+    def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+        if x.ndim < 2:
+            raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, C, *) of two axes or more")
+        return _channels(x.shape, 1)

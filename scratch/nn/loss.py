@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from scratch.nn.activation import clip, log_softmax, negative, positive, sigmoid, softplus
+from scratch.nn.activation import clip, log_softmax, positive, sigmoid, softplus
+from scratch.nn.distance import p_norm
 from scratch.nn.module import Module, arguments
 
 
@@ -976,29 +977,13 @@ class TripletMarginLoss(_TripletLoss):
             raise ValueError(f"TripletMarginLoss: p is {p}, wanted a number above 0")
 
     def _distance(self, x1: np.ndarray, x2: np.ndarray) -> tuple[np.ndarray, Backward]:
-        D, slope = _norm(x1 - x2 + self.eps, self.p)
+        D, slope = p_norm(x1 - x2 + self.eps, self.p)
 
         def backward(dD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             dx = dD[..., None] * slope
             return dx, -dx
 
         return D, backward
-
-
-def _norm(d: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
-    """(D, dD/dd) with D = (Σ |d|^p)^(1/p) along the last axis."""
-    if p == 2:
-        D = np.sqrt(np.add.reduce(d * d, axis=-1, keepdims=True))
-        return D[..., 0], d / (D + (D.real == 0))
-    sign, size = np.sign(d.real), positive(d) - negative(d)
-    if p == math.inf:
-        largest = size.real == np.maximum.reduce(size.real, axis=-1, keepdims=True)
-        share = largest / np.add.reduce(largest, axis=-1, keepdims=True, dtype=size.real.dtype)
-        return np.add.reduce(share * size, axis=-1), share * sign
-    D = np.add.reduce(size**p, axis=-1, keepdims=True) ** (1 / p)
-    # Where D or |d| is 0 the sign is too, and only 0/0 must be kept out.
-    ratio = (size + (size.real == 0)) / (D + (D.real == 0))
-    return D[..., 0], sign * ratio ** (p - 1)
 
 
 class TripletMarginWithDistanceLoss(_TripletLoss):

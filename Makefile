@@ -4,8 +4,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes at a time, so one thread each.
+TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup report test lint faults alarms clean
+.PHONY: setup report test lint campaign faults alarms clean
 
 setup: .venv/.ready
 
@@ -23,7 +25,11 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(TWO) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+# Every mistake in every module of the catalog that can make it, at three scales (minutes).
+campaign: setup
+	$(TWO) $(BIN)/python -m pytest -n 2 -m campaign $(ARGS)
 
 # The campaigns: which mistakes the check finds (minutes), and how often it refuses what is right (an hour).
 faults alarms: setup

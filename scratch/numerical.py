@@ -192,7 +192,7 @@ class Network:
         self.modules = list(_chain(self.model))
         for module in self.model.modules():
             if getattr(module, "eps", 0) is None:  # the dtype's: another function, were it this one's
-                module.eps = float(np.finfo(objective.dtype).eps)
+                setattr(module, "eps", float(np.finfo(objective.dtype).eps))  # noqa: B010
         self.inputs = _cast(objective.inputs, dtype)
         self.random_states = self._random_states() if objective.is_random else None
         if objective.loss_fn is None:

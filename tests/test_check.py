@@ -7,7 +7,7 @@ import torch
 from reports.detectors import WRONG_IN_TORCH, defined
 from scratch import nn
 from torch_ref import check, mirror
-from torch_ref.catalog import LOSSES, MODULES, Case
+from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 from torch_ref.check import TIES, Check
 
 RNG = np.random.default_rng(0)
@@ -19,8 +19,8 @@ def verdicts(found: Check, made_in: str = "float64") -> dict[str, str]:
     return dict(zip(frame["tensor"], frame["verdict"], strict=True))
 
 
-FIRST = list({case.kind: case for case in reversed([*MODULES, *LOSSES])}.values())
-SCALED = [(case, 1.0) for case in (*MODULES, *LOSSES)] + [(c, scale) for c in FIRST for scale in (1e-3, 1e3)]
+SCALED = [(case, 1.0) for case in (*MODULES, *LOSSES)]
+SCALED += [(c, scale) for c in first_of_each_kind((*MODULES, *LOSSES)) for scale in (1e-3, 1e3)]
 
 
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")

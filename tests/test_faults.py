@@ -6,15 +6,16 @@ import torch
 
 import scratch
 from reports import detectors
-from reports.detectors import DETECTORS, RIGHT, kill_matrix, trials
+from reports.detectors import DETECTORS, RIGHT, SCALES, kill_matrix, trials
 from scratch import nn
 from torch_ref import check, first_divergence, mirror
-from torch_ref.faults import FAULTS, PARAMETRIC, Fault, faults_of, inject, switch_on
+from torch_ref.faults import FAULTS, Fault, faults_of, inject, switch_on
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_every_mistake_is_refused_and_named(fault: Fault) -> None:
-    tried = list(trials(fault, every=PARAMETRIC not in fault.kinds))
+@pytest.mark.parametrize("scales", [(1.0,), pytest.param(SCALES, marks=pytest.mark.campaign)], ids=str)
+def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, ...]) -> None:
+    tried = list(trials(fault, scales, every=scales is SCALES))
     assert tried
     for trial in tried:
         found = check(trial.module, trial.reference, *trial.inputs)

@@ -12,7 +12,7 @@ from scratch import nn
 from scratch.structure import leaves, like
 from torch_ref import as_torch, mirror
 from torch_ref.adapt import AgainstTarget
-from torch_ref.catalog import LOSSES, MODULES, Case
+from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 
 
 def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
@@ -29,12 +29,19 @@ def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
     return torch.autograd.gradcheck(function, (*tensors, *parameters.values()))
 
 
-@pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
+def one_of_each_kind(cases: tuple[Case, ...]) -> list[Any]:
+    """All cases, of which the first of each kind are quick enough for every run."""
+    first = first_of_each_kind(cases)
+    marks = {False: pytest.mark.campaign, True: ()}
+    return [pytest.param(case, marks=marks[case in first], id=case.name) for case in cases]
+
+
+@pytest.mark.parametrize("case", one_of_each_kind(MODULES))
 def test_torchs_gradcheck_passes_every_module(case: Case) -> None:
     assert passes_gradcheck(case.make(np.float64), case.draw(np.float64))
 
 
-@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", one_of_each_kind(LOSSES))
 def test_torchs_gradcheck_passes_every_loss(case: Case) -> None:
     inputs, at = case.draw(np.float64), case.target
     others = tuple(x for i, x in enumerate(inputs) if i != at)

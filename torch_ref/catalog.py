@@ -5,7 +5,7 @@ Tests, the report and the checks walk these lists. To add a layer is to write it
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -185,6 +185,14 @@ class Case:
         """Which input is held: the one that forward calls target. None if there is none."""
         names = list(inspect.signature(getattr(nn, self.kind).forward).parameters)[1:]
         return names.index("target") if "target" in names else None
+
+
+def first_of_each_kind(cases: Iterable[Case]) -> list[Case]:
+    """One case of each class, as it was entered first."""
+    first: dict[str, Case] = {}
+    for case in cases:
+        first.setdefault(case.kind, case)
+    return list(first.values())
 
 
 _STATE = {"RNN": normal, "GRU": normal, "LSTM": lambda *shape: pair(normal(*shape), normal(*shape))}

@@ -82,6 +82,10 @@ class Normalization(Module):
         centred = x - m
         return m, self._mean(centred, centred), centred
 
+    def _inverse_deviation(self, v: np.ndarray, eps: float) -> np.ndarray:
+        """r."""
+        return 1 / np.sqrt(v + eps)
+
     def _normalize(
         self, x: np.ndarray, split: tuple[int, ...], constants: tuple[np.ndarray, np.ndarray] | None = None
     ) -> tuple[np.ndarray, Any, np.ndarray]:
@@ -93,7 +97,7 @@ class Normalization(Module):
         else:
             m, v = (each.reshape(1, -1, 1, 1) for each in constants)
             centred = x - m
-        r = 1 / np.sqrt(v + (np.finfo(x.dtype).eps if self.eps is None else self.eps))
+        r = self._inverse_deviation(v, np.finfo(x.dtype).eps if self.eps is None else self.eps)
         x_hat = np.multiply(centred, r, out=None if centred is x else centred)
         y = x_hat * self._by_channel(self.weight, x, 1)
         if self.bias is not None:

@@ -1,0 +1,26 @@
+"""The mistakes that people make in a backward pass, each one by name, each one to be switched on.
+
+A fault replaces a method of a right module, or two; ``inject`` gives a copy of a module that makes the
+mistake. They serve three ends. The tests prove that every one of them is found. The diagnosis (diagnose.py)
+makes them on purpose, to see which of them gives the very numbers of a gradient that is wrong. And whoever
+wants to learn can switch one on and watch.
+
+All were really made: in course work, in forum questions, in published libraries.
+"""
+
+from torch_ref.faults import elementwise, general, normalization, recurrent, windows
+from torch_ref.faults.fault import FAULTS, PARAMETRIC, Fault, faults_of, inject, switch_on
+
+__all__ = [
+    "FAULTS",
+    "PARAMETRIC",
+    "Fault",
+    "elementwise",
+    "faults_of",
+    "general",
+    "inject",
+    "normalization",
+    "recurrent",
+    "switch_on",
+    "windows",
+]

@@ -1,0 +1,186 @@
+"""Mistakes in activations, softmax, losses and dropout."""
+
+from typing import Any
+
+import numpy as np
+
+from scratch.nn.activation import sigmoid
+from torch_ref.faults.fault import mistake
+
+# ---- activations
+
+
+@mistake(
+    "the activation's derivative is missing",
+    *(
+        "ReLU",
+        "LeakyReLU",
+        "Sigmoid",
+        "Tanh",
+        "Softmax",
+        "LogSoftmax",
+        "ELU",
+        "SELU",
+        "GELU",
+        "SiLU",
+        "Softplus",
+    ),
+    remedy="dx = dy f'(x), not dy",
+)
+def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    right(dy, *args)
+    return dy.copy()
+
+
+@mistake(
+    "the derivative is taken at the input instead of the output",
+    "Sigmoid",
+    method="_slope",
+    remedy="y (1 - y), y the output",
+)
+def _sigmoid_at_input(module: Any, right: Any, y: np.ndarray) -> Any:
+    with np.errstate(all="ignore"):  # where y has become 0 or 1
+        x = np.log(y / (1 - y))
+        return x * (1 - x)
+
+
+@mistake(
+    "the derivative is taken at the output instead of the input",
+    "Sigmoid",
+    method="_slope",
+    remedy="y (1 - y), y the output",
+)
+def _sigmoid_twice(module: Any, right: Any, y: np.ndarray) -> Any:
+    return sigmoid(y) * (1 - sigmoid(y))
+
+
+@mistake(
+    "the derivative is taken at the output instead of the input",
+    "Tanh",
+    method="_slope",
+    remedy="1 - y², y the output",
+)
+def _tanh_twice(module: Any, right: Any, y: np.ndarray) -> Any:
+    return 1 - np.tanh(y) ** 2
+
+
+@mistake("the square is missing in 1 - y²", "Tanh", method="_slope", remedy="1 - y², y the output")
+def _tanh_no_square(module: Any, right: Any, y: np.ndarray) -> Any:
+    return 1 - y
+
+
+@mistake(
+    "the mask is taken from the sign of the error", "ReLU", "LeakyReLU", remedy="mask where x > 0, not dy > 0"
+)
+def _guided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    right(dy, *args)
+    return np.where(dy > 0, dy, dy * getattr(module, "negative_slope", 0))
+
+
+@mistake(
+    "the slope at 0 is 1",
+    *("ReLU", "LeakyReLU"),
+    method="_f",
+    remedy="PyTorch takes the left slope at 0: x > 0, not x >= 0",
+)
+def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
+    y, *kept = right(x)
+    # What is kept tells the slope, by its sign or by its value.
+    return y, *(np.where(x.real == 0, x.dtype.type(1), each) for each in kept)
+
+
+@mistake(
+    "the tanh approximation of GELU for the exact one",
+    "GELU",
+    method="forward",
+    remedy="GELU is x Φ(x) by erf, unless approximate='tanh'",
+)
+def _other_gelu(module: Any, right: Any, x: np.ndarray) -> Any:
+    module.approximate = "none" if module.approximate == "tanh" else "tanh"
+    return right(x)
+
+
+@mistake(
+    "the Jacobian of the softmax is only its diagonal",
+    "Softmax",
+    remedy="dx_i = y_i (dy_i - Σ_j dy_j y_j): each output depends on all inputs",
+)
+def _diagonal(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    (y,) = module._saved[-1]
+    right(dy, *args)
+    return dy * y * (1 - y)
+
+
+@mistake(
+    "the Jacobian of the softmax is applied twice",
+    "CrossEntropyLoss",
+    remedy="p - t is the gradient of softmax and loss together",
+)
+def _jacobian_twice(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
+    log_p = module._saved[-1][0]
+    p = np.exp(log_p)
+    dx = right(dy, *args)
+    if dx.shape != p.shape:
+        return dx
+    return p * (dx - np.sum(dx * p, axis=1, keepdims=True))
+
+
+# ---- losses
+
+_LOSSES = ("MSELoss", "L1Loss", "BCELoss", "BCEWithLogitsLoss", "NLLLoss", "CrossEntropyLoss")
+
+
+@mistake(
+    "the mean's 1/N is missing in the loss's gradient", *_LOSSES, remedy="divide by what the loss divides by"
+)
+def _no_mean(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
+    dx = right(dy, *args)
+    return dx * (len(dx) if module.reduction == "mean" else 1)
+
+
+@mistake("the factor 2 of the square is missing", "MSELoss", remedy="d(x - t)² = 2 (x - t) dx")
+def _no_two(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
+    return right(dy, *args) / 2
+
+
+@mistake("softmax before CrossEntropyLoss", "CrossEntropyLoss", method="forward", remedy="give it logits")
+def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
+    e = np.exp(x - np.max(x.real, axis=min(1, x.ndim - 1), keepdims=True))
+    return right(e / np.sum(e, axis=min(1, x.ndim - 1), keepdims=True), target)
+
+
+@mistake(
+    "the sigmoid's derivative is applied although the loss takes logits",
+    "BCEWithLogitsLoss",
+    method="_unweighted",
+    remedy="p - t is the gradient of sigmoid and loss together",
+)
+def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
+    losses, slopes = right(x, target)
+    return losses, slopes * sigmoid(x) * (1 - sigmoid(x))
+
+
+# ---- dropout
+
+
+@mistake("the dropout mask is drawn anew in backward", "Dropout", remedy="keep the mask of the forward")
+def _redrawn(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    right(dy, *args)
+    mask = np.random.default_rng(0).random(dy.shape) < 1 - module.p
+    return dy * mask / (1 - module.p)
+
+
+@mistake(
+    "dropout does not scale the gradient by 1/(1-p)",
+    "Dropout",
+    remedy="dx = m dy, with the mask of the forward",
+)
+def _unscaled_gradient(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    return right(dy, *args) * (1 - module.p)
+
+
+@mistake(
+    "dropout does not scale what it keeps by 1/(1-p)", "Dropout", method="forward", remedy="y = m x / (1-p)"
+)
+def _unscaled(module: Any, right: Any, x: np.ndarray) -> Any:
+    return right(x) * (1 - module.p)

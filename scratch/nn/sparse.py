@@ -177,7 +177,8 @@ class EmbeddingBag(_Table):
 
     Z being 1 (mode "sum") or the number of indices in the bag ("mean"). For "max", $y_{nd}$ is the largest
     $W_{x_k d}$, and the first that is takes all of $dy_{nd}$. An empty bag gives 0. Indices that are
-    padding_idx do not count, as if they were not there.
+    padding_idx do not count, as if they were not there. (With scale_grad_by_freq, torch 2.13 on a CPU divides
+    by the frequency of another row where frequencies differ; here each is divided by its own.)
 
     Args:
         num_embeddings: V, how many rows the table has.

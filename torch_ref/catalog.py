@@ -366,6 +366,37 @@ RESAMPLING: tuple[Case, ...] = (
     Case("Fold", (normal(2, 8, 4),), (4, 2), {"stride": 2}),
 )
 
+_GRIDS: dict[int, tuple[int, ...]] = {1: (2, 4, 7), 2: (2, 4, 5, 6), 3: (1, 4, 3, 4, 3)}
+
+CONVOLUTIONS: tuple[Case, ...] = (
+    *(
+        Case(f"{kind}{axes}d", (normal(*shape[batch:]),), (4, 2), {"kernel_size": 3} | options)
+        for axes, shape in _GRIDS.items()
+        for kind, batch, options in (
+            ("Conv", 0, {}),
+            ("Conv", 1, {"bias": False}),
+            ("Conv", 0, {"stride": 2, "padding": 1}),
+            ("ConvTranspose", 0, {}),
+            ("ConvTranspose", 1, {"bias": False}),
+            ("ConvTranspose", 0, {"stride": 2, "padding": 1, "output_padding": 1}),
+        )
+    ),
+    Case("Conv1d", (normal(2, 4, 9),), (4, 6, 2), {"groups": 2, "dilation": 3, "stride": 2}),
+    Case("Conv1d", (normal(2, 4, 5),), (4, 2, 4), {"padding": "same", "padding_mode": "circular"}),
+    Case("Conv2d", (normal(2, 4, 5, 6),), (4, 6, (2, 3)), {"groups": 2, "padding": (0, 2)}),
+    Case("Conv2d", (normal(2, 4, 5, 6),), (4, 8, 3), {"groups": 4, "dilation": (1, 2)}),
+    Case("Conv2d", (normal(2, 1, 6, 5),), (1, 2, (2, 3)), {"padding": "same", "dilation": 2}),
+    Case("Conv2d", (normal(2, 1, 3, 4),), (1, 2, 2), {"padding": "valid", "stride": (1, 2)}),
+    Case("Conv2d", (normal(2, 2, 4, 4),), (2, 2, 3), {"padding": 2, "padding_mode": "reflect"}),
+    Case("Conv2d", (normal(2, 2, 3, 4),), (2, 2, 3), {"padding": (1, 2), "padding_mode": "replicate"}),
+    Case("Conv3d", (normal(1, 2, 3, 3, 3),), (2, 2, (1, 2, 3)), {"padding": (1, 0, 1), "groups": 2}),
+    Case("ConvTranspose1d", (normal(2, 4, 4),), (4, 6, 2), {"groups": 2, "dilation": 3, "output_padding": 2}),
+    Case("ConvTranspose2d", (normal(2, 4, 3, 2),), (4, 6, (2, 3), (3, 1)), {"groups": 2, "padding": (0, 1)}),
+    Case(
+        "ConvTranspose3d", (normal(1, 2, 2, 1, 2),), (2, 2, 2), {"stride": (1, 2, 3), "dilation": (2, 1, 1)}
+    ),
+)
+
 NORMS: tuple[Case, ...] = (
     *(
         Case(kind, (normal(*shape),), (3,), training=training)
@@ -533,6 +564,7 @@ MODULES: tuple[Case, ...] = (
     *POOLING,
     *PADDING,
     *RESAMPLING,
+    *CONVOLUTIONS,
     *NORMS,
     *DROPOUTS,
     *EMBEDDINGS,

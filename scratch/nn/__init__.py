@@ -36,6 +36,7 @@ from scratch.nn.channelshuffle import (
     ChannelShuffle,
 )
 from scratch.nn.container import Sequential
+from scratch.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from scratch.nn.distance import CosineSimilarity, PairwiseDistance
 from scratch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from scratch.nn.flatten import Flatten, Unflatten
@@ -152,6 +153,12 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",

@@ -22,12 +22,27 @@ from scratch.nn.taps import Taps
 
 Padding = int | tuple[int, ...]
 Place = Callable[[np.ndarray, int], np.ndarray]
+Steps = list[tuple[int, Taps]]
 
 
 @lru_cache(maxsize=256)
 def _padded(place: Place, length: int, left: int, right: int) -> Taps:
     """An axis that starts ``left`` before x and ends ``right`` behind it."""
     return Taps(length, place(np.arange(-left, length + right), length)[:, None])
+
+
+def pad(x: np.ndarray, steps: Steps, value: float = 0) -> np.ndarray:
+    """x at the places of the padded axes, ``value`` where there is none."""
+    for axis, taps in steps:
+        x = taps.gather(x, axis, fill=value)
+    return x
+
+
+def unpad(dy: np.ndarray, steps: Steps) -> np.ndarray:
+    """dx of pad: the sum over the places that show the same number."""
+    for axis, taps in reversed(steps):
+        dy = taps.scatter(dy, axis)
+    return dy
 
 
 class _Pad(Module):
@@ -60,17 +75,26 @@ class _Pad(Module):
             wanted = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[self.axes - 1]
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {wanted[1:]} or {wanted}")
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """y_t = x at the place of t."""
+    def steps(self, x: np.ndarray) -> Steps:
+        """Each axis of x that is padded, with the places that it gets.
+
+        Raises:
+            ValueError: x has another number of axes, or one that cannot be padded so far.
+        """
         self._check_axes(x)
-        y, steps = x, []
+        found = []
         # The padding begins with the last axis.
         for axis, left, right in zip(range(-1, -4, -1), self.padding[::2], self.padding[1::2], strict=False):
             length = x.shape[axis]
             if not self._fits(length, left, right) or length + left + right < 0:
                 raise ValueError(f"{self}: axis {axis} of x, of shape {x.shape}, is too short for it")
-            steps.append((axis, _padded(self._place, length, left, right)))
-            y = steps[-1][1].gather(y, axis, fill=self.value)
+            found.append((axis, _padded(self._place, length, left, right)))
+        return found
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y_t = x at the place of t."""
+        steps = self.steps(x)
+        y = pad(x, steps, self.value)
         self.save(y.shape, y.dtype, steps)
         return y
 
@@ -78,9 +102,7 @@ class _Pad(Module):
         """dx = dy, added up over the places that show the same number."""
         shape, dtype, steps = self.saved()
         self.check_grad(dy, shape, dtype)
-        for axis, taps in reversed(steps):
-            dy = taps.scatter(dy, axis)
-        return dy
+        return unpad(dy, steps)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

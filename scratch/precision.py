@@ -75,7 +75,8 @@ class Rounding:
         """``result`` with noise relative to ``magnitude``, Noisy; in the place of ``out`` if there is one."""
         if not isinstance(result, np.ndarray | np.generic) or result.dtype.kind != "f":
             return result
-        noisy = np.asarray(result) + self.rng.uniform(-self.unit, self.unit, np.shape(result)) * magnitude
+        size = np.where(np.isinf(magnitude), 0, magnitude)  # an infinity has no neighbours
+        noisy = np.asarray(result) + self.rng.uniform(-self.unit, self.unit, np.shape(result)) * size
         if out is None:
             return self.wrap(noisy)
         _plain(out)[...] = noisy

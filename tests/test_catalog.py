@@ -193,7 +193,9 @@ LAYOUTS = {
 
 @everything
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -> None:
+def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout, request) -> None:
+    if case.is_random and "columns first" in request.node.callspec.id:
+        pytest.skip("masks are drawn in the order of memory, see test_norms.py")
     module, inputs = case.make(np.float64), case.draw(np.float64)
     scratch.manual_seed(1)
     y = module(*inputs)
@@ -408,7 +410,8 @@ def test_a_step_on_either_side_is_a_step_on_both(case, optimizer) -> None:
             grad = p.grad if step == "ours" else twin.get_parameter(name).grad.numpy()
             moved = p.data != old
             assert np.any(moved)
-            assert np.all(moved | (grad == 0))
+            # The bias of an attention's keys has a gradient of 0, and both sides have its noise.
+            assert np.all(moved | (np.abs(grad) <= 64 * np.finfo(np.float64).eps * np.max(np.abs(grad))))
             np.testing.assert_array_equal(twin.get_parameter(name).detach().numpy(), p.data)
 
 

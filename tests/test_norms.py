@@ -105,6 +105,15 @@ def test_masks_are_torchs_for_its_seed(kind, shape, p, dtype) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=8 * np.finfo(dtype).eps, atol=1e-6)
 
 
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (0, 2, 1)])
+@pytest.mark.parametrize("kind", ["Dropout", "AlphaDropout", "Dropout1d"])
+def test_masks_of_transposed_inputs_are_torchs(kind, order) -> None:
+    x = normal(4, 6, 5).transpose(order)
+    scratch.manual_seed(0), torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind)(0.3)(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(getattr(nn, kind)(0.3)(x), theirs, rtol=1e-14)
+
+
 def test_alpha_dropout_keeps_mean_and_variance() -> None:
     scratch.manual_seed(0)
     y = nn.AlphaDropout(0.2)(np.random.default_rng(0).standard_normal(100_000))

@@ -70,6 +70,16 @@ def distinct(count: int, *shape: int) -> Draw:
     return lambda rng, dtype: rng.permutation(count)[: math.prod(shape)].reshape(shape)
 
 
+def hidden(*shape: int) -> Draw:
+    """Draws a mask, True at few places, never at the first of a row."""
+    return lambda rng, dtype: (rng.uniform(size=shape) < 0.3) & (np.arange(shape[-1]) > 0)
+
+
+def later(count: int) -> Draw:
+    """Draws always the mask that hides what comes later."""
+    return lambda rng, dtype: np.triu(np.ones((count, count), bool), 1)
+
+
 def given(*values: int) -> Draw:
     """Draws always these integers."""
     return lambda rng, dtype: np.array(values)
@@ -150,7 +160,11 @@ class Case:
     @property
     def is_random(self) -> bool:
         """Whether it draws random numbers in training."""
-        return "Dropout" in self.kind or self.kind == "RReLU" or self.kwargs.get("dropout", 0) > 0
+        if "Dropout" in self.kind or self.kind == "RReLU":
+            return True
+        bound = inspect.signature(getattr(nn, self.kind).__init__).bind(None, *self.args, **self.kwargs)
+        bound.apply_defaults()
+        return bool(bound.arguments.get("dropout", 0) > 0)
 
     @property
     def name(self) -> str:
@@ -397,6 +411,40 @@ CONVOLUTIONS: tuple[Case, ...] = (
     ),
 )
 
+ATTENTION: tuple[Case, ...] = (
+    Case("MultiheadAttention", (normal(4, 2, 6), normal(3, 2, 6), normal(3, 2, 6)), (6, 2)),
+    Case("MultiheadAttention", (normal(3, 4), normal(5, 4), normal(5, 4)), (4, 1), {"bias": False}),
+    Case(
+        "MultiheadAttention",
+        (normal(2, 4, 6), normal(2, 3, 5), normal(2, 3, 4), hidden(2, 3)),
+        (6, 2),
+        {"kdim": 5, "vdim": 4, "add_bias_kv": True, "add_zero_attn": True, "batch_first": True},
+    ),
+    Case("MultiheadAttention", (normal(3, 2, 4), normal(2, 2, 4), normal(2, 2, 4)), (4, 2, 0.3)),
+    Case("TransformerEncoderLayer", (normal(3, 2, 4),), (4, 2, 6)),
+    Case(
+        "TransformerEncoderLayer",
+        (normal(2, 3, 4), later(3)),
+        (4, 2, 6, 0.2, "gelu"),
+        {"batch_first": True, "norm_first": True, "layer_norm_eps": 0.1},
+    ),
+    Case("TransformerEncoderLayer", (normal(3, 4),), (4, 1, 5, 0.0), {"bias": False}),
+    Case("TransformerDecoderLayer", (normal(3, 2, 4), normal(2, 2, 4)), (4, 2, 6)),
+    Case(
+        "TransformerDecoderLayer",
+        (normal(2, 3, 4), normal(2, 4, 4), later(3)),
+        (4, 2, 6, 0.2),
+        {"batch_first": True, "norm_first": True, "activation": "gelu"},
+    ),
+    Case("Transformer", (normal(3, 2, 4), normal(2, 2, 4)), (4, 2, 1, 1, 6)),
+    Case(
+        "Transformer",
+        (normal(2, 3, 6), normal(2, 2, 6), later(3), later(2)),
+        (6, 2, 1, 1, 5, 0.0),
+        {"batch_first": True, "norm_first": True},
+    ),
+)
+
 NORMS: tuple[Case, ...] = (
     *(
         Case(kind, (normal(*shape),), (3,), training=training)
@@ -565,6 +613,7 @@ MODULES: tuple[Case, ...] = (
     *PADDING,
     *RESAMPLING,
     *CONVOLUTIONS,
+    *ATTENTION,
     *NORMS,
     *DROPOUTS,
     *EMBEDDINGS,

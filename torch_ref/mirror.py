@@ -7,6 +7,7 @@ either side is a step on both.
 """
 
 import inspect
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_overloads
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from scratch import nn, random
+from torch_ref import models
 
 
 def mirror(module: nn.Module) -> torch.nn.Module:
@@ -78,7 +80,10 @@ def _make_numpy(twin: torch.nn.Module) -> nn.Module:
         raise TypeError(f"reflect: scratch.nn has no twin of {type(twin).__name__}")
     arguments = {}
     for name in inspect.signature(namesake.__init__).parameters:
-        value = getattr(twin, name, None)
+        own = getattr(namesake, name, None)
+        # What we compute from other attributes is computed from torch's, which have the same names.
+        found = isinstance(own, property) or hasattr(twin, name)
+        value = own.fget(twin) if isinstance(own, property) and own.fget else getattr(twin, name, None)
         if name == "dtype":
             dtypes = {p.dtype for p in twin.parameters()}
             value = np.dtype(str(dtypes.pop()).removeprefix("torch.")) if dtypes else np.float32
@@ -86,7 +91,13 @@ def _make_numpy(twin: torch.nn.Module) -> nn.Module:
             value = value is not None and value is not False
         elif isinstance(value, torch.Tensor):
             value = value.detach().numpy()
-        if hasattr(twin, name) or name == "dtype":
+        elif isinstance(value, torch.nn.Dropout):
+            value = value.p
+        elif isinstance(value, torch.nn.Module):
+            value = _make_numpy(value)
+        elif name == "activation" and callable(value):
+            value = value.__name__
+        if found or name == "dtype":
             arguments[name] = value
     state = random.get_rng_state()
     try:
@@ -132,16 +143,26 @@ def _build(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Modu
 
 
 def _make(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Module:
-    if isinstance(module, nn.Sequential):
-        twin = torch.nn.Sequential()
+    if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        twin = getattr(torch.nn, type(module).__name__)()
         for name, child in module.named_children():
             twin.add_module(name, _build(child, made))
         return twin
-    namesake = getattr(torch.nn, type(module).__name__, None)
-    if namesake is None or list(module.children()):
+    if isinstance(module, nn.Residual):
+        return models.Residual(_build(module.module, made))
+    home = models if type(module).__module__ == "scratch.models" else torch.nn
+    namesake = getattr(home, type(module).__name__, None)
+    if namesake is None:
         raise TypeError(f"mirror: torch.nn has no twin of {type(module).__name__}")
-    with torch.random.fork_rng(devices=[]):
-        return namesake(**_arguments(module, namesake))
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # Said of its own default.
+        warnings.filterwarnings("ignore", "enable_nested_tensor is True")
+        twin = namesake(**_arguments(module, namesake))
+    ours, theirs = dict(module.named_modules()), dict(twin.named_modules())
+    if missing := sorted(set(ours) - set(theirs)):
+        raise TypeError(f"mirror: torch's {type(module).__name__} has no {missing[0]}")
+    made |= {id(child): theirs[name] for name, child in ours.items()}
+    return twin
 
 
 def _arguments(module: nn.Module, namesake: Any) -> dict[str, Any]:
@@ -157,6 +178,10 @@ def _arguments(module: nn.Module, namesake: Any) -> dict[str, Any]:
             value = value is not None
         elif isinstance(value, np.ndarray):
             value = torch.from_numpy(value)
+        elif isinstance(value, nn.Dropout):  # a layer of that name, made from a number of that name
+            value = value.p
+        elif isinstance(value, nn.Module):
+            value = _build(value, {})
         elif isinstance(value, tuple) and value and all(map(callable, value)):
             from torch_ref.adapt import adapt
             from torch_ref.wrap import as_torch  # which imports this module

@@ -28,3 +28,19 @@ def xor_net(hidden_size: int = 4, dtype: torch.dtype = torch.float32) -> nn.Sequ
         nn.Sigmoid(),
         nn.Linear(hidden_size, 2, dtype=dtype),
     )
+
+
+class Residual(nn.Module):
+    """A way around a module: y = x + f(x).
+
+    Args:
+        module: f.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """y = x + f(x)."""
+        return x + self.module(x)  # type: ignore[no-any-return]

@@ -31,11 +31,12 @@ from scratch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from scratch.nn.attention import MultiheadAttention
 from scratch.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from scratch.nn.channelshuffle import (
     ChannelShuffle,
 )
-from scratch.nn.container import Sequential
+from scratch.nn.container import ModuleDict, ModuleList, Residual, Sequential
 from scratch.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from scratch.nn.distance import CosineSimilarity, PairwiseDistance
 from scratch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -115,6 +116,13 @@ from scratch.nn.pooling import (
 )
 from scratch.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from scratch.nn.sparse import Embedding, EmbeddingBag
+from scratch.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from scratch.nn.upsampling import (
     Upsample,
     UpsamplingBilinear2d,
@@ -207,9 +215,12 @@ __all__ = [
     "MaxUnpool3d",
     "Mish",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
@@ -228,6 +239,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -242,6 +254,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",

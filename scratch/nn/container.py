@@ -1,6 +1,6 @@
-"""Containers (PyTorch, torch/nn/modules/container.py)."""
+"""Containers (PyTorch, torch/nn/modules/container.py), and the residual connection."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,34 @@ import numpy as np
 from scratch.nn.module import Module
 
 
-class Sequential(Module):
+class _Container(Module):
+    """What holds modules under names that are no attributes."""
+
+    _modules: dict[str, Module]
+
+    def _hold(self, named: Mapping[str, Module]) -> None:
+        for name, module in named.items():
+            if not isinstance(module, Module):
+                raise TypeError(
+                    f"{type(self).__name__}: argument {name} is {type(module).__name__}, wanted a Module"
+                )
+        self._modules = dict(named)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules with their names: "0", "1", …, or those that were given."""
+        yield from self._modules.items()
+
+    def __getattr__(self, name: str) -> Module:
+        try:
+            return self.__dict__["_modules"][name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no attribute or module {name!r}") from None
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+class Sequential(_Container):
     r"""Modules one behind the other; backward is the chain rule, read from right to left.
 
     With $y = f_n(\cdots f_2(f_1(x)))$ and the Jacobians $J_k$ of the $f_k$,
@@ -23,13 +50,9 @@ class Sequential(Module):
         TypeError: an argument is not a Module.
     """
 
-    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+    def __init__(self, *modules: Any) -> None:
         first = modules[0] if modules else None
-        named = first if isinstance(first, Mapping) else {str(i): m for i, m in enumerate(modules)}
-        for name, module in named.items():
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: argument {name} is {type(module).__name__}, wanted a Module")
-        self._modules: dict[str, Any] = dict(named)
+        self._hold(first if isinstance(first, Mapping) else _numbered(modules))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Each module's output is the next one's input."""
@@ -46,24 +69,112 @@ class Sequential(Module):
             dy = module.backward(dy)
         return first.backward(dy, needs_input_grad)
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules with their names: "0", "1", …, or those that were given."""
-        yield from self._modules.items()
-
     def __getitem__(self, index: int | slice) -> Any:
         """The module at ``index``, or a Sequential of those in a slice, on the same parameters."""
         if isinstance(index, slice):
             return Sequential(dict(list(self._modules.items())[index]))
         return list(self._modules.values())[index]
 
-    def __getattr__(self, name: str) -> Module:
-        try:
-            return self.__dict__["_modules"][name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no attribute or module {name!r}") from None
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
 
-    def __len__(self) -> int:
-        return len(self._modules)
+
+class ModuleList(_Container):
+    """Modules in a list, for a module that uses them in its own way; it has no forward.
+
+    Args:
+        modules: the modules in order.
+
+    Raises:
+        TypeError: one of them is not a Module.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self._hold(_numbered(modules))
+
+    def append(self, module: Module) -> "ModuleList":
+        """Put a module behind the last; returns self."""
+        self._hold(self._modules | {str(len(self)): module})
+        return self
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """The module at ``index``, or a ModuleList of those in a slice."""
+        modules = list(self._modules.values())[index]
+        return ModuleList(modules) if isinstance(modules, list) else modules
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
+
+
+class ModuleDict(_Container):
+    """Modules by name, for a module that uses them in its own way; it has no forward.
+
+    Args:
+        modules: from names to modules.
+
+    Raises:
+        TypeError: one of them is not a Module.
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        self._hold(modules or {})
+
+    def __getitem__(self, name: str) -> Module:
+        return self._modules[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        self._hold(self._modules | {name: module})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Module]:
+        """The modules."""
+        return self._modules.values()
+
+    def items(self) -> Iterable[tuple[str, Module]]:
+        """The names with their modules."""
+        return self._modules.items()
+
+
+class Residual(Module):
+    r"""A way around a module: $y = x + f(x)$, so $dx = dy + f'(x)^\top dy$.
+
+    torch.nn has no such layer, since there the sum is written in a forward; torch_ref.models has one.
+    (He et al. 2015, equation 1.)
+
+    Args:
+        module: f, whose output has the shape of its input.
+
+    Raises:
+        TypeError: f is not a Module.
+        ValueError: f(x) has another shape than x.
+    """
+
+    def __init__(self, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"Residual: module is {type(module).__name__}, wanted a Module")
+        self.module = module
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = x + f(x)."""
+        y = self.module.forward(x)
+        if y.shape != x.shape:
+            raise ValueError(f"Residual: x has shape {x.shape}, what goes around it {y.shape}")
+        return x + y
+
+    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray | None:
+        """dx = dy + what f gives back."""
+        dx = self.module.backward(dy, needs_input_grad)
+        return dy + dx if needs_input_grad else None
+
+
+def _numbered(modules: Iterable[Module]) -> dict[str, Module]:
+    return {str(i): module for i, module in enumerate(modules)}

@@ -1,7 +1,7 @@
 """Dropout (PyTorch, torch/nn/modules/dropout.py)."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,18 +9,25 @@ from scratch.nn.module import Module
 from scratch.random import bernoulli_
 
 
-def dropout_mask(shape: tuple[int, ...], dtype: Any, p: float) -> np.ndarray:
+def dropout_mask(like: np.ndarray, p: float) -> np.ndarray:
     """Zeros with probability p, and else 1/(1-p): torch's mask for torch's seed."""
-    mask = _kept(shape, dtype, p)
+    mask = _kept(like, p)
     if p < 1:
         mask /= 1 - p
     return mask
 
 
-def _kept(shape: tuple[int, ...], dtype: Any, p: float) -> np.ndarray:
-    """Zeros with probability p, and else ones. For p = 1 nothing is drawn, as in torch."""
-    kept = np.zeros(shape, dtype)
-    return kept if p == 1 else bernoulli_(kept, 1 - p)
+def _kept(like: np.ndarray, p: float) -> np.ndarray:
+    """Zeros with probability p, and else ones. For p = 1 nothing is drawn, as in torch.
+
+    Drawn in the order in which the numbers of ``like`` lie in memory, as in torch: for an array that was
+    transposed this is not the order of its indices.
+    """
+    kept = np.zeros_like(like, like.real.dtype, subok=False)
+    if p < 1:
+        in_memory = sorted(range(kept.ndim), key=lambda axis: -kept.strides[axis])
+        bernoulli_(kept.transpose(in_memory), 1 - p)
+    return kept
 
 
 class Dropout(Module):
@@ -44,25 +51,22 @@ class Dropout(Module):
             raise ValueError(f"{type(self).__name__}: p is {p}, wanted a probability from 0 to 1")
         self.p = p
 
-    def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
-        """What broadcasts to x, with one entry for all that is kept or dropped together."""
-        return x.shape
+    def _like(self, x: np.ndarray) -> np.ndarray:
+        """Of the mask's shape: one entry for all that is kept or dropped together."""
+        return x
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = m x."""
-        shape, dtype = self._mask_shape(x), x.real.dtype
-        if self.training and self.p > 0:
-            mask = dropout_mask(shape, dtype, self.p)
-        else:
-            mask = np.broadcast_to(np.ones((), dtype), shape)
+        like = self._like(x)
+        mask = dropout_mask(like, self.p) if self.training and self.p > 0 else None
         self.save(mask, x.shape, x.dtype)
-        return x * mask
+        return x if mask is None else x * mask
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
         """dx = m dy."""
         mask, shape, dtype = self.saved()
         self.check_grad(dy, shape, dtype)
-        return dy * mask
+        return dy if mask is None else dy * mask
 
     def extra_repr(self) -> str:
         """p."""
@@ -74,15 +78,15 @@ class _ChannelDropout(Dropout):
 
     _channel_axis: ClassVar[dict[int, int]]  # by the number of axes
 
-    def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+    def _like(self, x: np.ndarray) -> np.ndarray:
         if x.ndim not in self._channel_axis:
             wanted = " or ".join(map(str, self._channel_axis))
             raise ValueError(f"{self}: x has shape {x.shape}, wanted {wanted} axes")
-        return _channels(x.shape, self._channel_axis[x.ndim])
+        return _channels(x, self._channel_axis[x.ndim])
 
 
-def _channels(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    return shape[: axis + 1] + (1,) * (len(shape) - axis - 1)
+def _channels(x: np.ndarray, axis: int) -> np.ndarray:
+    return np.empty(x.shape[: axis + 1] + (1,) * (x.ndim - axis - 1), x.dtype)
 
 
 class Dropout1d(_ChannelDropout):
@@ -164,7 +168,7 @@ class AlphaDropout(Dropout):
         if not self.training or self.p in (0, 1):
             return super().forward(x)
         p, s = self.p, _SATURATION
-        kept = _kept(self._mask_shape(x), x.real.dtype, p)
+        kept = _kept(self._like(x), p)
         a = 1 / math.sqrt((s * s * p + 1) * (1 - p))
         self.save(a * kept, x.shape, x.dtype)
         return x * (a * kept) + ((kept - 1) * (s * a) + s * a * p)
@@ -182,7 +186,7 @@ class FeatureAlphaDropout(AlphaDropout):
         ValueError: p is not between 0 and 1, or x has fewer than two axes.
     """
 
-    def _mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+    def _like(self, x: np.ndarray) -> np.ndarray:
         if x.ndim < 2:
             raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, C, *) of two axes or more")
-        return _channels(x.shape, 1)
+        return _channels(x, 1)

@@ -296,7 +296,7 @@ class _Layers(_Recurrent):
         for layer in range(self.num_layers):
             masks.append(None)
             if layer and self.training and self.dropout:
-                masks[layer] = dropout_mask(x.shape, x.real.dtype, self.dropout)
+                masks[layer] = dropout_mask(x, self.dropout)
                 x = x * masks[layer]
             outputs = []
             for suffix, order in self._directions(layer):

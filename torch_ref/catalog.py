@@ -286,7 +286,7 @@ ACTIVATIONS: tuple[Case, ...] = (
     Case("Softmax2d", (normal(3, 4, 2),)),
 )
 
-_PLANES: dict[int, tuple[int, ...]] = {1: (2, 3, 9), 2: (2, 2, 6, 7), 3: (1, 2, 4, 3, 4)}
+_PLANES: dict[int, tuple[int, ...]] = {1: (2, 3, 9), 2: (2, 2, 6, 7), 3: (1, 4, 3, 3, 3)}
 
 POOLING: tuple[Case, ...] = (
     *(
@@ -380,7 +380,7 @@ RESAMPLING: tuple[Case, ...] = (
     Case("Fold", (normal(2, 8, 4),), (4, 2), {"stride": 2}),
 )
 
-_GRIDS: dict[int, tuple[int, ...]] = {1: (2, 4, 7), 2: (2, 4, 5, 6), 3: (1, 4, 3, 4, 3)}
+_GRIDS: dict[int, tuple[int, ...]] = {1: (2, 4, 7), 2: (2, 4, 5, 6), 3: (1, 4, 3, 3, 3)}
 
 CONVOLUTIONS: tuple[Case, ...] = (
     *(

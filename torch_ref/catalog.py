@@ -286,7 +286,7 @@ ACTIVATIONS: tuple[Case, ...] = (
     Case("Softmax2d", (normal(3, 4, 2),)),
 )
 
-_PLANES: dict[int, tuple[int, ...]] = {1: (2, 3, 9), 2: (2, 2, 6, 7), 3: (1, 4, 3, 3, 3)}
+_PLANES: dict[int, tuple[int, ...]] = {1: (2, 3, 9), 2: (2, 2, 6, 7), 3: (1, 2, 4, 3, 4)}
 
 POOLING: tuple[Case, ...] = (
     *(
@@ -774,6 +774,34 @@ OPTIMIZERS: tuple[OptimizerCase, ...] = tuple(
             {"weight_decay": 0.1, "decoupled_weight_decay": True},
         ),
         "AdamW": ({}, {"weight_decay": 0.3, "amsgrad": True}, {"betas": (0.5, 0.9), "maximize": True}),
+        "Adadelta": (
+            {},
+            {"lr": 2.0, "rho": 0.5, "eps": 1e-3},
+            {"weight_decay": 0.1, "maximize": True},
+        ),
+        "Adamax": (
+            {},
+            {"betas": (0.5, 0.9), "eps": 0.1},
+            {"weight_decay": 0.1, "maximize": True},
+        ),
+        "NAdam": (
+            {},
+            {"betas": (0.5, 0.9), "eps": 0.1, "momentum_decay": 0.3},
+            {"weight_decay": 0.1},
+            {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True},
+        ),
+        "RAdam": (
+            {},
+            {"betas": (0.5, 0.9), "eps": 0.1},
+            {"weight_decay": 0.1},
+            {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True},
+        ),
+        "Rprop": ({}, {"etas": (0.3, 2.0), "step_sizes": (0.01, 0.2)}, {"maximize": True}),
+        "ASGD": (
+            {},
+            {"lambd": 0.3, "alpha": 0.5, "t0": 10.0},
+            {"weight_decay": 0.1, "maximize": True},
+        ),
     }.items()
     for options in choices
 )

@@ -4,7 +4,8 @@ By the complex step where the forward is a formula of complex numbers (scratch/n
 ``abs`` drops the imaginary part, ``float(x)`` refuses it. So each tensor's complex gradient must first fit a
 central difference along a random direction. If it does not, each entry is differentiated by central
 differences in the longest floating numbers that the forward can keep, extrapolated to h = 0 (Richardson
-1911), and carries an estimate of its own error.
+1911), and carries an estimate of its own error. On a kink there is no derivative: both slopes would do, and
+the error says so.
 """
 
 import warnings
@@ -69,27 +70,35 @@ def _fits(network: Network, exact: dict[str, np.ndarray]) -> bool:
 def _extrapolated(network: Network) -> Truth:
     eps = float(np.finfo(network.dtype).eps)
     gradients, errors = {}, {}
+    here = network.loss(0, *network.inputs)
     for name, array in network.tensors().items():
         # Where truncation, h⁴, and rounding, u / h, are in balance.
         h = eps**0.2 * _size(array)
         noise = 4 * eps * network.objective.size / h
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
-            near, far = (_central(network, array, index, step) for step in (h, 2 * h))
+            (near, bend), (far, wide_bend) = (_central(network, array, index, s, here) for s in (h, 2 * h))
             gradient[index] = (4 * near - far) / 3
             # The first term that is left is to the one taken out as that is to the whole.
             error[index] = abs(near - far) * eps**0.2 + noise
+            # On a kink the slopes of both sides stay as far apart as they are; elsewhere h/2 halves that.
+            if bend > 0.75 * wide_bend + noise:
+                error[index] += bend
         gradients[name], errors[name] = gradient, error
     return Truth(gradients, errors, f"central differences in {network.dtype}")
 
 
-def _central(network: Network, array: np.ndarray, index: tuple[int, ...], h: float) -> float:
+def _central(
+    network: Network, array: np.ndarray, index: tuple[int, ...], h: float, here: float
+) -> tuple[float, float]:
+    """The slope, and by how much the slopes to the right and to the left differ."""
     before, ends = array[index], []
     for sign in (1, -1):
         array[index] = before + sign * h
         ends.append(network.loss(0, *network.inputs))
     array[index] = before
-    return float((ends[0] - ends[1]) / (2 * h))
+    slope, bend = (ends[0] - ends[1]) / (2 * h), abs(ends[0] + ends[1] - 2 * here) / h
+    return float(slope), float(bend)
 
 
 def _size(array: np.ndarray) -> float:

@@ -82,9 +82,9 @@ class MultiheadAttention(Module):
 
     Shape: query (L, N, E), key (S, N, kdim), value (S, N, vdim), or without N; batch_first, (N, L, E) and so
     on. y as query. The weights P, (N, L, S), or (N, H, L, S) unless they are averaged over the heads.
-    Parameters: in_proj_weight (3E, E), which is $W_q, W_k, W_v$ one below the other, or, where kdim or vdim is not E,
-    q_proj_weight, k_proj_weight and v_proj_weight; in_proj_bias (3E,); out_proj, a Linear; bias_k and bias_v
-    (1, 1, E).
+    Parameters: in_proj_weight (3E, E), which is $W_q, W_k, W_v$ one below the other, or, where kdim or vdim
+    is not E, q_proj_weight, k_proj_weight and v_proj_weight; in_proj_bias (3E,); out_proj, a Linear; bias_k
+    and bias_v (1, 1, E).
 
     Raises:
         ValueError: H does not divide E; query, key or value has another width, or they have different

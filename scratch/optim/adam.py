@@ -56,13 +56,6 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        if not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ValueError(
-                f"{type(self).__name__}: betas is {group['betas']}, wanted two numbers in [0, 1)"
-            )
-
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η m̂ / (√v̂ + ε)."""
         beta1, beta2 = group["betas"]

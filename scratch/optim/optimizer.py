@@ -12,17 +12,20 @@ import numpy as np
 
 from scratch.nn.parameter import Parameter, Run, Storage, runs
 
-_NOT_NEGATIVE = ("lr", "momentum", "weight_decay", "eps", "lr_decay", "alpha", "initial_accumulator_value")
+_NOT_NEGATIVE = (
+    *("lr", "momentum", "weight_decay", "eps", "lr_decay", "alpha", "initial_accumulator_value"),
+    "momentum_decay",
+)
 
 
 class State:
-    """An optimizer's memory for one run of parameters: vectors by name, zero at first.
+    """An optimizer's memory for one run of parameters: vectors by name, zero at first, and ``numbers``.
 
     ``step`` counts the updates, this one included.
     """
 
-    def __init__(self, memory: dict[str, np.ndarray], run: Run, step: int) -> None:
-        self.memory, self.run, self.step = memory, run, step
+    def __init__(self, memory: dict[str, np.ndarray], run: Run, step: int, numbers: dict[str, float]) -> None:
+        self.memory, self.run, self.step, self.numbers = memory, run, step, numbers
         self.data, self.grad = run.data, run.grad
         self._slices: dict[str, np.ndarray] = {}
 
@@ -55,6 +58,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._memory: list[dict[Storage, dict[str, np.ndarray]]] = []
         self._steps: dict[Parameter, int] = {}
+        self._numbers: dict[Parameter, dict[str, float]] = {}
         self._states: list[tuple[list[bool], list[State]]] = []
         groups = list(params)
         if not groups:
@@ -91,6 +95,7 @@ class Optimizer:
     def _take(self, group: dict[str, Any]) -> None:
         for p in group["params"]:
             self._steps[p] = 0
+            self._numbers[p] = self.numbers(group)
             p.held = True
         self.param_groups.append(group)
         self._memory.append({})
@@ -101,6 +106,10 @@ class Optimizer:
         for option in _NOT_NEGATIVE:
             if not group.get(option, 0) >= 0:
                 raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, wanted 0 or more")
+        if not all(0 <= beta < 1 for beta in group.get("betas", ())):
+            raise ValueError(
+                f"{type(self).__name__}: betas is {group['betas']}, wanted two numbers in [0, 1)"
+            )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set every gradient to None, or with ``set_to_none=False`` to 0."""
@@ -133,15 +142,21 @@ class Optimizer:
             ready = [p for p, has in zip(params, has_grad, strict=True) if has]
             for run in _split_by_step(runs(ready), self._steps):
                 memory = self._memory[index].setdefault(run.storage, {})
-                states.append(State(memory, run, self._steps[run.parameters[0]]))
+                first = run.parameters[0]
+                states.append(State(memory, run, self._steps[first], dict(self._numbers[first])))
             self._states[index] = (has_grad, states)
         return states
 
     def _write_back(self, states: list[State]) -> None:
         for state in states:
             self._steps.update(dict.fromkeys(state.run.parameters, state.step))
+            self._numbers.update({p: dict(state.numbers) for p in state.run.parameters})
 
     # ---- state
+
+    def numbers(self, group: dict[str, Any]) -> dict[str, float]:
+        """What is one number for a whole parameter, as it is before the first step."""
+        return {}
 
     def initial(self, group: dict[str, Any]) -> dict[str, float]:
         """The vectors that are there before the first step, and what fills them."""
@@ -165,7 +180,8 @@ class Optimizer:
                 if self._steps[p]:
                     memory = memories.get(p.storage, {})
                     views = {name: v[p.offset :][: p.numel()].reshape(p.shape) for name, v in memory.items()}
-                    state[i] = {"step": np.float32(self._steps[p]), **views}
+                    numbers = {name: np.float32(value) for name, value in self._numbers[p].items()}
+                    state[i] = {"step": np.float32(self._steps[p]), **numbers, **views}
                 elif initial := self.initial(group):
                     filled = {name: np.full_like(p.data, value) for name, value in initial.items()}
                     state[i] = {"step": np.float32(0), **filled}
@@ -200,12 +216,15 @@ class Optimizer:
         params = [(at, p) for at, group in enumerate(self.param_groups) for p in group["params"]]
         loaded: list[tuple[int, Parameter, str, np.ndarray]] = []
         steps = {p: 0 for _, p in params}
+        numbers = {p: self.numbers({**self.param_groups[at], **taken[at]}) for at, p in params}
         for index, entries in state_dict["state"].items():
             if not 0 <= index < len(params):
                 raise ValueError(
                     f"{name}.load_state_dict: state of parameter {index}, wanted 0 to {len(params) - 1}"
                 )
             at, p = params[index]
+            numbers[p].update({k: float(entries[k]) for k in numbers[p] if k in entries})
+            entries = {k: v for k, v in entries.items() if k not in numbers[p]}
             vectors = {k: np.asarray(v) for k, v in entries.items() if k != "step" and v is not None}
             for key, value in vectors.items():
                 if value.dtype.kind not in "fc":
@@ -226,7 +245,7 @@ class Optimizer:
                 )
         for group, options in zip(self.param_groups, taken, strict=True):
             group.update(options)
-        self._steps, self._memory = steps, [{} for _ in sizes]
+        self._steps, self._numbers, self._memory = steps, numbers, [{} for _ in sizes]
         self._states = [([], []) for _ in sizes]
         for at, p, key, value in loaded:
             memory = self._memory[at].setdefault(p.storage, {})

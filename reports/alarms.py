@@ -18,7 +18,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 import scratch
-from reports.detectors import WRONG_IN_TORCH, defined
+from reports.detectors import NO_DERIVATIVE, WRONG_IN_TORCH, defined
 from reports.environment import limit_threads
 from reports.progress import progress
 from scratch import nn
@@ -97,8 +97,12 @@ def outcomes(case: Case, seeds: range) -> list[Outcome]:
 
 
 def cases() -> list[Case]:
-    """The catalog, but for what is wrong in PyTorch."""
-    return [case for case in (*MODULES, *LOSSES) if case.kind not in WRONG_IN_TORCH]
+    """The catalog, but for what PyTorch gives no derivative of: see detectors.py."""
+    return [
+        case
+        for case in (*MODULES, *LOSSES)
+        if case.kind not in WRONG_IN_TORCH and case.name not in NO_DERIVATIVE
+    ]
 
 
 def campaign(chosen: list[Case], draws: int, jobs: int) -> Iterator[list[Outcome]]:

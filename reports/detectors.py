@@ -37,8 +37,8 @@ RIGHT = "(right code)"
 # PyTorch keeps a constant of these in float32, and is off by 1e-8 in float64: no reference.
 WRONG_IN_TORCH = ("CELU", "Hardsigmoid")
 
-# Where PyTorch's gradient is not the derivative of its output: of vectors shorter than eps it is another one,
-# and gradients that are divided by frequencies are not meant to be. (Of single inputs of the catalog they are.)
+# Where PyTorch's gradient is not the derivative of its output: of vectors shorter than eps it is another one;
+# and gradients that are divided by frequencies are not meant to be. (On the catalog's own inputs they are.)
 NO_DERIVATIVE = (
     "CosineSimilarity(eps=0.5)",
     "Embedding(5, 2, scale_grad_by_freq=True)",

@@ -29,34 +29,6 @@ from scratch.nn.module import Module
 from scratch.nn.parameter import Parameter
 
 
-def attention_weights(Q: np.ndarray, K: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """P, of Q (…, L, d), K (…, S, d) and a mask that broadcasts to (…, L, S).
-
-    A row that may see nothing attends to nothing: its P is 0.
-    """
-    P = np.matmul(Q * Q.dtype.type(1 / math.sqrt(Q.shape[-1])), K.swapaxes(-1, -2))
-    if mask is not None:
-        P += mask
-    largest = np.max(P.real, axis=-1, keepdims=True, initial=-np.inf)
-    if mask is not None:
-        largest[largest == -np.inf] = 0
-    P -= largest
-    np.exp(P, out=P)
-    total = np.add.reduce(P, axis=-1, keepdims=True)
-    if mask is not None:
-        total[total == 0] = 1
-    P /= total
-    return P
-
-
-def scores_gradient(dP: np.ndarray, P: np.ndarray, width: int) -> np.ndarray:
-    """dS / √d, of heads of this width, in the place of dP."""
-    dP -= np.einsum("...s,...s->...", P, dP)[..., None]
-    dP *= P
-    dP *= dP.dtype.type(1 / math.sqrt(width))
-    return dP
-
-
 class MultiheadAttention(Module):
     r"""Several attentions side by side, each on its own projection of query, key and value.
 
@@ -196,7 +168,7 @@ class MultiheadAttention(Module):
         heads = self._project(inputs, batched)
         Q, K, V = heads[0], self._behind(heads[1], self.bias_k), self._behind(heads[2], self.bias_v)
         mask = self._mask(attn_mask, key_padding_mask, N, sizes, K.shape[2] - sizes[1], query.real.dtype)
-        P = used = attention_weights(Q, K, mask)
+        P = used = self._attention_weights(Q, K, mask)
         kept = None
         if self.training and self.dropout > 0:
             kept = dropout_mask(P, self.dropout)
@@ -236,7 +208,7 @@ class MultiheadAttention(Module):
             dP += dweights[:, None] / self.num_heads if averaged else dweights
         if kept is not None:
             dP *= kept
-        dS = scores_gradient(dP, P, Q.shape[-1])
+        dS = self._scores_gradient(dP, P)
         np.matmul(dS, K, out=dQ)
         np.matmul(dS.swapaxes(-1, -2), Q, out=dK)
         if wide:
@@ -247,6 +219,34 @@ class MultiheadAttention(Module):
                     b.accumulate(_sum_to, extra, b.shape)
         dx = self._project_back(inputs, grads, needs_input_grad)
         return dx if no_mask else (*dx, None)
+
+    # ---- one head, or all of them
+
+    def _attention_weights(self, Q: np.ndarray, K: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """P, of Q (…, L, d), K (…, S, d) and a mask that broadcasts to (…, L, S).
+
+        A row that may see nothing attends to nothing: its P is 0.
+        """
+        P = np.matmul(Q * Q.dtype.type(1 / math.sqrt(Q.shape[-1])), K.swapaxes(-1, -2))
+        if mask is not None:
+            P += mask
+        largest = np.max(P.real, axis=-1, keepdims=True, initial=-np.inf)
+        if mask is not None:
+            largest[largest == -np.inf] = 0
+        P -= largest
+        np.exp(P, out=P)
+        total = np.add.reduce(P, axis=-1, keepdims=True)
+        if mask is not None:
+            total[total == 0] = 1
+        P /= total
+        return P
+
+    def _scores_gradient(self, dP: np.ndarray, P: np.ndarray) -> np.ndarray:
+        """dS / √d, in the place of dP."""
+        dP -= np.einsum("...s,...s->...", P, dP)[..., None]
+        dP *= P
+        dP *= dP.dtype.type(1 / math.sqrt(self.embed_dim // self.num_heads))
+        return dP
 
     # ---- in and out of heads
 

@@ -199,6 +199,10 @@ class _Conv(Module):
             raise TypeError(f"{self}: x is {x.dtype}, the weight {self.weight.dtype}; convert one of them")
         return x if x.ndim == self.axes + 2 else x[None]
 
+    def _spread(self, y: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Out of the windows: dx or, transposed, what becomes y."""
+        return spread(y, self.weight.data, self._window, shape)
+
     def _with_bias(self, y: np.ndarray) -> np.ndarray:
         if self.bias is not None:
             y += self.bias.data.reshape(-1, *[1] * self.axes)
@@ -315,7 +319,7 @@ class Conv1d(_Conv):
         self._accumulate(dy, dy, padded)
         if not needs_input_grad:
             return None
-        dx = spread(dy, self.weight.data, self._window, padded.shape)
+        dx = self._spread(dy, padded.shape)
         return padding.unpad(dx, steps).reshape(shape)
 
 
@@ -419,7 +423,7 @@ class ConvTranspose1d(_Conv):
         spans = self._spans(batch.shape[2:])
         whole = [n + e for n, e in zip(spans, self._extra(spans, output_size), strict=True)]
         inner: Any = (..., *(slice(p, n - p) for p, n in zip(self.padding, whole, strict=True)))
-        y = spread(batch, self.weight.data, self._window, (len(batch), self.out_channels, *spans))
+        y = self._spread(batch, (len(batch), self.out_channels, *spans))
         if tuple(whole) != spans:
             y = _placed(y, whole, [0] * self.axes)
         y = y[inner]

@@ -8,13 +8,14 @@ wants to learn can switch one on and watch.
 All were really made: in course work, in forum questions, in published libraries.
 """
 
-from torch_ref.faults import elementwise, general, normalization, recurrent, windows
+from torch_ref.faults import attention, elementwise, general, normalization, recurrent, windows
 from torch_ref.faults.fault import FAULTS, PARAMETRIC, Fault, faults_of, inject, switch_on
 
 __all__ = [
     "FAULTS",
     "PARAMETRIC",
     "Fault",
+    "attention",
     "elementwise",
     "faults_of",
     "general",

@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Two processes at a time, so one thread each.
 TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup report test lint campaign faults alarms clean
+.PHONY: setup report test lint campaign faults alarms models clean
 
 setup: .venv/.ready
 
@@ -31,8 +31,9 @@ test: lint
 campaign: setup
 	$(TWO) $(BIN)/python -m pytest -n 2 -m campaign $(ARGS)
 
-# The campaigns: which mistakes the check finds (minutes), and how often it refuses what is right (an hour).
-faults alarms: setup
+# The campaigns: which mistakes the check finds (minutes), how often it refuses what is right (an hour), and
+# how the larger networks train beside their twins (minutes).
+faults alarms models: setup
 	$(BIN)/gradmirror $@ $(ARGS)
 
 clean:

@@ -16,6 +16,7 @@ One network, written twice: in NumPy, with every derivative worked out by hand, 
   gradmirror train    trains a network with the NumPy side alone
   gradmirror faults   puts the check to the test: which mistakes does it find, and which do others?
   gradmirror alarms   and the other way round: how often does it refuse what is right?
+  gradmirror models   trains, times and measures larger networks: convolutions, an LSTM, a small GPT
 
 Each explains itself: gradmirror report --help
 """
@@ -107,6 +108,23 @@ examples:
 """
 
 
+_MODELS = """\
+Train, time and measure every network of scratch/models.py beside its PyTorch twin, on real data: digits, and
+the text of Python's own help. Each row tells how far apart the two trainings are, how the time of a step
+compares, and how much memory it takes; it is in the file as soon as it is there.
+"""
+
+_MODELS_EXAMPLES = """\
+examples:
+  gradmirror models                    all five, 300 steps each (minutes)
+  gradmirror models --only GPT --steps 50
+
+"""
+
+# The networks of reports/zoo.py, which --help need not import.
+MODELS = ("mlp_batchnorm", "simple_conv_net", "deep_conv_net", "CharLSTM", "GPT")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; None takes the words of the process."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -155,6 +173,12 @@ def _alarms(options: argparse.Namespace) -> int:
     from reports import alarms
 
     return alarms.run(options)
+
+
+def _models(options: argparse.Namespace) -> int:
+    from reports import zoo
+
+    return zoo.run(options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -246,6 +270,15 @@ def _parser() -> argparse.ArgumentParser:
     alarms.add_argument("--draws", type=_positive, default=200, metavar="N", help="of each (%(default)s)")
     alarms.add_argument("--jobs", type=_positive, default=2, metavar="N", help="processes (%(default)s)")
     alarms.add_argument("--out", default="reports/out/alarms.csv", metavar="FILE.csv", help="(%(default)s)")
+
+    codes = _EXIT_CODES.format(zero="both sides train alike", one="the trainings of a network part")
+    models = _command(commands, "models", _MODELS, _MODELS_EXAMPLES + codes, _models)
+    models.add_argument("--only", nargs="+", choices=MODELS, metavar="NAME", help=", ".join(MODELS))
+    models.add_argument("--steps", type=_positive, default=300, metavar="N", help="(%(default)s)")
+    models.add_argument("--rounds", type=_positive, default=20, metavar="N", help="timed (%(default)s)")
+    models.add_argument("--seed", type=_natural, default=0, help="of weights and batches (%(default)s)")
+    models.add_argument("--threads", type=_positive, default=1, metavar="N", help="(%(default)s)")
+    models.add_argument("--out", default="reports/out/models.csv", metavar="FILE.csv", help="(%(default)s)")
     return parser
 
 

@@ -12,7 +12,7 @@ import scratch.models
 import torch_ref.models
 from scratch import nn
 from scratch.data import TensorDataset
-from scratch.datasets import Splits
+from scratch.datasets import Splits, Text
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,32 @@ def xor(splits: dict[str, Splits]) -> Network:
         batch_size=4,
         lr=3.0,
     )
+
+
+def pictures(name: str, splits: dict[str, Splits], batch_size: int, lr: float) -> Network:
+    """A network of scratch/models.py that classifies images, or their pixels."""
+    return Network(
+        name, getattr(scratch.models, name), getattr(torch_ref.models, name), splits, batch_size, lr
+    )
+
+
+def of_text(name: str, text: Text, batch_size: int, lr: float, **sizes: int) -> Network:
+    """A network of scratch/models.py that tells the next character."""
+    splits = Splits(text.train, text.test)
+    own = len(text.characters)
+    return Network(
+        name,
+        lambda dtype: getattr(scratch.models, name)(own, **sizes, dtype=dtype),
+        lambda dtype: getattr(torch_ref.models, name)(own, **sizes, dtype=dtype),
+        {dtype: splits for dtype in ("float32", "float64")},
+        batch_size,
+        lr,
+    )
+
+
+def some(splits: Any, train: int, test: int) -> Splits:
+    """The first samples of both parts."""
+    return Splits(*(TensorDataset(*part[:n]) for part, n in zip(splits[:2], (train, test), strict=True)))
 
 
 def input_size(splits: Splits) -> int:

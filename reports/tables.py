@@ -184,6 +184,29 @@ def fault_totals(found: pd.DataFrame) -> pd.DataFrame:
 _SIDES = {"numpy": "NumPy", "torch": "PyTorch"}
 
 
+def models(found: pd.DataFrame) -> pd.DataFrame:
+    """The networks of ``gradmirror models``, a row each."""
+    columns = {
+        "network": found["network"],
+        "batch": found["batch"],
+        "steps": found["steps"],
+        "loss, NumPy": found["numpy_loss"].map(short),
+        "loss, PyTorch": found["torch_loss"].map(short),
+        "drift": found["drift"].map(short),
+        "drift, float64": found["programs"].map(short),
+        "verdict": found["verdict"],
+        "step, NumPy": found["numpy_seconds"].map(_duration),
+        "step, PyTorch": found["other_seconds"].map(_duration),
+        "NumPy / PyTorch": [
+            f"{r:.2f} ({low:.2f} to {high:.2f})"
+            for r, low, high in zip(found["ratio"], found["low"], found["high"], strict=True)
+        ],
+        "memory, NumPy": found["numpy_bytes"].map(_megabytes),
+        "memory, PyTorch": found["torch_bytes"].map(_megabytes),
+    }
+    return pd.DataFrame(columns)
+
+
 def markdown(table: pd.DataFrame, style: str = "pipe") -> str:
     """As a Markdown table, or another style of the package tabulate."""
     align = ["left" if column in TEXT else "right" for column in table]
@@ -201,6 +224,10 @@ def short(value: float) -> str:
 
 def _duration(seconds: float) -> str:
     return "–" if np.isnan(seconds) else duration(seconds)
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 2**20:.0f} MB"
 
 
 def _times(value: float) -> str:

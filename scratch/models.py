@@ -103,7 +103,7 @@ def deep_conv_net(image_size: int = 28, dtype: Any = np.float32) -> nn.Sequentia
 class CharLSTM(nn.Module):
     """Characters, one after the other, to scores for the next: Embedding, LSTM, Linear.
 
-    Goes with CrossEntropyLoss, of the next characters in one row.
+    Goes with CrossEntropyLoss, whose classes are the next characters, (N, T).
 
     Args:
         vocab_size: V, how many characters there are.
@@ -112,7 +112,7 @@ class CharLSTM(nn.Module):
         num_layers: of the LSTM.
         dtype: of the parameters.
 
-    Shape: x (N, T), integers from 0 to V - 1; y (N·T, V).
+    Shape: x (N, T), integers from 0 to V - 1; y (N, V, T).
     """
 
     def __init__(
@@ -150,14 +150,12 @@ class CharLSTM(nn.Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Look up, run through time, score."""
         h, _ = self.lstm.forward(self.embedding.forward(x))
-        self.save(h.shape)
-        return self.head.forward(h.reshape(-1, h.shape[-1]))
+        return self.head.forward(h).swapaxes(1, 2)
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> None:
         """In reverse; the final states go nowhere, so their gradient is 0."""
-        (shape,) = self.saved()
-        dh: Any = self.head.backward(dy)
-        self.embedding.backward(self.lstm.backward(dh.reshape(shape)))
+        dh: Any = self.head.backward(dy.swapaxes(1, 2))
+        self.embedding.backward(self.lstm.backward(dh))
 
 
 class GPT(nn.Module):
@@ -168,7 +166,7 @@ class GPT(nn.Module):
 
     with the table W of the tokens and the table P of the places. W stands at both ends ("tied", Press and
     Wolf 2017), so its gradient is the sum of both. Layers have their norms first (Radford et al. 2019). Goes
-    with CrossEntropyLoss, of the next tokens in one row.
+    with CrossEntropyLoss, whose classes are the next tokens, (N, T).
 
     Args:
         vocab_size: V, how many tokens there are.
@@ -178,7 +176,7 @@ class GPT(nn.Module):
         num_heads: a divisor of E.
         dtype: of the parameters.
 
-    Shape: x (N, T), integers from 0 to V - 1; y (N·T, V).
+    Shape: x (N, T), integers from 0 to V - 1; y (N, V, T).
 
     Raises:
         ValueError: x has another number of axes than two, or more than T places.
@@ -218,14 +216,12 @@ class GPT(nn.Module):
         h: Any = self.tokens.forward(x) + self.places.forward(np.arange(T))
         for layer in self.layers:
             h = layer(h, mask, is_causal=True)
-        self.save(h.shape)
-        return self.head.forward(self.norm.forward(h).reshape(-1, self.width))
+        return self.head.forward(self.norm.forward(h)).swapaxes(1, 2)
 
     def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> None:
         """In reverse; the places get the sum over the samples."""
-        (shape,) = self.saved()
-        dh: Any = self.head.backward(dy)
-        dh = self.norm.backward(dh.reshape(shape))
+        dh: Any = self.head.backward(dy.swapaxes(1, 2))
+        dh = self.norm.backward(dh)
         for layer in reversed(list(self.layers)):
             dh, *_ = layer.backward(dh)
         self.places.backward(np.add.reduce(dh, axis=0))

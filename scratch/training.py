@@ -22,7 +22,7 @@ History = list[dict[str, float]]
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and share of samples whose largest score is at their class."""
+    """Mean loss and share of samples (of a text, of places) whose largest score is at their class."""
 
     loss: float
     accuracy: float
@@ -52,17 +52,18 @@ def evaluate(model: Module, loss_fn: Loss, dataset: Dataset, batch_size: int = 1
         raise ValueError(f"evaluate: batch_size is {batch_size}, wanted 1 or more")
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    loss, correct = 0.0, 0
+    loss, correct, places = 0.0, 0, 0
     try:
         for start in range(0, len(dataset), batch_size):
             x, target = dataset[start : start + batch_size]
             scores = model(x)
             loss += float(loss_fn(scores, target)) * len(x)
             correct += int(np.count_nonzero(np.argmax(scores, axis=1) == target))
+            places += target.size
     finally:
         for module, training in modes:
             module.training = training
-    return Evaluation(loss / len(dataset), correct / len(dataset))
+    return Evaluation(loss / len(dataset), correct / places)
 
 
 def fit(

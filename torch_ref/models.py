@@ -100,7 +100,7 @@ def deep_conv_net(image_size: int = 28, dtype: torch.dtype = torch.float32) -> n
 class CharLSTM(nn.Module):
     """Characters, one after the other, to scores for the next: Embedding, LSTM, Linear.
 
-    Shape: x (N, T), y (N·T, vocab_size).
+    Shape: x (N, T), y (N, vocab_size, T).
     """
 
     def __init__(
@@ -119,13 +119,13 @@ class CharLSTM(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look up, run through time, score."""
         h, _ = self.lstm(self.embedding(x))
-        return self.head(h.reshape(-1, h.shape[-1]))  # type: ignore[no-any-return]
+        return self.head(h).transpose(1, 2)  # type: ignore[no-any-return]
 
 
 class GPT(nn.Module):
     """A small GPT: tied tables, learned places, norms first, a causal mask.
 
-    Shape: x (N, T), y (N·T, vocab_size).
+    Shape: x (N, T), y (N, vocab_size, T).
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class GPT(nn.Module):
         h = self.tokens(x) + self.places(torch.arange(T))
         for layer in self.layers:
             h = layer(h, mask, is_causal=True)
-        return self.head(self.norm(h).reshape(-1, h.shape[-1]))  # type: ignore[no-any-return]
+        return self.head(self.norm(h)).transpose(1, 2)  # type: ignore[no-any-return]
 
 
 class Residual(nn.Module):

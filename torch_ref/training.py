@@ -32,14 +32,15 @@ def evaluate(
     """Loss and accuracy on a whole dataset of (x, class), in evaluation mode."""
     training = model.training
     model.eval()
-    loss, correct = 0.0, 0
+    loss, correct, places = 0.0, 0, 0
     for start in range(0, len(dataset), batch_size):
         x, target = dataset[start : start + batch_size]
         scores = model(x)
         loss += float(loss_fn(scores, target)) * len(x)
         correct += int((scores.argmax(dim=1) == target).sum())
+        places += target.numel()
     model.train(training)
-    return Evaluation(loss / len(dataset), correct / len(dataset))
+    return Evaluation(loss / len(dataset), correct / places)
 
 
 def fit(

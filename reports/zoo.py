@@ -1,0 +1,68 @@
+"""``gradmirror models``: every network of scratch/models.py, trained, timed and measured beside PyTorch's.
+
+Each is trained on real data for some hundred steps by both sides from one seed, compared after every step as
+torch_ref/drift.py does; its step is timed against PyTorch's best; and the memory of a step is measured in
+processes of their own. One row for each, written as soon as it is there.
+"""
+
+import argparse
+from functools import cache
+
+import pandas as pd
+
+from reports import drift, networks, tables, timing
+from reports.cli import MODELS
+from reports.environment import limit_threads
+from reports.networks import Network
+from reports.progress import progress
+from scratch import datasets
+from scratch.checkpoint import write_whole
+
+
+@cache
+def network(name: str) -> Network:
+    """A network by name, with its data and the batch size of the book, or of the literature."""
+    if name in ("CharLSTM", "GPT"):
+        return networks.of_text(name, datasets.text(), *((32, 0.5) if name == "CharLSTM" else (16, 0.05)))
+    splits = {
+        dtype: datasets.mnist5k(dtype=dtype, flatten=name == "mlp_batchnorm")
+        for dtype in ("float32", "float64")
+    }
+    return networks.pictures(name, splits, 100, 0.05 if name != "deep_conv_net" else 0.01)
+
+
+def row(name: str, steps: int, rounds: int, seed: int) -> dict[str, object]:
+    """All that is measured of one network."""
+    from reports import memory
+
+    chosen = network(name)
+    training = drift.train(drift.Plan(chosen, "SGD", {"lr": chosen.lr}), steps, "float32", seed)
+    last = training.frame.iloc[-1]
+    table = timing.run([chosen], dtype="float32", rounds=rounds, block=0.05, seed=seed).tables["timing"]
+    step = table[(table["phase"] == "step") & (table["pair"] == "NumPy / PyTorch")].iloc[0]
+    found: dict[str, object] = {"network": name, "batch": chosen.batch_size, "steps": steps, "seed": seed}
+    found |= {key: last[key] for key in training.frame.columns if key != "step"}
+    found["verdict"] = "agree" if training else "too blind to say" if training.blind else "part"
+    found |= {
+        key: step[key]
+        for key in ("setting", "numpy_seconds", "other_seconds", "ratio", "low", "high", "rounds")
+    }
+    found |= {f"{side}_bytes": memory.peak(name, side) for side in ("numpy", "torch")}
+    return found
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure the networks asked for, keep the rows, and print them; 1 if two trainings part.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    rows: list[dict[str, object]] = []
+    with limit_threads(options.threads):
+        for name in progress(options.only or MODELS, "models"):
+            rows.append(row(name, options.steps, options.rounds, options.seed))
+            write_whole(options.out, pd.DataFrame(rows).to_csv(index=False).encode())
+    table = pd.DataFrame(rows)
+    print(tables.markdown(tables.models(table)))
+    print(f"\nAll of it is in {options.out}")
+    return 0 if (table["verdict"] == "agree").all() else 1

@@ -6,10 +6,13 @@ prints by how many bytes the process has grown, at most, over three steps: the w
 optimizer's state are there before, so that it is what forward and backward keep, and what they need besides.
 """
 
+import ctypes
+import gc
 import re
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from reports.cli import MODELS
@@ -38,14 +41,22 @@ def _grown(name: str, side: str) -> int:
         # An update makes what the optimizer keeps; of one sample, so that the peak is still to come.
         small = type(ready)(**{**vars(ready), "x": ready.x[:2], "target": ready.target[:2]})
         small.block(1)
+        _give_back()
         _peak_so_far()
         before = _peak_so_far()
         ready.block(3)
         return _peak_so_far() - before
 
 
+def _give_back() -> None:
+    """Let go of memory that was used before, and would be used again without the process growing."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def _peak_so_far() -> int:
-    """Of this process, in bytes; on Linux it is told to forget its peak afterwards, which imports have set."""
+    """Of this process, in bytes; on Linux it is told to forget its peak afterwards."""
     if not _LINUX.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())

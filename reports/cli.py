@@ -18,6 +18,8 @@ One network, written twice: in NumPy, with every derivative worked out by hand, 
   gradmirror alarms   and the other way round: how often does it refuse what is right?
   gradmirror models   trains, times and measures larger networks: convolutions, an LSTM, a small GPT
 
+  gradmirror coverage lists what of torch.nn and torch.optim is here
+
 Each explains itself: gradmirror report --help
 """
 
@@ -121,6 +123,10 @@ examples:
 
 """
 
+_COVERAGE = """\
+List what of torch.nn and torch.optim is here, and what is not: the table of the README.
+"""
+
 # The networks of reports/zoo.py, which --help need not import.
 MODELS = ("mlp_batchnorm", "simple_conv_net", "deep_conv_net", "CharLSTM", "GPT")
 
@@ -179,6 +185,12 @@ def _models(options: argparse.Namespace) -> int:
     from reports import zoo
 
     return zoo.run(options)
+
+
+def _coverage(options: argparse.Namespace) -> int:
+    from reports import coverage
+
+    return coverage.run(options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -279,6 +291,8 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--seed", type=_natural, default=0, help="of weights and batches (%(default)s)")
     models.add_argument("--threads", type=_positive, default=1, metavar="N", help="(%(default)s)")
     models.add_argument("--out", default="reports/out/models.csv", metavar="FILE.csv", help="(%(default)s)")
+
+    _command(commands, "coverage", _COVERAGE, "", _coverage)
     return parser
 
 

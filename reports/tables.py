@@ -6,6 +6,7 @@ import pandas as pd
 from reports.figures import duration
 
 TEXT = (
+    *("PyTorch's file", "here", "not here"),
     "network",
     "dtype",
     "tensor",

@@ -67,20 +67,22 @@ def disagreement(network: Network, dtype: str, seed: int) -> str:
     """Why this configuration is not timed: which gradients differ, or "" if they agree.
 
     In float32 a rounding may flip a ReLU that sits on its kink, on one side only. So a disagreement is asked
-    again from two more seeds; an error is there from every seed.
+    again from two more seeds, since an error is there from every seed; and where there are so many kinks that
+    always some flip, as behind a convolution, once more in float64, of the same code. The gradient by the input
+    does not count: training has no use for it, and where pixels are blank, equal maxima are many.
     """
-    x, target = network.batch(dtype)
-    for each in range(seed, seed + 3):
-        model, twin = network.build(dtype, each)
+    for each, made_in in (*((each, dtype) for each in range(seed, seed + 3)), (seed, "float64")):
+        x, target = network.batch(made_in)
+        model, twin = network.build(made_in, each)
         losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss()}
         try:
             found = compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
         except ValueError as error:
             return str(error)
-        if found:
+        wrong = [t for t in found.frame[found.frame["verdict"] != "agree"]["tensor"] if t != "input"]
+        if not wrong:
             return ""
-    wrong = found.frame[found.frame["verdict"] != "agree"]
-    return "the gradients disagree in " + ", ".join(wrong["tensor"])
+    return "the gradients disagree in " + ", ".join(wrong)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from reports import drift, networks, tables, timing
 from reports.cli import MODELS
 from reports.environment import limit_threads
+from reports.errors import DisagreementError
 from reports.networks import Network
 from reports.progress import progress
 from scratch import datasets
@@ -39,6 +40,8 @@ def row(name: str, steps: int, rounds: int, seed: int) -> dict[str, object]:
     training = drift.train(drift.Plan(chosen, "SGD", {"lr": chosen.lr}), steps, "float32", seed)
     last = training.frame.iloc[-1]
     table = timing.run([chosen], dtype="float32", rounds=rounds, block=0.05, seed=seed).tables["timing"]
+    if len(table) == 1:
+        raise DisagreementError(f"{name}: {table['verdict'].iloc[0]}")
     step = table[(table["phase"] == "step") & (table["pair"] == "NumPy / PyTorch")].iloc[0]
     found: dict[str, object] = {"network": name, "batch": chosen.batch_size, "steps": steps, "seed": seed}
     found |= {key: last[key] for key in training.frame.columns if key != "step"}
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         OSError: the file cannot be written.
+        DisagreementError: gradients differ.
     """
     rows: list[dict[str, object]] = []
     with limit_threads(options.threads):

@@ -68,8 +68,8 @@ def disagreement(network: Network, dtype: str, seed: int) -> str:
 
     In float32 a rounding may flip a ReLU that sits on its kink, on one side only. So a disagreement is asked
     again from two more seeds, since an error is there from every seed; and where there are so many kinks that
-    always some flip, as behind a convolution, once more in float64, of the same code. The gradient by the input
-    does not count: training has no use for it, and where pixels are blank, equal maxima are many.
+    always some flip, as behind a convolution, once more in float64, of the same code. The gradient by the
+    input does not count: training has no use for it, and where pixels are blank, equal maxima are many.
     """
     for each, made_in in (*((each, dtype) for each in range(seed, seed + 3)), (seed, "float64")):
         x, target = network.batch(made_in)

@@ -293,34 +293,36 @@ def test_a_network_with_a_wrong_gradient_is_not_timed_and_the_rest_is(digits, xo
     assert text["sections"]["timing"]["tables"]["timing"][0]["ratio"] is None
 
 
+EVERY_SEED = ["7 float32", "8 float32", "9 float32", "7 float64"]
+
+
 @pytest.mark.parametrize(
-    ("wrong_seeds", "reason", "asked"),
+    ("wrong", "reason", "asked"),
     [
-        ({7}, "", [7, 8]),
-        ({7, 8}, "", [7, 8, 9]),
-        ({7, 8, 9}, "the gradients disagree in a, c", [7, 8, 9]),
-        (set(), "", [7]),
+        ([], "", ["7 float32"]),
+        (["7 float32"], "", ["7 float32", "8 float32"]),
+        (["7 float32", "8 float32", "9 float32"], "", EVERY_SEED),
+        (EVERY_SEED, "the gradients disagree in a, c", EVERY_SEED),
     ],
 )
-def test_a_disagreement_is_asked_again_from_two_more_seeds(xor, monkeypatch, wrong_seeds, reason, asked):
-    seeds = []
-
-    class Found:
-        frame = pd.DataFrame({"tensor": ["a", "b", "c"], "verdict": ["differ", "agree", "differ"]})
-
-        def __bool__(self):
-            return seeds[-1] not in wrong_seeds
-
+def test_a_disagreement_is_asked_again_from_two_more_seeds_and_in_float64(
+    xor, monkeypatch, wrong, reason, asked
+):
+    builds = []
     build = networks.Network.build
 
     def remember(self, dtype, seed):
-        seeds.append(seed)
+        builds.append(f"{seed} {dtype}")
         return build(self, dtype, seed)
 
+    def compared(*args, **kwargs):
+        verdicts = ["differ", "agree", "differ"] if builds[-1] in wrong else 3 * ["agree"]
+        return SimpleNamespace(frame=pd.DataFrame({"tensor": ["a", "b", "c"], "verdict": verdicts}))
+
     monkeypatch.setattr(networks.Network, "build", remember)
-    monkeypatch.setattr(timing, "compare", lambda *args, **kwargs: Found())
+    monkeypatch.setattr(timing, "compare", compared)
     assert timing.disagreement(xor, "float32", 7) == reason
-    assert seeds == asked
+    assert builds == asked
 
 
 def test_the_timing_table_has_each_phase_and_the_noise(sections):

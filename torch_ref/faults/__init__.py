@@ -8,7 +8,11 @@ wants to learn can switch one on and watch.
 All were really made: in course work, in forum questions, in published libraries.
 """
 
-from torch_ref.faults import attention, elementwise, general, normalization, recurrent, windows
+# The mistakes stand in this order in every table: what any layer can get wrong comes first.
+from torch_ref.faults import general
+
+# isort: split
+from torch_ref.faults import attention, elementwise, normalization, recurrent, windows
 from torch_ref.faults.fault import FAULTS, PARAMETRIC, Fault, faults_of, inject, switch_on
 
 __all__ = [

@@ -5,15 +5,18 @@ from torch_ref.compare import Comparison, compare
 from torch_ref.divergence import Divergence, first_divergence
 from torch_ref.drift import Training, compare_training
 from torch_ref.mirror import mirror, reflect
+from torch_ref.optimizers import OptimizerCheck, check_optimizer
 from torch_ref.wrap import as_torch
 
 __all__ = [
     "Check",
     "Comparison",
     "Divergence",
+    "OptimizerCheck",
     "Training",
     "as_torch",
     "check",
+    "check_optimizer",
     "compare",
     "compare_training",
     "first_divergence",

@@ -12,11 +12,20 @@ All were really made: in course work, in forum questions, in published libraries
 from torch_ref.faults import general
 
 # isort: split
-from torch_ref.faults import attention, elementwise, normalization, recurrent, windows
-from torch_ref.faults.fault import FAULTS, PARAMETRIC, Fault, faults_of, inject, switch_on
+from torch_ref.faults import attention, elementwise, normalization, optimizers, recurrent, windows
+from torch_ref.faults.fault import (
+    FAULTS,
+    OPTIMIZER_FAULTS,
+    PARAMETRIC,
+    Fault,
+    faults_of,
+    inject,
+    switch_on,
+)
 
 __all__ = [
     "FAULTS",
+    "OPTIMIZER_FAULTS",
     "PARAMETRIC",
     "Fault",
     "attention",
@@ -25,6 +34,7 @@ __all__ = [
     "general",
     "inject",
     "normalization",
+    "optimizers",
     "recurrent",
     "switch_on",
     "windows",

@@ -28,21 +28,25 @@ class Fault:
     kinds: tuple[str, ...]
     methods: Mapping[str, Callable[..., Any]]
 
-    def applies(self, module: nn.Module) -> bool:
+    def applies(self, module: Any) -> bool:
         """Whether it can be made in this module."""
         if PARAMETRIC in self.kinds:
             return any(True for _ in module.parameters(recurse=False))
         return type(module).__name__ in self.kinds
 
 
+# Of modules, and of optimizers.
 FAULTS: list[Fault] = []
+OPTIMIZER_FAULTS: list[Fault] = []
 
 
-def mistake(name: str, *kinds: str, remedy: str, method: str = "backward") -> Callable[[Any], Any]:
+def mistake(
+    name: str, *kinds: str, remedy: str, method: str = "backward", register: list[Fault] = FAULTS
+) -> Callable[[Any], Any]:
     """Enter a function as a mistake; ``method`` names what it replaces, two methods with a space between."""
 
     def enter(wrong: Callable[..., Any]) -> Callable[..., Any]:
-        FAULTS.append(Fault(name, remedy, kinds, dict.fromkeys(method.split(), wrong)))
+        register.append(Fault(name, remedy, kinds, dict.fromkeys(method.split(), wrong)))
         return wrong
 
     return enter

@@ -697,6 +697,18 @@ LOSSES: tuple[Case, ...] = (
     Case("CrossEntropyLoss", (normal(2, 5, 3), probabilities(2, 5, 3))),
     Case("CrossEntropyLoss", (normal(2, 5, 3), classes(5, 2, 3)), (), {"reduction": "none"}),
     *(
+        Case(kind, (draw(*shape), other(*shape)))
+        for kind, draw, other in (
+            ("MSELoss", normal, normal),
+            ("L1Loss", normal, normal),
+            ("SmoothL1Loss", normal, normal),
+            ("HuberLoss", normal, normal),
+            ("BCELoss", unit, unit),
+            ("BCEWithLogitsLoss", normal, unit),
+        )
+        for shape in ((5,), (5, 1))
+    ),
+    *(
         Case(kind, inputs, (), {"reduction": reduction, **options})
         for kind, inputs, choices in _LOSS_OPTIONS
         for options in choices

@@ -143,6 +143,22 @@ def _no_two(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
     return right(dy, *args) / 2
 
 
+@mistake(
+    "each output is compared with every target, not with its own",
+    *("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss"),
+    method="forward backward",
+    remedy="(N, 1) and (N,) broadcast to N x N; give both one shape",
+)
+def _broadcast(module: Any, right: Any, first: Any = 1.0, *others: Any) -> Any:
+    if others:  # x and the target
+        module.column = first.shape if first.size == len(first) > 1 and module.reduction != "none" else None
+        if module.column is None:
+            return right(first, *others)
+        return right(*map(np.array, np.broadcast_arrays(first.reshape(-1, 1), others[0].reshape(1, -1))))
+    dx = right(first)
+    return dx if module.column is None else dx.sum(axis=1).reshape(module.column)
+
+
 @mistake("softmax before CrossEntropyLoss", "CrossEntropyLoss", method="forward", remedy="give it logits")
 def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
     e = np.exp(x - np.max(x.real, axis=min(1, x.ndim - 1), keepdims=True))

@@ -369,5 +369,5 @@ def test_a_gradient_of_another_shape_is_told() -> None:
             self.db = dout
             return dx
 
-    with pytest.raises(ValueError, match=r"the gradient of bias has shape \(4, 3\), wanted \(3,\)"):
+    with pytest.raises(ValueError, match=r"bias has shape \(4, 3\), wanted \(3,\); sum it over the samples"):
         check(NotSummed(), torch.nn.Linear(5, 3), X, transposed=["W"])

@@ -226,14 +226,6 @@ class _Renamed(nn.Module):
         return self.module.backward(*dy)
 
 
-class MisshapenGradientError(ValueError):
-    """A parameter's gradient that has not the parameter's shape."""
-
-    def __init__(self, name: str, gradient: np.ndarray, wanted: tuple[int, ...]) -> None:
-        super().__init__(f"the gradient of {name} has shape {gradient.shape}, wanted {wanted}")
-        self.name, self.gradient = name, gradient
-
-
 class _Adapted(nn.Module):
     """An object that is no Module. Its parameters are written into it before each forward."""
 
@@ -263,7 +255,7 @@ class _Adapted(nn.Module):
             p, grad = getattr(self, name), np.asarray(slot.grad)
             grad = grad.T if transposed else grad
             if grad.shape != p.shape:
-                raise MisshapenGradientError(name, grad, p.shape)
+                raise ValueError(_misshapen(name, grad.shape, p.shape))
             p.grad = grad if p.grad is None else p.grad + grad
         return dx
 
@@ -299,6 +291,12 @@ class AgainstTarget(nn.Module):
             return dx
         others = tuple(g for i, g in enumerate(dx) if i != self.at)
         return others if len(others) > 1 else others[0]
+
+
+def _misshapen(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    told = f"the gradient of {name} has shape {shape}, wanted {wanted}"
+    longer = len(shape) - len(wanted)
+    return told + "; sum it over the samples" if longer > 0 and shape[longer:] == wanted else told
 
 
 def _arrays(value: Any) -> Any:

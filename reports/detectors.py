@@ -24,7 +24,7 @@ from scratch import nn
 from scratch.checkpoint import write_whole
 from scratch.numerical import Objective
 from scratch.structure import leaves, like
-from torch_ref import as_torch, check, mirror
+from torch_ref import Check, as_torch, check, mirror
 from torch_ref.adapt import AgainstTarget
 from torch_ref.catalog import LOSSES, MODULES, Case
 from torch_ref.check import Sides, on_kinks
@@ -115,11 +115,6 @@ def _tensors(objective: Objective, passes: int = 1) -> dict[str, np.ndarray]:
 # ---- the detectors: whether each refuses
 
 
-def by_gradmirror(trial: Trial) -> bool:
-    """check, in both precisions and on the kinks."""
-    return not check(trial.module, trial.reference, *trial.inputs)
-
-
 def _by_gradcheck(trial: Trial, fast: bool) -> bool:
     module, inputs = trial.module, trial.inputs
     if (at := trial.case.target) is not None:
@@ -170,14 +165,26 @@ def _by_mean(trial: Trial) -> bool:
     return any(np.mean(np.abs(ours - theirs)) >= 1e-6 for ours, theirs in _both_sides(trial))
 
 
-DETECTORS: dict[str, Callable[[Trial], bool]] = {
-    "gradmirror": by_gradmirror,
+OTHERS: dict[str, Callable[[Trial], bool]] = {
     "gradcheck": lambda trial: _by_gradcheck(trial, fast=False),
     "gradcheck, fast": lambda trial: _by_gradcheck(trial, fast=True),
     "assert_close": _by_assert_close,
     "cosine > 0.99": _by_cosine,
     "mean error < 1e-6": _by_mean,
 }
+DETECTORS = ("gradmirror", *OTHERS)
+
+# Of those that gradmirror refused: how often the mistake's own name was among the causes it gave as
+# confirmed, and how often only another's was.
+NAMES = ("named", "misnamed")
+
+
+def names_told(found: Check) -> set[str]:
+    """The mistakes that were confirmed; one that is told in words, not in numbers, is among them."""
+    names = {cause.name for cause in found.causes} - {"unknown"}
+    if any("backward overwrites the gradient" in each for each in found.manners):
+        names.add("gradients are overwritten instead of added up")
+    return names
 
 
 def kill_matrix(
@@ -187,7 +194,8 @@ def kill_matrix(
     most: int | None = None,
     right: int | None = None,
 ) -> pd.DataFrame:
-    """A row for each mistake, and one of right code: how often it was tried, and how often each refused.
+    """A row for each mistake, and one of right code: how often it was tried, how often each detector refused,
+    and how often gradmirror named it, or another one.
 
     Args:
         faults: the mistakes.
@@ -200,10 +208,16 @@ def kill_matrix(
     warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss")  # of KLDivLoss
     for fault in progress([*faults, None], "kill matrix"):
         row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
-        row |= dict.fromkeys(DETECTORS, 0)
+        row |= dict.fromkeys((*DETECTORS, *NAMES), 0)
         for trial in islice(trials(fault, scales, every), most if fault else right):
             row["tried"] += 1
-            for name, refuses in DETECTORS.items():
+            told = check(trial.module, trial.reference, *trial.inputs)
+            row["gradmirror"] += not told
+            if fault and not told:
+                names = names_told(told)
+                row["named"] += fault.name in names
+                row["misnamed"] += bool(names) and fault.name not in names
+            for name, refuses in OTHERS.items():
                 row[name] += refuses(trial)
         rows.append(row)
     # One mistake may be written for several kinds of modules.
@@ -211,7 +225,7 @@ def kill_matrix(
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the kill matrix and write it as CSV; 1 if gradmirror misses a mistake or refuses right code.
+    """Print the kill matrix and write it as CSV; 1 if one is missed or misnamed, or right code refused.
 
     Raises:
         OSError: the file cannot be written.
@@ -224,5 +238,9 @@ def run(options: argparse.Namespace) -> int:
     write_whole(options.out, found.to_csv(index=False).encode())
     print(markdown(fault_totals(found).astype(str), "simple"))
     print(f"\nOf so many trials each detector refused; the last row should be 0. Written: {options.out}")
+    print("Of those that gradmirror refused it named the mistake, or misnamed it, so often.")
     missed = found["tried"] - found["gradmirror"]
-    return int(bool(missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1]))
+    failed = (
+        missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1] or found["misnamed"].any()
+    )
+    return int(bool(failed))

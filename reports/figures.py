@@ -189,7 +189,8 @@ def _drift(steps: pd.DataFrame) -> Figure:
 
 
 def _faults(matrix: pd.DataFrame) -> Figure:
-    detectors = [column for column in matrix if column not in ("mistake", "tried")][::-1]
+    counts = ("mistake", "tried", "named", "misnamed")
+    detectors = [column for column in matrix if column not in counts][::-1]
     shares = [matrix[each][:-1].sum() / matrix["tried"][:-1].sum() for each in detectors]
     figure = Figure(figsize=(8, 0.8 + 0.32 * len(detectors)), layout="constrained")
     axes = figure.subplots()

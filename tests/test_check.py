@@ -371,3 +371,28 @@ def test_a_gradient_of_another_shape_is_told() -> None:
 
     with pytest.raises(ValueError, match=r"bias has shape \(4, 3\), wanted \(3,\); sum it over the samples"):
         check(NotSummed(), torch.nn.Linear(5, 3), X, transposed=["W"])
+
+
+class RowByRow(nn.Linear):
+    """Adds up one row after the other, as code for time steps does."""
+
+    adds = True
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.weight.data.T + self.bias.data
+
+    def backward(self, dy, needs_input_grad=True):
+        if not self.adds:
+            self.weight.grad = None
+        for x, row in zip(self.x, dy, strict=True):
+            for p, g in ((self.weight, np.outer(row, x)), (self.bias, row)):
+                p.grad = g if p.grad is None else p.grad + g
+        return dy @ self.weight.data
+
+
+def test_gradients_added_up_row_by_row_are_not_taken_for_overwritten(monkeypatch) -> None:
+    assert check(RowByRow(5, 3), torch.nn.Linear(5, 3), X / 3)
+    monkeypatch.setattr(RowByRow, "adds", False)
+    found = check(RowByRow(5, 3), torch.nn.Linear(5, 3), X / 3)
+    assert found.manners == ("backward overwrites the gradient of weight, wanted it added to what is there",)

@@ -6,7 +6,7 @@ import torch
 
 import scratch
 from reports import detectors
-from reports.detectors import DETECTORS, RIGHT, SCALES, kill_matrix, trials
+from reports.detectors import DETECTORS, RIGHT, SCALES, kill_matrix, names_told, trials
 from scratch import nn
 from torch_ref import check, first_divergence, mirror
 from torch_ref.faults import FAULTS, Fault, faults_of, inject, switch_on
@@ -20,10 +20,9 @@ def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, .
     for trial in tried:
         found = check(trial.module, trial.reference, *trial.inputs)
         assert not found, trial.case.name
-        if fault.name == "gradients are overwritten instead of added up":
-            assert "backward overwrites the gradient" in found.verdict
-        else:
-            assert [cause.name for cause in found.causes] == [fault.name], trial.case.name
+        # Where numbers are all very large, two mistakes may give the same ones.
+        names = names_told(found)
+        assert names == {fault.name} or (scales is SCALES and fault.name in names), trial.case.name
 
 
 def test_a_mistake_that_changes_no_number_is_not_tried() -> None:
@@ -43,6 +42,8 @@ def test_the_kill_matrix_counts_what_each_detector_refuses(monkeypatch) -> None:
     )
     table = kill_matrix([f for f in FAULTS if f.name in names], (1.0,), every=False).set_index("mistake")
     assert (table["gradmirror"][:-1] == table["tried"][:-1]).all()
+    assert (table["named"][:-1] == table["tried"][:-1]).all()
+    assert (table["misnamed"] == 0).all()
     assert (table.loc[[RIGHT], list(DETECTORS)] == 0).all(axis=None)
     assert table.loc[names[0], "gradcheck"] == 0
     assert table.loc[names[1], "assert_close"] == 0

@@ -77,9 +77,11 @@ def _overwritten(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 
 @mistake("the weight gradient is transposed", "Linear", remedy="dW = dyᵀ x for y = x Wᵀ")
 def _transposed(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    p = module.weight
+    before = np.zeros(p.shape, p.dtype) if p.grad is None else p.grad.copy()
     dx = right(dy, *args)
-    if module.weight.shape[0] == module.weight.shape[1]:
-        module.weight.grad = module.weight.grad.T.copy()
+    if p.shape[0] == p.shape[1]:
+        p.grad = before + (p.grad - before).T
     return dx
 
 

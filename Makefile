@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Two processes at a time, so one thread each.
 TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup report test lint campaign faults alarms models clean
+.PHONY: setup report test lint campaign faults alarms models mutants clean
 
 setup: .venv/.ready
 
@@ -36,6 +36,11 @@ campaign: setup
 faults alarms models: setup
 	$(BIN)/gradmirror $@ $(ARGS)
 
+# Which changes of scratch/ no test sees: mutmut on a random sample (an hour).
+mutants: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
+	$(TWO) $(BIN)/python tests/mutants.py $(ARGS)
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/out build dist *.egg-info
+	rm -rf .venv mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/out build dist *.egg-info
 	find scratch torch_ref reports tests -name __pycache__ -prune -exec rm -rf {} +

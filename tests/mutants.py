@@ -1,7 +1,7 @@
 """``make mutants``: which changes of scratch/ would no test see?
 
-mutmut makes some 17,000 mutants of scratch/, each with one change: a plus for a minus, a < for a <=, a 2 for a
-1, an argument left out. The tests are run against each, as far as they touch its function, until one fails.
+mutmut makes some 17,000 mutants of scratch/, each with one change: a plus for a minus, a < for a <=, a 2 for
+a 1, an argument left out. The tests are run against each, as far as they touch its function, until one fails.
 All of them would take days, so a random sample is tried; the share of them that is killed holds for all of
 them, give or take the interval that is printed. Each survivor is shown: it wants a test, or a reason.
 

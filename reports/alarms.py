@@ -18,8 +18,9 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 import scratch
-from reports.detectors import NO_DERIVATIVE, WRONG_IN_TORCH, defined
+from reports.detectors import NO_DERIVATIVE, WRONG_IN_TORCH, blind, defined
 from reports.environment import limit_threads
+from reports.errors import UnusableError
 from reports.progress import progress
 from scratch import nn
 from scratch.checkpoint import write_whole
@@ -88,7 +89,10 @@ def outcomes(case: Case, seeds: range) -> list[Outcome]:
             module, inputs, scale = draw(case, seed)
             shapes = " ".join("x".join(map(str, x.shape)) for _, x in leaves(inputs))
             result = check(module, mirror(module), *inputs)
-            told = {name: "agree" if c else c.verdict for name, c in result.comparisons.items()}
+            told = {
+                name: "agree" if c else "too blind to say" if blind(c) else c.verdict
+                for name, c in result.comparisons.items()
+            }
             told |= {"manners": "; ".join(result.manners)} if result.manners else {}
             found += [
                 Outcome(case.name, seed, scale, shapes, name, verdict) for name, verdict in told.items()
@@ -118,7 +122,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         OSError: the file cannot be written.
     """
-    chosen = cases()
+    chosen = [case for case in cases() if options.only in case.name]
+    if not chosen:
+        raise UnusableError(f"--only: no entry of the catalog has {options.only!r} in its name")
     counts: Counter[str] = Counter()
     failed: list[Outcome] = []
     _write(options.out, failed)
@@ -128,11 +134,11 @@ def run(options: argparse.Namespace) -> int:
             failed += some
             _write(options.out, failed)
     del counts["manners"]
-    blind = sum(outcome.verdict.startswith("too blind") for outcome in failed)
+    unseen = sum(outcome.verdict == "too blind to say" for outcome in failed)
     told = ", ".join(f"{count:,} in {made_in}" for made_in, count in sorted(counts.items()))
     print(f"{len(chosen)} entries of the catalog, {options.draws} draws each, compared: {told}.")
-    print(f"False alarms: {len(failed) - blind}. Too blind to say: {blind}. Each is a row of {options.out}")
-    return 1 if len(failed) > blind else 0
+    print(f"False alarms: {len(failed) - unseen}. Too blind to say: {unseen}. Each is a row of {options.out}")
+    return 1 if len(failed) > unseen else 0
 
 
 def _write(path: str | os.PathLike[str], failed: list[Outcome]) -> None:

@@ -106,6 +106,7 @@ _ALARMS_EXAMPLES = """\
 examples:
   gradmirror alarms --draws 10
   gradmirror alarms --draws 200 --jobs 8
+  gradmirror alarms --only Conv2d   the entries with "Conv2d" in their name
 
 """
 
@@ -280,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     codes = _EXIT_CODES.format(zero="no false alarm", one="at least one")
     alarms = _command(commands, "alarms", _ALARMS, _ALARMS_EXAMPLES + codes, _alarms)
     alarms.add_argument("--draws", type=_positive, default=200, metavar="N", help="of each (%(default)s)")
+    alarms.add_argument("--only", default="", metavar="NAME", help="entries with this in their name")
     alarms.add_argument("--jobs", type=_positive, default=2, metavar="N", help="processes (%(default)s)")
     alarms.add_argument("--out", default="reports/out/alarms.csv", metavar="FILE.csv", help="(%(default)s)")
 

@@ -27,7 +27,7 @@ SCALED += [(c, scale) for c in first_of_each_kind((*MODULES, *LOSSES)) for scale
 @pytest.mark.parametrize(("case", "scale"), SCALED, ids=[f"{case.name}-{scale:g}" for case, scale in SCALED])
 def test_every_right_module_passes(case: Case, scale: float) -> None:
     module, inputs = case.make(np.float64), case.draw(np.float64, 1, scale)
-    if not defined(module, inputs) or (case.kind == "SoftMarginLoss" and scale == 1e3):
+    if not defined(module, inputs):
         pytest.skip("not finite there, or not PyTorch's")
     found = check(module, mirror(module), *inputs)
     if case.kind in WRONG_IN_TORCH:

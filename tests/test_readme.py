@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import scratch.nn.linear
+from reports.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,6 +75,14 @@ def assert_in_order(wanted: list[str], printed: list[str]) -> None:
     lines = wanted[:-1] if wanted[-1] == "…" else wanted
     assert [rough(line) for line in printed[: len(lines)]] == [rough(line) for line in lines]
     assert wanted[-1] == "…" or len(printed) == len(lines)
+
+
+def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:
+    assert main(["coverage"]) == 0
+    table, count = capsys.readouterr().out.strip().split("\n\n")
+    for line in table.splitlines():
+        assert re.sub(r" +", " ", line) in README or set(line) <= set("|:- ")
+    assert count in README
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))

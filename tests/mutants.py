@@ -37,9 +37,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     options = parser.parse_args()
 
-    # One mutant of the smallest file, so that all are made and the tests have been timed.
+    # One mutant, so that all are made and the tests have been timed.
     first = [*MUTMUT, "run", "--max-children", str(options.jobs)]
-    subprocess.run([*first, "scratch.structure.*"], check=True)
+    subprocess.run([*first, "scratch.nn.linear.xǁIdentity*"], check=True)
     names = sorted(exit_codes())
     sample = random.Random(options.seed).sample(names, min(options.sample, len(names)))
     subprocess.run([*first, *sample], check=True)

@@ -221,6 +221,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--threads", type=_positive, default=1, metavar="N", help="for both sides alike (%(default)s)"
     )
+    report.add_argument(
+        "--models",
+        nargs="*",
+        choices=MODELS,
+        default=["deep_conv_net", "GPT"],
+        metavar="NAME",
+        help=f"larger networks to train as well (deep_conv_net GPT), of {', '.join(MODELS)}",
+    )
     _add_dtype(report, "of training and timing; gradients are compared in both")
 
     check = _command(commands, "check", _CHECK, _CHECK_EXAMPLES + codes, _check)

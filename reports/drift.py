@@ -17,19 +17,26 @@ from torch_ref import Training, compare_training
 
 
 class Plan(NamedTuple):
-    """A training: of which network, by which optimizer, and with which options beside its defaults."""
+    """A training: of which network, by which optimizer, with which options beside its defaults; how long."""
 
     network: Network
     optimizer: str
     options: dict[str, Any]
+    steps: int
 
 
-def run(plans: Sequence[Plan], *, steps: int, dtype: str, seed: int) -> Section:
-    """The section of the report: each plan trained for so many steps, from this seed."""
+def run(plans: Sequence[Plan], *, dtype: str, seed: int) -> Section:
+    """The section of the report: each plan trained from this seed."""
     ends, all_steps = [], []
     for plan in progress(plans, "drift"):
-        found = train(plan, steps, dtype, seed)
-        told = {"network": plan.network.name, "optimizer": plan.optimizer, "dtype": dtype, "seed": seed}
+        found = train(plan, dtype, seed)
+        told = {
+            "network": plan.network.name,
+            "batch": plan.network.batch_size,
+            "optimizer": plan.optimizer,
+            "dtype": dtype,
+            "seed": seed,
+        }
         steps_of_it = found.frame.assign(**told)
         last = steps_of_it.iloc[-1].to_dict()
         verdict = (
@@ -42,9 +49,9 @@ def run(plans: Sequence[Plan], *, steps: int, dtype: str, seed: int) -> Section:
     return Section({"drift": table, "drift_steps": pd.concat(all_steps, ignore_index=True)}, {}, agrees)
 
 
-def train(plan: Plan, steps: int, dtype: str, seed: int) -> Training:
+def train(plan: Plan, dtype: str, seed: int) -> Training:
     """Both sides of one plan."""
-    network, name, options = plan
+    network, name, options, steps = plan
     model, twin = network.build(dtype, seed)
     return compare_training(
         model,

@@ -165,8 +165,10 @@ def _plain_ticks(axes: Axes, ticks: Sequence[float]) -> None:
 
 def _drift(steps: pd.DataFrame) -> Figure:
     trainings = list(steps.groupby(["network", "optimizer"], sort=False))
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    grid = figure.subplots(1, len(trainings), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    losses, grid = figure.subplots(
+        2, len(trainings), sharex="col", sharey="row", height_ratios=(1, 2), squeeze=False
+    )
     curves: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("drift", "NumPy − PyTorch", {"color": _INK, "linewidth": 2.2}),
         ("numpy_rounding", "NumPy − NumPy in float64", {"color": NUMPY}),
@@ -174,17 +176,23 @@ def _drift(steps: pd.DataFrame) -> Figure:
         ("programs", "both in float64", {"color": _INK, "linewidth": 1}),
         ("allowed", "what rounding explains there", {"color": _INK, "linewidth": 0.8, "linestyle": ":"}),
     )
-    for axes, ((network, optimizer), rows) in zip(grid, trainings, strict=True):
+    for above, axes, ((network, optimizer), rows) in zip(losses, grid, trainings, strict=True):
         rows = rows[rows["step"] > 0]
+        above.plot(rows["step"], rows["numpy_loss"], color=NUMPY, label="loss, NumPy")
+        above.plot(
+            rows["step"], rows["torch_loss"], color=TORCH, linestyle=(0, (3, 2)), label="loss, PyTorch"
+        )
+        above.set_title(f"{network}, {optimizer}", loc="left")
         for column, label, style in curves:
             values = rows[column].replace(0, np.nan)
             if values.notna().any():
                 axes.plot(rows["step"], values, label=label, **style)
-        axes.set_title(f"{network}, {optimizer}", loc="left")
         axes.set_yscale("log")
         axes.set_xlabel("step")
-    grid[0].set_ylabel("largest difference / largest weight")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    losses[0].set_ylabel("loss")
+    grid[0].set_ylabel("largest difference\n/ largest weight")
+    handles = [each for axes in (losses[0], grid[0]) for each in axes.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 

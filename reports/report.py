@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from reports import accuracy, checker, drift, environment, gradients, networks, page, timing
+from reports import accuracy, checker, drift, environment, gradients, networks, page, timing, zoo
 from reports.data import load
 from reports.results import Results, Section
 from scratch.datasets import Splits
@@ -27,7 +27,11 @@ def run(options: argparse.Namespace) -> int:
     with environment.limit_threads(options.threads):
         sizes = _QUICK if options.quick else _FULL
         given = {key: value for key in ("seeds", "epochs") if (value := getattr(options, key)) is not None}
-        told = sizes | given | {key: getattr(options, key) for key in ("quick", "dataset", "seed", "dtype")}
+        told = (
+            sizes
+            | given
+            | {key: getattr(options, key) for key in ("quick", "dataset", "seed", "dtype", "models")}
+        )
         results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
         page.remove(results)
         results.write()
@@ -52,6 +56,7 @@ _FULL = {
     "cost_rounds": 1,
     "cost_hidden": 50,
     "drift_steps": 200,
+    "model_steps": 50,
     "faults": None,
     "rounds": 20,
     "block": 0.05,
@@ -64,6 +69,7 @@ _QUICK = {
     "cost_rounds": 1,
     "cost_hidden": 2,
     "drift_steps": 20,
+    "model_steps": 3,
     "faults": 3,
     "rounds": 6,
     "block": 0.005,
@@ -89,8 +95,11 @@ def _sections(
         ),
         "drift": partial(
             drift.run,
-            [drift.Plan(book, "SGD", {"lr": 0.1}), drift.Plan(book, "Adam", {})],
-            steps=told["drift_steps"],
+            [
+                drift.Plan(book, "SGD", {"lr": 0.1}, told["drift_steps"]),
+                drift.Plan(book, "Adam", {}, told["drift_steps"]),
+                *(zoo.plan(zoo.smaller(name), told["model_steps"]) for name in told["models"]),
+            ],
             dtype=dtype,
             seed=seed,
         ),

@@ -147,7 +147,10 @@ def drift(tables: Tables) -> pd.DataFrame:
         {
             "network": t["network"],
             "optimizer": t["optimizer"],
+            "batch": t["batch"].map(str),
             "steps": t["step"].map(str),
+            "loss, NumPy": t["numpy_loss"].map("{:.6f}".format),
+            "loss, PyTorch": t["torch_loss"].map("{:.6f}".format),
             "NumPy − PyTorch": t["drift"].map(short),
             "NumPy − NumPy in float64": t["numpy_rounding"].map(short),
             "PyTorch − PyTorch in float64": t["torch_rounding"].map(short),

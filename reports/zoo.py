@@ -6,6 +6,7 @@ processes of their own. One row for each, written as soon as it is there.
 """
 
 import argparse
+from dataclasses import replace
 from functools import cache
 
 import pandas as pd
@@ -32,12 +33,23 @@ def network(name: str) -> Network:
     return networks.pictures(name, splits, 100, 0.05 if name != "deep_conv_net" else 0.01)
 
 
+def plan(network: Network, steps: int) -> drift.Plan:
+    """Its training by SGD."""
+    return drift.Plan(network, "SGD", {"lr": network.lr}, steps)
+
+
+def smaller(name: str) -> Network:
+    """With a tenth of the batch, or a quarter of the texts: for a report, which should not take long."""
+    whole = network(name)
+    return replace(whole, batch_size=10 if whole.batch_size == 100 else 4)
+
+
 def row(name: str, steps: int, rounds: int, seed: int) -> dict[str, object]:
     """All that is measured of one network."""
     from reports import memory
 
     chosen = network(name)
-    training = drift.train(drift.Plan(chosen, "SGD", {"lr": chosen.lr}), steps, "float32", seed)
+    training = drift.train(plan(chosen, steps), "float32", seed)
     last = training.frame.iloc[-1]
     table = timing.run([chosen], dtype="float32", rounds=rounds, block=0.05, seed=seed).tables["timing"]
     if len(table) == 1:

@@ -458,6 +458,7 @@ TINY = {
     "cost_rounds": 1,
     "cost_hidden": 1,
     "drift_steps": 3,
+    "model_steps": 1,
     "faults": 1,
     "rounds": 3,
     "block": 0.0005,

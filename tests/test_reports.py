@@ -49,6 +49,8 @@ OPTIONS = {
     "cost_rounds": 1,
     "cost_hidden": 1,
     "drift_steps": 5,
+    "model_steps": 5,
+    "models": [],
     "faults": 2,
     "rounds": 4,
     "block": 0.0005,
@@ -87,8 +89,7 @@ def sections(digits, xor) -> dict[str, Section]:
         "gradients": find_gradients(digits, xor),
         "accuracy": accuracy.run([(digits, 2, 1), (xor, 20, 5)], dtype="float32", seeds=[0, 1]),
         "drift": drift.run(
-            [drift.Plan(digits, "SGD", {"lr": 0.1}), drift.Plan(digits, "Adam", {})],
-            steps=5,
+            [drift.Plan(digits, "SGD", {"lr": 0.1}, 5), drift.Plan(digits, "Adam", {}, 5)],
             dtype="float32",
             seed=0,
         ),

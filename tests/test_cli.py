@@ -513,7 +513,7 @@ def test_the_options_of_a_report_reach_its_sections(main, tmp_path, monkeypatch)
     from reports import report
 
     monkeypatch.setattr(report, "_QUICK", TINY)
-    options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64")
+    options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64", "--models", "mlp_batchnorm")
     said = main("report", "--quick", "--dataset", "digits", *options, "--out", "out")
     assert said.code == 0
     left = read(tmp_path / "out")
@@ -524,6 +524,8 @@ def test_the_options_of_a_report_reach_its_sections(main, tmp_path, monkeypatch)
         ["XOR 2-4-2", "float64", 3, 2],
         ["XOR 2-4-2", "float64", 4, 2],
     ]
+    trained = left.json["sections"]["drift"]["tables"]["drift"]
+    assert [row["network"] for row in trained] == ["64-50-10", "64-50-10", "mlp_batchnorm"]
     timed = pd.DataFrame(left.json["sections"]["timing"]["tables"]["timing"])
     assert set(timed["dtype"]) == {"float64"}
     assert left.json["environment"]["threads"]["asked_for"] == 1

@@ -1,5 +1,6 @@
 # make report   train both sides, compare them, write reports/out/
 # make test     lint, types and tests
+# make lesson   backpropagation step by step, as a page: reports/out/lesson.html
 # Both set up what they need: a virtual environment in .venv with the pinned packages.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ BIN := .venv/bin
 # Two processes at a time, so one thread each.
 TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup report test lint campaign faults alarms models mutants clean
+.PHONY: setup report test lint campaign faults alarms models mutants browser lesson clean
 
 setup: .venv/.ready
 
@@ -30,6 +31,14 @@ test: lint
 # Every mistake in every module of the catalog that can make it, at three scales (minutes).
 campaign: setup
 	$(TWO) $(BIN)/python -m pytest -n 2 -m campaign $(ARGS)
+
+# The lesson in a real Chromium, where there is one.
+browser: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -m browser $(ARGS)
+
+lesson: setup
+	$(BIN)/gradmirror lesson $(ARGS)
 
 # The campaigns: which mistakes the check finds (minutes), how often it refuses what is right (an hour), and
 # how the larger networks train beside their twins (minutes).

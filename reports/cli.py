@@ -13,11 +13,11 @@ One network, written twice: in NumPy, with every derivative worked out by hand, 
 
   gradmirror report   compares the two: gradients, accuracy, time
   gradmirror check    compares a layer of your own with PyTorch's
+  gradmirror lesson   writes a page that goes through backpropagation step by step
   gradmirror train    trains a network with the NumPy side alone
   gradmirror faults   puts the check to the test: which mistakes does it find, and which do others?
   gradmirror alarms   and the other way round: how often does it refuse what is right?
   gradmirror models   trains, times and measures larger networks: convolutions, an LSTM, a small GPT
-
   gradmirror coverage lists what of torch.nn and torch.optim is here
 
 Each explains itself: gradmirror report --help
@@ -124,6 +124,21 @@ examples:
 
 """
 
+_LESSON = """\
+Write one page that goes through the forward and backward pass of small networks, step by step: every number
+from NumPy and from PyTorch, and beside them the numeric derivative. In English and Chinese.
+"""
+
+_LESSON_EXAMPLES = """\
+examples:
+  gradmirror lesson
+  gradmirror lesson --out lesson.html
+
+in the page:
+  ← and → step, space plays, Home and End; lesson.html#scene=mazur&step=6 opens there
+
+"""
+
 _COVERAGE = """\
 List what of torch.nn and torch.optim is here, and what is not: the table of the README.
 """
@@ -186,6 +201,16 @@ def _models(options: argparse.Namespace) -> int:
     from reports import zoo
 
     return zoo.run(options)
+
+
+def _lesson(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from reports.lesson import page
+
+    size = page.write(Path(options.out))
+    print(f"{options.out}: {size / 1000:.0f} KB. Open it in a browser; it needs no network.")
+    return 0
 
 
 def _coverage(options: argparse.Namespace) -> int:
@@ -301,6 +326,10 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--seed", type=_natural, default=0, help="of weights and batches (%(default)s)")
     models.add_argument("--threads", type=_positive, default=1, metavar="N", help="(%(default)s)")
     models.add_argument("--out", default="reports/out/models.csv", metavar="FILE.csv", help="(%(default)s)")
+
+    codes = _EXIT_CODES.format(zero="written", one="does not happen")
+    lesson = _command(commands, "lesson", _LESSON, _LESSON_EXAMPLES + codes, _lesson)
+    lesson.add_argument("--out", default="reports/out/lesson.html", metavar="FILE.html", help="(%(default)s)")
 
     _command(commands, "coverage", _COVERAGE, "", _coverage)
     return parser

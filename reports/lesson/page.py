@@ -1,0 +1,60 @@
+"""The lesson as one file that opens from disk: the trace, and what shows it."""
+
+import base64
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from reports.lesson.scenes import SCENES
+from reports.lesson.texts import LANGUAGES, WORDS
+from reports.lesson.texts import SCENES as TITLES
+from reports.lesson.trace import trace
+from reports.progress import progress
+from scratch.checkpoint import write_whole
+
+_HERE = Path(__file__).parent
+
+
+def traces() -> dict[str, Any]:
+    """All scenes, run now."""
+    scenes = [trace(make()) for make in progress(SCENES, "scenes")]
+    return {"scenes": scenes, "words": WORDS, "titles": TITLES}
+
+
+def render(told: dict[str, Any]) -> str:
+    """The page that shows these traces."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (_HERE / "lesson.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("lesson.html.j2").render(
+        hash=f"sha256-{digest}",
+        style=Markup((_HERE / "lesson.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        # "</script>" in a text would end the element.
+        trace=Markup(json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")),
+        words=WORDS,
+        languages=LANGUAGES,
+        made={"version": version("gradmirror"), "numpy": version("numpy"), "torch": version("torch")},
+    )
+
+
+def write(path: Path) -> int:
+    """Run the scenes, write the page, and give its size in bytes.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = render(traces()).encode()
+    write_whole(path, text)
+    return len(text)

@@ -210,3 +210,8 @@ def test_a_view_that_is_not_contiguous_is_saved_as_it_is(tmp_path) -> None:
     model.table = np.zeros((3, 2))
     load_checkpoint(path, model, optimizer, scheduler)
     assert np.array_equal(model.table, table)
+
+
+def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "b" / "file", b"text")
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"text"

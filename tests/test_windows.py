@@ -168,3 +168,12 @@ def test_sizes_are_those_of_the_formula() -> None:
         if p <= k // 2 and d * (k - 1) < length + 2 * p:
             y = nn.MaxPool1d(k, s, p, d)(np.ones((1, length)))
             assert y.shape[-1] == math.floor((length + 2 * p - d * (k - 1) - 1) / s) + 1
+
+
+def test_integers_are_pooled_as_torch_pools_them() -> None:
+    x = np.random.default_rng(0).integers(-(2**62), -3, (2, 3, 4, 5))
+    for ours, theirs in (
+        (nn.MaxPool2d(3, 1, 1), torch.nn.MaxPool2d(3, 1, 1)),
+        (nn.MaxPool3d(3, 2, 1), torch.nn.MaxPool3d(3, 2, 1)),
+    ):
+        np.testing.assert_array_equal(ours(x), theirs(torch.from_numpy(x)).numpy())

@@ -212,6 +212,6 @@ def test_a_view_that_is_not_contiguous_is_saved_as_it_is(tmp_path) -> None:
     assert np.array_equal(model.table, table)
 
 
-def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
+def test_folders_that_are_missing_are_made(tmp_path):
     write_whole(tmp_path / "a" / "b" / "file", b"text")
     assert (tmp_path / "a" / "b" / "file").read_bytes() == b"text"

@@ -10,6 +10,7 @@ from time import perf_counter
 
 from reports import accuracy, checker, drift, environment, gradients, networks, page, timing, zoo
 from reports.data import load
+from reports.lesson import page as lesson
 from reports.results import Results, Section
 from scratch.datasets import Splits
 
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
                 _finish(results, name, section)
             start = perf_counter()
             page.write(results)
+            lesson.write(results.out / "lesson.html")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"finished: {', '.join(results.sections) or 'nothing'}") from None
         _say(f"page: {perf_counter() - start:.1f} s")

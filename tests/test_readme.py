@@ -14,6 +14,7 @@ from reports.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
 EXCERPT = next(text for _, text in FENCED if text.startswith("def backward"))
 
@@ -85,6 +86,14 @@ def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:
     assert count in README
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_the_code_in_chinese_is_the_same_code() -> None:
+    def code(text: str) -> list[str]:
+        (block,) = [b for b in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M) if "manual_seed" in b]
+        return [line.partition("  #")[0] for line in block.splitlines()]
+
+    assert code(CHINESE) == code(README)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README + CHINESE))))
 def test_the_files_it_points_to_exist(path: str) -> None:
     assert (ROOT / path).exists()

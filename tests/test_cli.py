@@ -55,18 +55,6 @@ def read(out: Path) -> SimpleNamespace:
     )
 
 
-@pytest.fixture
-def main(capsys, tmp_path, monkeypatch):
-    """Runs the command line in a folder of its own; gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        code = cli.main([str(word) for word in words])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
-
-    return run
-
-
 XOR = ("train", "--dataset", "xor", "--batch-size", "4")
 
 

@@ -1,7 +1,6 @@
 """``gradmirror models`` and ``coverage``, the memory of a step, and the text that networks read."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,19 +8,6 @@ import pytest
 
 from reports import cli, coverage, memory, timing
 from scratch import datasets, nn
-
-
-@pytest.fixture
-def main(capsys, tmp_path, monkeypatch):
-    """Runs the command line in a folder of its own; gives exit code, out and err."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        code = cli.main([str(word) for word in words])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
-
-    return run
-
 
 SHORT = ("models", "--only", "mlp_batchnorm", "--steps", 3, "--rounds", 3, "--out", "models.csv")
 

@@ -507,7 +507,7 @@ def _patterns(
     # A saturated module does not change either, if the change is small; it is not linear for that.
     predicted = np.einsum("oj,jpo->po", change.reshape(len(before), -1), patterns)
     seen = np.moveaxis(once, axis, -1).reshape(predicted.shape)
-    noise = 1e-12 * np.max(np.abs(z), initial=0)
+    noise = 64 * np.finfo(z.real.dtype).eps * np.max(np.abs(z), initial=0)
     if not np.all(np.abs(predicted - seen) <= 1e-6 * np.max(np.abs(seen), initial=0) + noise):
         return None
     return axis, patterns

@@ -10,7 +10,7 @@ import scratch
 from scratch import models, nn, numerical, random
 from scratch.datasets import mnist5k
 from scratch.gradcheck import check_directions, gradcheck
-from scratch.numerical import numerical_gradient
+from scratch.numerical import Objective, Step, differentiate, numerical_gradient
 from torch_ref import compare, mirror
 
 EPS = np.finfo(np.float64).eps
@@ -594,3 +594,20 @@ def test_the_numeric_gradients_of_the_lesson_take_no_minute() -> None:
 
     numerical_gradient(model, x, loss_fn=Counted(), target=target)
     assert len(calls) < 500
+
+
+def test_a_saturated_module_is_not_taken_for_a_linear_one() -> None:
+    """tanh of ±60 does not change with a bias, but a bias of 2⁴⁰ turns its sign."""
+    cell = nn.RNNCell(1, 4, dtype=np.float64)
+    cell.weight_ih.data = np.array([[-67.0], [62.0], [-27.0], [172.0]])
+    x, h = np.ones((1, 1)), np.zeros((1, 4))
+    slopes = differentiate(Objective(cell, x, h), Step("complex", None, np.dtype(np.float64)))
+    assert np.max(np.abs(slopes.parameters["bias_ih"])) < 1e-20
+
+
+def test_the_complex_step_of_mish_keeps_its_digits() -> None:
+    x = np.linspace(-30, 40, 701)
+    mish = nn.Mish()
+    truth = mish(x + 1e-30j).imag / 1e-30
+    mish(x)
+    np.testing.assert_allclose(mish.backward(np.ones_like(x)), truth, rtol=4e-15, atol=1e-16)

@@ -412,7 +412,8 @@ class Mish(_Elementwise):
     $$t = \frac{(1+e)^2-1}{(1+e)^2+1} = \frac{n}{n+2}, \qquad
       t' = \frac{2 n'}{(n+2)^2} = \frac{4 e (e+1)}{(n+2)^2}, \qquad y' = t + x t'.$$
 
-    From $x = 25$ on no floating number tells t from 1, and e stays finite in float32.
+    From $x = 25$ on no floating number tells t from 1, and e stays finite in float32. For a large n the
+    fraction is $1 - 2/(n+2)$, whose small change the complex step can see.
 
     Shape: x and y (\*).
     """
@@ -420,7 +421,7 @@ class Mish(_Elementwise):
     def _f(self, x: np.ndarray) -> tuple[Any, ...]:
         e = np.exp(clip(x, -np.inf, 25))
         n = e * (e + 2)
-        t = n / (n + 2)
+        t = np.where(n.real < 1, n / (n + 2), 1 - 2 / (n + 2))
         return x * t, x, e, n, t
 
     def _slope(self, x: np.ndarray, e: np.ndarray, n: np.ndarray, t: np.ndarray) -> Any:

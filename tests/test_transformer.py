@@ -6,7 +6,7 @@ import torch
 
 import scratch
 from scratch import nn
-from torch_ref import mirror
+from torch_ref import mirror, reflect
 
 RNG = np.random.default_rng(0)
 N, L, S, E, H = 2, 4, 3, 6, 2
@@ -188,3 +188,12 @@ REFUSED = {
 def test_it_is_refused_and_said_why(call, error, message) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False, "norm_first": True, "activation": "gelu"}], ids=str)
+def test_a_transformer_of_torch_is_reflected_with_all_its_options(options) -> None:
+    twin = torch.nn.Transformer(4, 2, 1, 2, 6, 0.0, layer_norm_eps=0.1, dtype=torch.float64, **options)
+    rng = np.random.default_rng(0)
+    src, tgt = rng.standard_normal((3, 2, 4)), rng.standard_normal((2, 2, 4))
+    expected = twin(torch.from_numpy(src), torch.from_numpy(tgt)).detach().numpy()
+    np.testing.assert_allclose(reflect(twin)(src, tgt), expected, rtol=1e-12)

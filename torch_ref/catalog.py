@@ -404,6 +404,15 @@ CONVOLUTIONS: tuple[Case, ...] = (
     Case("Conv2d", (normal(2, 2, 4, 4),), (2, 2, 3), {"padding": 2, "padding_mode": "reflect"}),
     Case("Conv2d", (normal(2, 2, 3, 4),), (2, 2, 3), {"padding": (1, 2), "padding_mode": "replicate"}),
     Case("Conv3d", (normal(1, 2, 3, 3, 3),), (2, 2, (1, 2, 3)), {"padding": (1, 0, 1), "groups": 2}),
+    Case(
+        "Conv3d",
+        (normal(1, 2, 4, 3, 3),),
+        (2, 1, 2),
+        {"dilation": (2, 1, 1), "padding": 1, "padding_mode": "circular"},
+    ),
+    Case("ConvTranspose2d", (normal(1, 2, 3, 2),), (2, 1, 2), {"dilation": (2, 1), "padding_mode": "zeros"}),
+    Case("ConvTranspose3d", (normal(1, 2, 2, 1, 2),), (2, 2, 2), {"groups": 2, "padding_mode": "zeros"}),
+    Case("ConvTranspose1d", (normal(2, 2, 4),), (2, 1, 2), {"padding_mode": "zeros"}),
     Case("ConvTranspose1d", (normal(2, 4, 4),), (4, 6, 2), {"groups": 2, "dilation": 3, "output_padding": 2}),
     Case("ConvTranspose2d", (normal(2, 4, 3, 2),), (4, 6, (2, 3), (3, 1)), {"groups": 2, "padding": (0, 1)}),
     Case(
@@ -436,7 +445,19 @@ ATTENTION: tuple[Case, ...] = (
         (4, 2, 6, 0.2),
         {"batch_first": True, "norm_first": True, "activation": "gelu"},
     ),
+    Case(
+        "TransformerDecoderLayer",
+        (normal(3, 2, 4), normal(2, 2, 4)),
+        (4, 1, 5, 0.0),
+        {"layer_norm_eps": 0.01, "bias": False},
+    ),
     Case("Transformer", (normal(3, 2, 4), normal(2, 2, 4)), (4, 2, 1, 1, 6)),
+    Case(
+        "Transformer",
+        (normal(3, 2, 6), normal(2, 2, 6)),
+        (6, 2, 1, 1, 5, 0.0),
+        {"activation": "gelu", "layer_norm_eps": 0.01, "bias": False},
+    ),
     Case(
         "Transformer",
         (normal(2, 3, 6), normal(2, 2, 6), later(3), later(2)),
@@ -490,6 +511,15 @@ NORMS: tuple[Case, ...] = (
         )
     ),
     Case("InstanceNorm2d", (normal(3, 2, 3),), (3,), {"track_running_stats": True, "affine": True}, False),
+    *(
+        Case(kind, (normal(*shape),), (3,), options)
+        for kind, shape in (("BatchNorm2d", (2, 3, 2, 2)), ("BatchNorm3d", (2, 3, 2, 1, 2)))
+        for options in ({"eps": 0.1, "momentum": None}, {"affine": False, "track_running_stats": False})
+    ),
+    *(
+        Case(kind, (normal(*shape),), (3, 0.1, 0.3), {"affine": True, "track_running_stats": True})
+        for kind, shape in (("InstanceNorm2d", (2, 3, 2, 2)), ("InstanceNorm3d", (2, 3, 2, 1, 2)))
+    ),
     *(
         Case("LayerNorm", (normal(*shape),), (sizes,), options)
         for shape, sizes, options in (

@@ -192,7 +192,7 @@ def _drift(steps: pd.DataFrame) -> Figure:
     losses[0].set_ylabel("loss")
     grid[0].set_ylabel("largest difference\n/ largest weight")
     handles = [each for axes in (losses[0], grid[0]) for each in axes.get_legend_handles_labels()[0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -1,7 +1,7 @@
 # make report   train both sides, compare them, write reports/out/
 # make test     lint, types and tests
 # make lesson   backpropagation step by step, as a page: reports/out/lesson.html
-# Both set up what they need: a virtual environment in .venv with the pinned packages.
+# Each sets up what it needs: a virtual environment in .venv with the pinned packages.
 
 PYTHON ?= python3
 BIN := .venv/bin

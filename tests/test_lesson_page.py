@@ -61,7 +61,7 @@ def opened(browser, traces, tmp_path):
     yield open_page
     for each in made:
         assert each.complaints == []
-        assert set(each.requests) <= {each.address, *(r for r in each.requests if r.startswith(each.address))}
+        assert all(request.startswith(each.address) for request in each.requests)
         each.context.close()
 
 

@@ -28,9 +28,9 @@ from torch_ref.mirror import torch_generator
 
 # The training that is off by an ulp is one sample of what rounding does. Of 160 right trainings, half of them
 # with a learning rate so large that they multiply all differences, none was apart by more than 34 times that.
-_TIMES = 256
-_ULP = float(np.finfo(np.float64).eps)
-_BLIND = float(np.sqrt(_ULP))
+TIMES = 256
+ULP = float(np.finfo(np.float64).eps)
+_BLIND = float(np.sqrt(ULP))
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def compare_training(
     if len(rows) == 1:
         raise ValueError("compare_training: batches is empty, wanted at least one (x, target)")
     frame = pd.DataFrame(rows)
-    frame["allowed"] = _TIMES * (frame["allowed"].cummax() + _ULP)
+    frame["allowed"] = TIMES * (frame["allowed"].cummax() + ULP)
     pairs = zip(ours64.model.named_parameters(), theirs64.model.parameters(), strict=True)
     farthest = {name: np.max(np.abs(p.data - q.detach().numpy())) for (name, p), q in pairs}
     return Training(frame, dtype, max(farthest, key=lambda name: farthest[name]))

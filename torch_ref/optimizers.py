@@ -20,14 +20,12 @@ import torch
 from scratch import nn, optim
 from scratch.precision import jitter
 from torch_ref.diagnose import Cause
+from torch_ref.drift import TIMES, ULP
 from torch_ref.faults import OPTIMIZER_FAULTS, switch_on
 
 _SHAPES = ((3, 4), (5,))
 _SIZES = [int(np.prod(shape)) for shape in _SHAPES]
 
-# As in drift.py, and the same reason: what is off by an ulp is one sample of what rounding does.
-_TIMES = 256
-_ULP = float(np.finfo(np.float64).eps)
 _BLIND = 1e-6
 
 
@@ -110,7 +108,7 @@ def check_optimizer(
     beside = _walk(_by_torch(reference, jitter(start, rng)), jitter(gradients, rng), halve)
 
     rounding = np.maximum.accumulate(np.abs(beside - wanted).max(axis=1))
-    allowed = _TIMES * (rounding + _ULP * np.abs(wanted).max(axis=1))
+    allowed = TIMES * (rounding + ULP * np.abs(wanted).max(axis=1))
     apart = np.abs(made - wanted)
     frame = pd.DataFrame(
         {

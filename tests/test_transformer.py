@@ -196,4 +196,7 @@ def test_a_transformer_of_torch_is_reflected_with_all_its_options(options) -> No
     rng = np.random.default_rng(0)
     src, tgt = rng.standard_normal((3, 2, 4)), rng.standard_normal((2, 2, 4))
     expected = twin(torch.from_numpy(src), torch.from_numpy(tgt)).detach().numpy()
-    np.testing.assert_allclose(reflect(twin)(src, tgt), expected, rtol=1e-12)
+    module = reflect(twin)
+    np.testing.assert_allclose(module(src, tgt), expected, rtol=1e-12)
+    again = mirror(module)(torch.from_numpy(src), torch.from_numpy(tgt))
+    np.testing.assert_allclose(again.detach().numpy(), expected, rtol=1e-12)

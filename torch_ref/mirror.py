@@ -78,14 +78,6 @@ def _make_numpy(twin: torch.nn.Module) -> nn.Module:
     namesake = getattr(nn, type(twin).__name__, None)
     if namesake is None or type(twin).__module__.split(".")[0] != "torch":
         raise TypeError(f"reflect: scratch.nn has no twin of {type(twin).__name__}")
-    if isinstance(twin, torch.nn.Transformer):  # which keeps few of its arguments
-        return nn.Transformer(
-            twin.d_model,
-            twin.nhead,
-            custom_encoder=_make_numpy(twin.encoder),
-            custom_decoder=_make_numpy(twin.decoder),
-            batch_first=twin.batch_first,
-        )
     arguments = {}
     for name in inspect.signature(namesake.__init__).parameters:
         own = getattr(namesake, name, None)

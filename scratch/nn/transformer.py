@@ -487,13 +487,19 @@ class Transformer(Module):
             TransformerDecoderLayer(*layer), num_decoder_layers, norm()
         )
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
-        self.num_encoder_layers, self.num_decoder_layers = num_encoder_layers, num_decoder_layers
-        self.dim_feedforward, self.dropout, self.activation = dim_feedforward, dropout, activation
-        self.layer_norm_eps = layer_norm_eps
-        self.norm_first, self.bias = norm_first, bias
         for p in self.parameters():
             if len(p.shape) > 1:
                 init.xavier_uniform_(p)
+
+    @property
+    def custom_encoder(self) -> Module:
+        """The encoder: with the decoder all that is left of most arguments, here as in torch."""
+        return self.encoder
+
+    @property
+    def custom_decoder(self) -> Module:
+        """The decoder."""
+        return self.decoder
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, dtype: Any = np.float32) -> np.ndarray:

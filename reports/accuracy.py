@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import torch
 
 import scratch.training
 import torch_ref.training
+from reports.campaign import Chapter, Task
 from reports.networks import Network, parameter_vector, to_torch
-from reports.progress import progress
-from reports.results import Section
+from reports.results import Rows, Section
 from scratch import nn, no_grad, optim
 from scratch.data import DataLoader
 from scratch.training import History
@@ -20,8 +21,8 @@ from scratch.training import History
 MEASURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
-def run(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Sequence[int]) -> Section:
-    """The section of the report.
+def chapter(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Sequence[int]) -> Chapter:
+    """The chapter of the report.
 
     Roundings differ, and training carries them on: it multiplies a difference as it does any other change of
     the weights. The two sides agree if, in the end, the weights have half of their digits in common (relative
@@ -32,24 +33,33 @@ def run(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Sequenc
         dtype: of the training.
         seeds: each gives a training of its own.
     """
-    epochs, finals = [], []
-    for network, count, every in plans:
-        for seed in progress(seeds, f"training {network.name}"):
-            rows, differing = train_both(network, count, dtype, seed)
-            epochs.append(rows[(rows["epoch"] % every == 0) | (rows["epoch"] == count)])
-            final = rows.tail(1).assign(
-                epochs=count,
-                test_samples=len(network.splits[dtype].test),
-                predictions_differ=differing,
-            )
-            finals.append(final)
-    final = pd.concat(finals, ignore_index=True)
-    final["half_the_digits"] = np.sqrt(np.finfo(dtype).eps / 2)
-    agrees = (final["relative_drift"] <= final["half_the_digits"]) & (final["epoch"] == final["epochs"])
-    final["verdict"] = np.where(agrees, "agree", "differ")
-    return Section(
-        {"epochs": pd.concat(epochs, ignore_index=True), "accuracy": final}, {}, bool(agrees.all())
+    tasks = [
+        Task(
+            f"training {network.name}, batch {network.batch_size}, seed {seed}",
+            partial(_trained, network, epochs, every, dtype, seed),
+        )
+        for network, epochs, every in plans
+        for seed in seeds
+    ]
+    return Chapter("accuracy", tasks, _conclude)
+
+
+def _trained(network: Network, epochs: int, every: int, dtype: str, seed: int) -> Rows:
+    rows, differing = train_both(network, epochs, dtype, seed)
+    final = rows.tail(1).assign(
+        epochs=epochs,
+        test_samples=len(network.splits[dtype].test),
+        predictions_differ=differing,
+        half_the_digits=np.sqrt(np.finfo(dtype).eps / 2),
     )
+    agrees = (final["relative_drift"] <= final["half_the_digits"]) & (final["epoch"] == epochs)
+    final["verdict"] = np.where(agrees, "agree", "differ")
+    kept = rows[(rows["epoch"] % every == 0) | (rows["epoch"] == epochs)]
+    return Rows({"epochs": kept, "accuracy": final})
+
+
+def _conclude(rows: Rows) -> Section:
+    return Section(rows.tables, {}, bool((rows.tables["accuracy"]["verdict"] == "agree").all()))
 
 
 def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd.DataFrame, int]:
@@ -62,7 +72,8 @@ def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd
     numpy_run, torch_run = _fit_numpy(network, model, epochs, dtype), _fit_torch(network, twin, epochs, dtype)
     rows = []
     for (ours, w), (theirs, twin_w) in zip(numpy_run, torch_run, strict=False):
-        row: dict[str, Any] = {"network": network.name, "dtype": dtype, "seed": seed, "epoch": ours["epoch"]}
+        row: dict[str, Any] = {"network": network.name, "batch": network.batch_size}
+        row |= {"dtype": dtype, "seed": seed, "epoch": ours["epoch"]}
         for measure in MEASURES:
             row |= {f"numpy_{measure}": ours[measure], f"torch_{measure}": theirs[measure]}
         drift = float(np.max(np.abs(w - twin_w)))

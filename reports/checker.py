@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from reports.detectors import kill_matrix
+from reports.campaign import Chapter, Task
+from reports.detectors import added_up, kill_matrix
 from reports.networks import Network
-from reports.results import Section
+from reports.results import Rows, Section
 from scratch import nn
 from scratch.gradcheck import check_directions, gradcheck
 from scratch.numerical import Objective
@@ -20,21 +22,54 @@ from torch_ref.faults import FAULTS, Fault, switch_on
 
 OFF_BY = 1e-6
 
+# Small inputs are where guessed tolerances fail; some mistakes change no number there.
+_SCALES = (1e-3, 1.0)
+
 # So often right code is asked about in a whole report; the campaign asks about all of it.
 _RIGHT = 40
 
+# Mistakes, or trials of right code, that are one task.
+_AT_ONCE = 8
 
-def run(network: Network, *, most: int | None, seed: int) -> Section:
-    """The section of the report.
+
+def chapter(network: Network, *, most: int | None, seed: int) -> Chapter:
+    """The chapter of the report.
 
     Args:
         network: in which one entry of a gradient is made wrong.
         most: how many mistakes to try, and how often right code; None is all, and 40 times.
         seed: of the weights, and of the choice of the entry.
     """
-    # Small inputs are where guessed tolerances fail; some mistakes change no number there.
-    matrix = kill_matrix(FAULTS[:most], (1e-3, 1.0), every=False, most=1, right=most or _RIGHT)
-    found = needle(network, seed)
+    mistakes = _slices(min(most or len(FAULTS), len(FAULTS)))
+    tasks = [
+        Task(f"mistakes {some.start} to {some.stop}", partial(_mistakes, some), weight=2.0)
+        for some in mistakes
+    ]
+    tasks += [
+        Task(f"right code {some.start} to {some.stop}", partial(_right_code, some), weight=1.0)
+        for some in _slices(most or _RIGHT)
+    ]
+    return Chapter("checker", [*tasks, Task("the needle", partial(_needle, network, seed))], _conclude)
+
+
+def _slices(count: int) -> list[slice]:
+    return [slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE)]
+
+
+def _mistakes(some: slice) -> Rows:
+    return Rows({"faults": kill_matrix(FAULTS[some], _SCALES, every=False, some=slice(1))})
+
+
+def _right_code(some: slice) -> Rows:
+    return Rows({"faults": kill_matrix([None], _SCALES, every=False, some=some)})
+
+
+def _needle(network: Network, seed: int) -> Rows:
+    return Rows({"needle": needle(network, seed)})
+
+
+def _conclude(rows: Rows) -> Section:
+    matrix, found = added_up(rows.tables["faults"]), rows.tables["needle"]
     ours = matrix.iloc[:-1]
     agrees = bool((ours["gradmirror"] == ours["tried"]).all() and matrix["gradmirror"].iloc[-1] == 0)
     return Section({"faults": matrix, "needle": found}, {}, agrees and bool(found["found"].iloc[0]))

@@ -35,7 +35,9 @@ _REPORT = """\
 Train both sides from the same seeds, compare their gradients and their speed, and write
 report.html, report.md, results.json, results.csv and figures/*.svg.
 
-Each finished part is on disk at once: gradients, then accuracy, then timing.
+With --models, --datasets or --batch-sizes it is a campaign: each network is trained and timed on each dataset
+that it can learn with each batch size. Each finished row is on disk at once, in rows.jsonl; whatever ends a
+report, --resume goes on with it.
 """
 
 _REPORT_EXAMPLES = """\
@@ -43,7 +45,9 @@ examples:
   gradmirror report                              the full report, in less than a minute
   gradmirror report --quick                      a small one, to see that all is well
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
-  gradmirror report --dataset mnist --data-root ~/mnist --download
+  gradmirror report --models two_layer_net GPT --datasets mnist5k digits --batch-sizes 10 100
+  gradmirror report --datasets mnist --data-root ~/mnist --download
+  gradmirror report --backend dask --scheduler tcp://host:8786
 
 """
 
@@ -239,7 +243,20 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="a small report in seconds; its times mean little"
     )
     report.add_argument("--out", default="reports/out", metavar="FOLDER", help="for the files (%(default)s)")
-    _add_data(report, ["mnist5k", "digits", "mnist"])
+    report.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the report in that folder, with the options it was begun with",
+    )
+    report.add_argument(
+        "--datasets",
+        nargs="+",
+        choices=["mnist5k", "digits", "mnist"],
+        default=["mnist5k"],
+        metavar="NAME",
+        help="mnist5k, digits, mnist: the images to learn (mnist5k)",
+    )
+    _add_place(report)
     report.add_argument("--seed", type=_natural, default=0, help="the first seed (%(default)s)")
     report.add_argument("--seeds", type=_positive, metavar="N", help="how many trainings (5; quick: 2)")
     report.add_argument("--epochs", type=_positive, metavar="N", help="of each training (10; quick: 2)")
@@ -248,11 +265,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument(
         "--models",
-        nargs="*",
-        choices=MODELS,
-        default=["deep_conv_net", "GPT"],
+        nargs="+",
+        choices=("two_layer_net", *MODELS),
+        default=[],
         metavar="NAME",
-        help=f"larger networks to train as well (deep_conv_net GPT), of {', '.join(MODELS)}",
+        help=f"networks to train and time instead of the book's: two_layer_net, {', '.join(MODELS)}",
+    )
+    report.add_argument(
+        "--batch-sizes",
+        nargs="+",
+        type=_positive,
+        default=[],
+        metavar="N",
+        help="for each of them (as usual for each: 100 digits, 32 or 16 texts)",
+    )
+    report.add_argument(
+        "--rounds", type=_positive, metavar="N", help="of timing, in each process (20; quick: 6)"
+    )
+    report.add_argument(
+        "--processes",
+        type=_positive,
+        metavar="N",
+        help="fresh ones that time everything anew (3; quick: none)",
+    )
+    report.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="processes for all but the timing (as many as cores; quick: 1)",
+    )
+    report.add_argument(
+        "--backend",
+        choices=["loky", "dask", "ray"],
+        default="loky",
+        help="joblib's, for all but the timing (%(default)s)",
+    )
+    report.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a dask cluster: tcp://host:8786; without it one starts here",
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
 
@@ -284,7 +335,10 @@ def _parser() -> argparse.ArgumentParser:
 
     codes = _EXIT_CODES.format(zero="trained", one="the loss became nan or inf")
     train = _command(commands, "train", _TRAIN, _TRAIN_EXAMPLES + codes, _train)
-    _add_data(train, ["mnist5k", "digits", "xor", "mnist"])
+    train.add_argument(
+        "--dataset", choices=["mnist5k", "digits", "xor", "mnist"], default="mnist5k", help="(%(default)s)"
+    )
+    _add_place(train)
     train.add_argument("--epochs", type=_positive, default=10, metavar="N", help="in all (%(default)s)")
     train.add_argument("--batch-size", type=_positive, default=100, metavar="N", help="(%(default)s)")
     train.add_argument(
@@ -349,8 +403,7 @@ def _command(
     return parser
 
 
-def _add_data(parser: argparse.ArgumentParser, names: list[str]) -> None:
-    parser.add_argument("--dataset", choices=names, default="mnist5k", help="(%(default)s)")
+def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="data", metavar="FOLDER", help="of mnist (%(default)s)")
     parser.add_argument("--download", action="store_true", help="fetch mnist if it is not there, 11.6 MB")
 

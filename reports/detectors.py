@@ -8,7 +8,7 @@ right code: what is refused there is a false alarm.
 import argparse
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -212,35 +212,37 @@ def _asked(trial: Trial, fault: Fault | None) -> dict[str, bool]:
 
 
 def kill_matrix(
-    faults: list[Fault],
+    faults: Sequence[Fault | None],
     scales: tuple[float, ...] = SCALES,
     every: bool = True,
-    most: int | None = None,
-    right: int | None = None,
+    some: slice = slice(None),
 ) -> pd.DataFrame:
-    """A row for each mistake, and one of right code: how often it was tried, how often each detector refused,
-    and how often gradmirror named it, or another one.
+    """A row for each mistake: how often it was tried, how often each detector refused, and how often
+    gradmirror named it, or another one.
 
     Args:
-        faults: the mistakes.
+        faults: the mistakes; None is right code.
         scales: of the inputs.
         every: whether to try every case of the catalog, or the first of each kind.
-        most: how many trials of each mistake are enough; None is all.
-        right: how many of right code.
+        some: which of the trials of each.
     """
     rows: list[dict[str, Any]] = []
     with warnings.catch_warnings():
         # Of KLDivLoss, and of what torch does not have oneDNN for.
         warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss|LSTM with projections")
-        for fault in progress([*faults, None], "kill matrix"):
+        for fault in progress(faults, "kill matrix"):
             row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
             row |= dict.fromkeys((*DETECTORS, *NAMES), 0)
-            for trial in islice(trials(fault, scales, every), most if fault else right):
+            for trial in islice(trials(fault, scales, every), some.start, some.stop):
                 for column, count in _asked(trial, fault).items():
                     row[column] += count
             rows.append(row)
-    # One mistake may be written for several kinds of modules.
-    return pd.DataFrame(rows).groupby("mistake", sort=False, as_index=False).sum()
+    return added_up(pd.DataFrame(rows))
+
+
+def added_up(matrix: pd.DataFrame) -> pd.DataFrame:
+    """One row for each mistake, though it may be written for several kinds of modules."""
+    return matrix.groupby("mistake", sort=False, as_index=False).sum()
 
 
 def run(options: argparse.Namespace) -> int:
@@ -253,7 +255,7 @@ def run(options: argparse.Namespace) -> int:
     if not chosen:
         raise UnusableError(f"--only: no mistake has {options.only!r} in its name; without it, all are tried")
     with limit_threads(1):
-        found = kill_matrix(chosen, (1.0,) if options.quick else SCALES, every=not options.quick)
+        found = kill_matrix([*chosen, None], (1.0,) if options.quick else SCALES, every=not options.quick)
     write_whole(options.out, found.to_csv(index=False).encode())
     print(markdown(fault_totals(found).astype(str), "simple"))
     print(f"\nOf so many trials each detector refused; the last row should be 0. Written: {options.out}")

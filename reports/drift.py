@@ -1,16 +1,16 @@
 """Do two trainings stay together, and what does rounding do to them? (torch_ref/drift.py, as a section.)"""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
+from reports.campaign import Chapter, Task
 from reports.networks import Network
-from reports.progress import progress
-from reports.results import Section
+from reports.results import Rows, Section
 from scratch import nn, optim
 from scratch.data import DataLoader
 from torch_ref import Training, compare_training
@@ -25,28 +25,34 @@ class Plan(NamedTuple):
     steps: int
 
 
-def run(plans: Sequence[Plan], *, dtype: str, seed: int) -> Section:
-    """The section of the report: each plan trained from this seed."""
-    ends, all_steps = [], []
-    for plan in progress(plans, "drift"):
-        found = train(plan, dtype, seed)
-        told = {
-            "network": plan.network.name,
-            "batch": plan.network.batch_size,
-            "optimizer": plan.optimizer,
-            "dtype": dtype,
-            "seed": seed,
-        }
-        steps_of_it = found.frame.assign(**told)
-        last = steps_of_it.iloc[-1].to_dict()
-        verdict = (
-            "agree" if found else "too blind to say" if found.blind else f"part at step {found.parts_at}"
+def chapter(plans: Sequence[Plan], *, dtype: str, seed: int) -> Chapter:
+    """The chapter of the report: each plan trained from this seed."""
+    tasks = [
+        Task(
+            f"drift of {plan.network.name}, batch {plan.network.batch_size}, by {plan.optimizer}",
+            partial(_drifted, plan, dtype, seed),
+            weight=4.0,
         )
-        ends.append(last | {"verdict": verdict})
-        all_steps.append(steps_of_it)
-    table = pd.DataFrame(ends)
-    agrees = bool((table["verdict"] == "agree").all())
-    return Section({"drift": table, "drift_steps": pd.concat(all_steps, ignore_index=True)}, {}, agrees)
+        for plan in plans
+    ]
+    return Chapter("drift", tasks, _conclude)
+
+
+def _drifted(plan: Plan, dtype: str, seed: int) -> Rows:
+    found = train(plan, dtype, seed)
+    steps = found.frame.assign(
+        network=plan.network.name,
+        batch=plan.network.batch_size,
+        optimizer=plan.optimizer,
+        dtype=dtype,
+        seed=seed,
+    )
+    verdict = "agree" if found else "too blind to say" if found.blind else f"part at step {found.parts_at}"
+    return Rows({"drift": steps.tail(1).assign(verdict=verdict), "drift_steps": steps})
+
+
+def _conclude(rows: Rows) -> Section:
+    return Section(rows.tables, {}, bool((rows.tables["drift"]["verdict"] == "agree").all()))
 
 
 def train(plan: Plan, dtype: str, seed: int) -> Training:

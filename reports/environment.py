@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 _PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib")
 
 
-def _cores() -> int:
+def cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -45,7 +45,7 @@ def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
         "command": " ".join(command),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
-        "cores": _cores(),
+        "cores": cores(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

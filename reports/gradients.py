@@ -6,6 +6,7 @@ parameter once: by backpropagation, and by four numeric ways.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -15,10 +16,11 @@ import pandas as pd
 import torch
 
 import scratch
+from reports.campaign import Chapter, Task
 from reports.errors import DisagreementError
 from reports.networks import Network
 from reports.progress import progress
-from reports.results import Section
+from reports.results import Rows, Section
 from scratch import nn
 from scratch.numerical import Objective, numerical_gradient
 from torch_ref import compare
@@ -26,10 +28,10 @@ from torch_ref import compare
 DTYPES = ("float64", "float32")
 
 
-def run(
+def chapter(
     networks: Sequence[Network], cost_network: Network, *, samples: int, rounds: int, seed: int
-) -> Section:
-    """The section of the report.
+) -> Chapter:
+    """The chapter of the report.
 
     Args:
         networks: what the gradients are compared of, in both dtypes.
@@ -38,12 +40,29 @@ def run(
         rounds: how often the cost is measured.
         seed: of the weights.
     """
-    pairs = [(network, dtype) for network in networks for dtype in DTYPES]
-    rows = [table(network, dtype, samples, seed) for network, dtype in progress(pairs, "gradients")]
-    gradients = pd.concat(rows, ignore_index=True)
-    costs, raw = cost(cost_network, rounds, seed)
-    agrees = bool((gradients["verdict"] == "agree").all())
-    return Section({"gradients": gradients, "cost": costs}, {"cost": raw}, agrees)
+    compared = [
+        Task(f"gradients of {network.name} in {dtype}", partial(_compared, network, dtype, samples, seed))
+        for network in networks
+        for dtype in DTYPES
+    ]
+    cost_task = Task(f"cost of {cost_network.name}", partial(_cost, cost_network, rounds, seed), weight=8.0)
+    return Chapter("gradients", [cost_task, *compared], _conclude)
+
+
+def _compared(network: Network, dtype: str, samples: int, seed: int) -> Rows:
+    return Rows({"gradients": table(network, dtype, samples, seed)})
+
+
+def _cost(network: Network, rounds: int, seed: int) -> Rows:
+    costs, raw = cost(network, rounds, seed)
+    return Rows({"cost": costs}, raw)
+
+
+def _conclude(rows: Rows) -> Section:
+    agrees = bool((rows.tables["gradients"]["verdict"] == "agree").all())
+    return Section(
+        {name: rows.tables[name] for name in ("gradients", "cost")}, {"cost": rows.samples}, agrees
+    )
 
 
 def table(network: Network, dtype: str, samples: int, seed: int) -> pd.DataFrame:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from reports.cli import MODELS
 from reports.environment import limit_threads
+from reports.networks import by_name
 from reports.timing import numpy_side, torch_side
-from reports.zoo import network
 
 _LINUX = Path("/proc/self/clear_refs")
 
@@ -34,7 +34,7 @@ def peak(name: str, side: str) -> int:
 
 
 def _grown(name: str, side: str) -> int:
-    chosen = network(name)
+    chosen = by_name(name)
     with limit_threads(1):
         build = numpy_side if side == "numpy" else torch_side
         ready = build(chosen, "float32", 0, *(() if side == "numpy" else ({"fused": True},)))

@@ -1,7 +1,8 @@
 """The networks of the report, each one built by both sides from the same seed; nothing is shared."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 import scratch
 import scratch.models
 import torch_ref.models
-from scratch import nn
+from reports.data import Data
+from scratch import datasets, nn
 from scratch.data import TensorDataset
-from scratch.datasets import Splits, Text
+from scratch.datasets import Splits
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Network:
     name: str
     ours: Callable[..., nn.Module]
     theirs: Callable[..., torch.nn.Module]
-    splits: dict[str, Splits]
+    splits: Mapping[str, Splits]
     batch_size: int
     lr: float
 
@@ -41,55 +43,77 @@ class Network:
         return self.splits[dtype].train[: size or self.batch_size]
 
 
-def two_layer(splits: dict[str, Splits], hidden_size: int = 50, batch_size: int = 100) -> Network:
+def two_layer(splits: Mapping[str, Splits], hidden_size: int = 50, batch_size: int = 100) -> Network:
     """The book's TwoLayerNet for these data, such as 784-50-10."""
     sizes = input_size(splits["float64"]), hidden_size, 10
-    return Network(
-        "-".join(map(str, sizes)),
-        lambda dtype: scratch.models.two_layer_net(*sizes, dtype=dtype),
-        lambda dtype: torch_ref.models.two_layer_net(*sizes, dtype=dtype),
-        splits,
-        batch_size,
-        lr=0.1,
-    )
+    return _pair("two_layer_net", splits, batch_size, *sizes, name="-".join(map(str, sizes)))
 
 
-def xor(splits: dict[str, Splits]) -> Network:
+def xor(splits: Mapping[str, Splits]) -> Network:
     """The network that learns XOR from a batch of all four samples."""
-    return Network(
-        "XOR 2-4-2",
-        lambda dtype: scratch.models.xor_net(dtype=dtype),
-        lambda dtype: torch_ref.models.xor_net(dtype=dtype),
-        splits,
-        batch_size=4,
-        lr=3.0,
-    )
+    return _pair("xor_net", splits, name="XOR 2-4-2")
 
 
-def pictures(name: str, splits: dict[str, Splits], batch_size: int, lr: float) -> Network:
-    """A network of scratch/models.py that classifies images, or their pixels."""
-    return Network(
-        name, getattr(scratch.models, name), getattr(torch_ref.models, name), splits, batch_size, lr
-    )
+# Batch size and learning rate, of the book or of the literature.
+_TRAINED = {
+    "two_layer_net": (100, 0.1),
+    "xor_net": (4, 3.0),
+    "mlp_batchnorm": (100, 0.05),
+    "simple_conv_net": (100, 0.05),
+    "deep_conv_net": (100, 0.01),
+    "CharLSTM": (32, 0.5),
+    "GPT": (16, 0.05),
+}
+_OWN_DATA = {"xor_net": "xor", "CharLSTM": "text", "GPT": "text"}
 
 
-def of_text(name: str, text: Text, batch_size: int, lr: float, **sizes: int) -> Network:
-    """A network of scratch/models.py that tells the next character."""
-    splits = Splits(text.train, text.test)
-    own = len(text.characters)
-    return Network(
-        name,
-        lambda dtype: getattr(scratch.models, name)(own, **sizes, dtype=dtype),
-        lambda dtype: getattr(torch_ref.models, name)(own, **sizes, dtype=dtype),
-        {dtype: splits for dtype in ("float32", "float64")},
-        batch_size,
-        lr,
-    )
+def has_own_data(model: str) -> bool:
+    """Whether a network learns the same data whatever is asked for."""
+    return model in _OWN_DATA
+
+
+def by_name(model: str, data: Data | None = None) -> Network:
+    """A network of scratch/models.py, as it is usually trained.
+
+    Args:
+        model: its name there.
+        data: images to learn, flattened or not; None is mnist5k. XOR and texts have data of their own.
+    """
+    flatten = model in ("two_layer_net", "mlp_batchnorm")
+    data = replace(data or Data("mnist5k"), flatten=flatten)
+    data = Data(_OWN_DATA[model]) if model in _OWN_DATA else data
+    if model == "xor_net":
+        return xor(data)
+    if model == "two_layer_net":
+        return two_layer(data)
+    if data.name == "text":
+        return _pair(model, data, None, len(datasets.text().characters))
+    size = "input_size" if flatten else "image_size"
+    return _pair(model, data, **{size: data["float64"].train.tensors[0].shape[-1]})
+
+
+def _pair(
+    model: str,
+    splits: Mapping[str, Splits],
+    batch_size: int | None = None,
+    *sizes: int,
+    name: str = "",
+    **named: int,
+) -> Network:
+    usual, lr = _TRAINED[model]
+    ours, theirs = (partial(getattr(side.models, model), *sizes, **named) for side in (scratch, torch_ref))
+    return Network(name or model, ours, theirs, splits, batch_size or usual, lr)
 
 
 def some(splits: Any, train: int, test: int) -> Splits:
     """The first samples of both parts."""
     return Splits(*(TensorDataset(*part[:n]) for part, n in zip(splits[:2], (train, test), strict=True)))
+
+
+def with_one_batch(network: Network) -> Network:
+    """With no more data than its first batch: little to send to another process."""
+    few = {dtype: some(network.splits[dtype], network.batch_size, 1) for dtype in network.splits}
+    return replace(network, splits=few)
 
 
 def input_size(splits: Splits) -> int:

@@ -1,50 +1,59 @@
-"""``gradmirror report``: run the sections one after the other, and write what each found at once."""
+"""``gradmirror report``: plan the sections as tasks, do those that are left, keep each one's rows."""
 
 import argparse
 import shlex
-import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from reports import accuracy, checker, drift, environment, gradients, networks, page, timing, zoo
-from reports.data import load
+from reports.campaign import Chapter, Workers
+from reports.campaign import run as run_campaign
+from reports.data import Data
+from reports.errors import UnusableError
+from reports.journal import Journal
 from reports.lesson import page as lesson
-from reports.results import Results, Section
-from scratch.datasets import Splits
+from reports.networks import Network
+from reports.progress import say
+from reports.results import Results
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the report that the command line asks for; 0 if the sides agree, 1 if not.
 
     Raises:
-        UnusableError: the data are not there, or damaged.
+        UnusableError: the data are not there, or damaged; there is nothing to resume, or not this report.
         OSError: a file cannot be written.
-        KeyboardInterrupt: Ctrl-C; the sections finished until then are on disk.
+        KeyboardInterrupt: Ctrl-C; the rows finished until then are on disk.
     """
-    digits = {dtype: load(options.dataset, dtype, options) for dtype in gradients.DTYPES}
-    xor = {dtype: load("xor", dtype, options) for dtype in gradients.DTYPES}
     with environment.limit_threads(options.threads):
-        sizes = _QUICK if options.quick else _FULL
-        given = {key: value for key in ("seeds", "epochs") if (value := getattr(options, key)) is not None}
-        told = (
-            sizes
-            | given
-            | {key: getattr(options, key) for key in ("quick", "dataset", "seed", "dtype", "models")}
-        )
+        told = _sizes(options)
+        chapters = _chapters(told, [_data(name, options) for name in told["datasets"]])
         results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
+        start = Journal.resume if options.resume else Journal.begin
+        journal = start(results.out / "rows.jsonl", _conditions(results))
         page.remove(results)
         results.write()
+        jobs = options.jobs or (1 if options.quick else environment.cores() // options.threads or 1)
+        workers = Workers(jobs, options.threads, options.backend, options.scheduler)
         try:
-            for name, section in _sections(told, digits, xor).items():
-                _finish(results, name, section)
-            start = perf_counter()
+            for name, section in run_campaign(chapters, journal, workers):
+                results.add(name, section)
+                say(f"{name}: {section.seconds:.1f} s")
+            begin = perf_counter()
+            results.sort([chapter.name for chapter in chapters])
             page.write(results)
             lesson.write(results.out / "lesson.html")
+            journal.end()
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"finished: {', '.join(results.sections) or 'nothing'}") from None
-        _say(f"page: {perf_counter() - start:.1f} s")
+            tasks = sum(len(chapter.tasks) for chapter in chapters)
+            raise KeyboardInterrupt(
+                f"{len(journal.rows)} of {tasks} rows are kept; --resume goes on"
+            ) from None
+        say(f"page: {perf_counter() - begin:.1f} s")
     print(page.summary(results))
     return 0 if results.agrees else 1
 
@@ -62,6 +71,7 @@ _FULL = {
     "faults": None,
     "rounds": 20,
     "block": 0.05,
+    "processes": 3,
 }
 _QUICK = {
     "seeds": 2,
@@ -75,58 +85,100 @@ _QUICK = {
     "faults": 3,
     "rounds": 6,
     "block": 0.005,
+    "processes": 0,
 }
+_GIVEN = ("seeds", "epochs", "rounds", "processes")
+_TOLD = ("quick", "datasets", "models", "batch_sizes", "seed", "dtype", "threads")
 
 
-def _sections(
-    told: dict, digits: dict[str, Splits], xor: dict[str, Splits]
-) -> dict[str, Callable[[], Section]]:
-    book, small = networks.two_layer(digits), networks.xor(xor)
-    cost = networks.two_layer(digits, told["cost_hidden"])
-    wide = networks.two_layer(digits, 1024, batch_size=512)
-    seed, dtype = told["seed"], told["dtype"]
-    return {
-        "gradients": partial(
-            gradients.run, [book, small], cost, samples=told["samples"], rounds=told["cost_rounds"], seed=seed
+def _sizes(options: argparse.Namespace) -> dict[str, Any]:
+    """All that decides what the rows are."""
+    sizes: dict[str, Any] = dict(_QUICK if options.quick else _FULL)
+    sizes |= {key: value for key in _GIVEN if (value := getattr(options, key)) is not None}
+    return sizes | {key: getattr(options, key) for key in _TOLD}
+
+
+def _conditions(results: Results) -> dict[str, Any]:
+    """What has to be the same for rows to stand in one report."""
+    machine = {key: results.environment[key] for key in ("cpu", "cores", "python", "packages", "commit")}
+    return results.options | machine
+
+
+def _data(name: str, options: argparse.Namespace) -> Data:
+    data = Data(name, root=options.data_root, download=options.download)
+    for dtype in data:
+        data[dtype]  # read now, so that what is wrong is said before anything else is done
+    return data
+
+
+def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
+    """The sections of the report, each on the networks that belong there.
+
+    Gradients, their cost and the check itself are those of the book's network and of XOR. These two are
+    trained and timed, or else each network that was asked for, on each dataset and with each batch size.
+    If none was, some larger ones are trained for a few steps.
+    """
+    book, small = networks.two_layer(datasets[0]), networks.by_name("xor_net")
+    wide = networks.two_layer(datasets[0], 1024, batch_size=512)
+    cost = networks.two_layer(datasets[0], told["cost_hidden"])
+    asked = list(_asked(told, datasets))
+    seed, dtype, steps = told["seed"], told["dtype"], told["model_steps"]
+    long = (small, told["xor_epochs"], max(1, told["xor_epochs"] // 20))
+    by_sgd = [drift.Plan(book, "SGD", {"lr": 0.1}, told["drift_steps"])]
+    by_sgd += [drift.Plan(book, "Adam", {}, told["drift_steps"])]
+    return [
+        gradients.chapter(
+            [book, small], cost, samples=told["samples"], rounds=told["cost_rounds"], seed=seed
         ),
-        "accuracy": partial(
-            accuracy.run,
-            [(book, told["epochs"], 1), (small, told["xor_epochs"], max(1, told["xor_epochs"] // 20))],
+        accuracy.chapter(
+            [*((each, told["epochs"], 1) for each in asked or [book]), long],
             dtype=dtype,
             seeds=range(seed, seed + told["seeds"]),
         ),
-        "drift": partial(
-            drift.run,
-            [
-                drift.Plan(book, "SGD", {"lr": 0.1}, told["drift_steps"]),
-                drift.Plan(book, "Adam", {}, told["drift_steps"]),
-                *(zoo.plan(zoo.smaller(name), told["model_steps"]) for name in told["models"]),
-            ],
+        drift.chapter(
+            [*by_sgd, *(zoo.plan(each, steps) for each in asked or map(zoo.smaller, _SHOWN))],
             dtype=dtype,
             seed=seed,
         ),
-        "checker": partial(checker.run, cost, most=told["faults"], seed=seed),
-        "timing": partial(
-            timing.run,
-            [book, small, wide],
+        checker.chapter(cost, most=told["faults"], seed=seed),
+        timing.chapter(
+            asked or [book, small, wide],
             dtype=dtype,
             rounds=told["rounds"],
             block=told["block"],
             seed=seed,
+            processes=told["processes"],
+            swept=[
+                *(("batch", networks.two_layer(datasets[0], batch_size=size)) for size in (1, 10, 100, 1000)),
+                *(("width", networks.two_layer(datasets[0], size)) for size in (10, 50, 200, 1000)),
+            ],
         ),
-    }
+    ]
 
 
-def _finish(results: Results, name: str, run_section: Callable[[], Section]) -> None:
-    start = perf_counter()
-    section = run_section()
-    section.seconds = perf_counter() - start
-    results.add(name, section)
-    _say(f"{name}: {section.seconds:.1f} s")
+# The larger networks of a report that names none.
+_SHOWN = ("deep_conv_net", "GPT")
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _asked(told: dict[str, Any], datasets: list[Data]) -> Iterator[Network]:
+    """Each network that was asked for, on each dataset that it can learn, with each batch size."""
+    seen = set()
+    models = told["models"] or (["two_layer_net"] if told["batch_sizes"] or len(datasets) > 1 else [])
+    for model, data, size in product(models, datasets, told["batch_sizes"] or [None]):
+        network = networks.by_name(model, data)
+        name = (
+            f"{network.name} on {data.name}"
+            if len(datasets) > 1 and not networks.has_own_data(model)
+            else network.name
+        )
+        network = replace(network, name=name, batch_size=size or network.batch_size)
+        if network.batch_size > (most := len(network.splits["float64"].train)):
+            raise UnusableError(
+                f"--batch-sizes: {network.batch_size} is more than the {most} samples of {network.name}"
+            )
+        if (key := (network.name, network.batch_size)) not in seen:
+            seen.add(key)
+            yield network
 
 
 def _command(options: argparse.Namespace) -> list[str]:

@@ -5,6 +5,7 @@ on disk can be read, and hold all sections finished until then.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,29 @@ from scratch.checkpoint import write_whole
 SCHEMA_VERSION = 1
 
 # A row of results.csv is one number: these say what of, "measure" says which.
-IDENTIFIERS = ("table", "network", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step", "verdict")
+IDENTIFIERS = (
+    "table",
+    "network",
+    "batch",
+    "optimizer",
+    "dtype",
+    "item",
+    "pair",
+    "seed",
+    "epoch",
+    "step",
+    "verdict",
+)
 _ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check"), "item")
+
+
+@dataclass
+class Rows:
+    """Rows of tables by their names, raw samples by theirs, and how many seconds it took to find them."""
+
+    tables: dict[str, pd.DataFrame]
+    samples: dict[str, list[Any]] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass
@@ -61,6 +83,11 @@ class Results:
         self.sections[name] = section
         self.write()
 
+    def sort(self, names: Sequence[str]) -> None:
+        """Bring the sections into this order and write both files."""
+        self.sections = {name: self.sections[name] for name in names}
+        self.write()
+
     def write(self) -> None:
         """Write both files as things stand."""
         write_whole(self.out / "results.csv", self.long().to_csv(index=False).encode())
@@ -83,7 +110,7 @@ class Results:
                 for name, section in self.sections.items()
             },
         }
-        return json.dumps(content, indent=1, allow_nan=False, default=_plain) + "\n"
+        return json.dumps(content, indent=1, allow_nan=False, default=plain) + "\n"
 
     def long(self) -> pd.DataFrame:
         """results.csv: a row for each number."""
@@ -102,7 +129,12 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return known.astype(object).where(known.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A NumPy number as one of Python's, for the package json.
+
+    Raises:
+        TypeError: it is none.
+    """
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"results.json: cannot hold a {type(value).__name__}")

@@ -11,17 +11,18 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 import torch
 
-from reports.networks import Network
+from reports.campaign import Chapter, Task
+from reports.networks import Network, with_one_batch
 from reports.progress import progress
-from reports.results import Section
+from reports.results import Rows, Section
 from scratch import nn, optim
 from torch_ref import compare
 
@@ -36,31 +37,106 @@ _LR = 0.1
 Blocks = list[dict[str, float]]
 
 
-def run(networks: Sequence[Network], *, dtype: str, rounds: int, block: float, seed: int) -> Section:
-    """The section of the report.
+def chapter(
+    networks: Sequence[Network],
+    *,
+    dtype: str,
+    rounds: int,
+    block: float,
+    seed: int,
+    processes: int = 0,
+    swept: Sequence[tuple[str, Network]] = (),
+) -> Chapter:
+    """The chapter of the report.
 
     Args:
         networks: the configurations, each with its batch size.
         dtype: of weights and data.
-        rounds: how many pairs of blocks are compared.
+        rounds: how many pairs of blocks are compared, in each process.
         block: how long a block is to take, in seconds.
         seed: of the weights, and of the bootstrap.
+        processes: how many fresh ones measure each configuration; 0 measures in this one.
+        swept: more configurations, measured once and shortly, and what varies: "batch" or "width".
     """
-    rows: list[dict[str, Any]] = []
-    raw: dict[str, Any] = {}
-    for network in networks:
-        told = {"network": network.name, "batch": network.batch_size, "dtype": dtype}
-        if reason := disagreement(network, dtype, seed):
-            rows.append({**told, "verdict": f"not timed: {reason}"})
+    numbers = range(1, processes + 1) if processes else range(1)
+    tasks = [
+        Task(
+            f"timing {network.name}, batch {network.batch_size}, process {number}",
+            partial(_timed, with_one_batch(network), dtype, rounds, block, seed, number),
+            process=number,
+            weight=1 + 3 * rounds * block,
+        )
+        for number in numbers
+        for network in networks
+    ]
+    tasks += [
+        Task(
+            f"sweep of {vary}, {network.name}, batch {network.batch_size}",
+            partial(_swept, vary, with_one_batch(network), dtype, block / 5, seed),
+            process=numbers[0],
+            weight=0.3 + 4 * _SWEEP_ROUNDS * block / 5,
+        )
+        for vary, network in swept
+    ]
+    return Chapter("timing", tasks, partial(_conclude, seed=seed))
+
+
+_SWEEP_ROUNDS = 5
+
+
+def _timed(network: Network, dtype: str, rounds: int, block: float, seed: int, process: int) -> Rows:
+    told = {"network": network.name, "batch": network.batch_size, "dtype": dtype, "process": process}
+    if reason := disagreement(network, dtype, seed):
+        return Rows({}, {"timing": [{**told, "reason": reason}]})
+    with _no_garbage_collection():
+        blocks, setting = measure(network, dtype, rounds, block, seed)
+    return Rows({}, {"timing": [{**told, "setting": setting, "blocks": blocks}]})
+
+
+def _swept(vary: str, network: Network, dtype: str, block: float, seed: int) -> Rows:
+    """One point of a curve; PyTorch is at the fastest of its settings, all measured."""
+    sides: dict[str, Side] = {name: torch_side(network, dtype, seed, o) for name, o in TORCH_OPTIONS.items()}
+    with _no_garbage_collection():
+        blocks = take_turns(
+            {"numpy": numpy_side(network, dtype, seed), **sides}, _SWEEP_ROUNDS, block, "sweep"
+        )
+    seconds = {name: np.array([each["step"] for each in some]) for name, some in blocks.items()}
+    fastest = min(TORCH_OPTIONS, key=lambda name: float(np.median(seconds[name])))
+    ratio = median_interval(seconds["numpy"] / seconds[fastest], seed)
+    row = {
+        "network": network.name,
+        "vary": vary,
+        "batch": network.batch_size,
+        "width": next(p.shape[0] for p in network.ours(dtype=np.dtype(dtype)).parameters()),
+        "dtype": dtype,
+        "setting": fastest,
+        "numpy_seconds": np.median(seconds["numpy"]),
+        "torch_seconds": np.median(seconds[fastest]),
+        "ratio": ratio.median,
+        "low": ratio.low,
+        "high": ratio.high,
+    }
+    return Rows({"sweep": pd.DataFrame([row])})
+
+
+def _conclude(rows: Rows, seed: int) -> Section:
+    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for each in rows.samples["timing"]:
+        found.setdefault((each["network"], each["batch"], each["dtype"]), []).append(each)
+    table: list[dict[str, Any]] = []
+    for (network, batch, dtype), processes in found.items():
+        told = {"network": network, "batch": batch, "dtype": dtype}
+        if reasons := [each["reason"] for each in processes if "reason" in each]:
+            table.append({**told, "verdict": f"not timed: {reasons[0]}"})
             continue
-        with _no_garbage_collection():
-            measured, setting = measure(network, dtype, rounds, block, seed)
-        raw[network.name] = {"setting": setting, "blocks": measured}
-        rows += [{**told, "setting": setting, **row} for row in summary(measured, seed)]
+        setting = ", ".join(sorted({each["setting"] for each in processes}))
+        measured = [each["blocks"] for each in processes]
+        table += [{**told, "setting": setting, **row} for row in summary(measured, seed)]
     columns = ["network", "batch", "dtype", "setting", "pair", "phase", "numpy_seconds", "other_seconds"]
-    columns += ["ratio", "low", "high", "noise", "rounds", "verdict"]
-    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("setting", "pair", "phase"), object))
-    return Section({"timing": table}, raw, agrees=len(raw) == len(networks))
+    columns += ["ratio", "low", "high", "noise", "rounds", "processes", "verdict"]
+    timing = pd.DataFrame(table, columns=columns).astype(dict.fromkeys(("setting", "pair", "phase"), object))
+    agrees = all("reason" not in each for each in rows.samples["timing"])
+    return Section({"timing": timing, **rows.tables}, rows.samples, agrees)
 
 
 def disagreement(network: Network, dtype: str, seed: int) -> str:
@@ -198,13 +274,24 @@ class Interval(NamedTuple):
     high: float
 
 
-def median_interval(samples: Sequence[float], seed: int = 0) -> Interval:
-    """The median, and the percentiles of the medians of samples drawn anew from these (bootstrap)."""
-    result = scipy.stats.bootstrap(
-        (np.asarray(samples, float),), np.median, method="percentile", rng=np.random.default_rng(seed)
-    )
-    low, high = map(float, result.confidence_interval)
-    return Interval(float(np.median(samples)), low, high)
+def median_interval(samples: Sequence[Any] | np.ndarray, seed: int = 0) -> Interval:
+    """The median of all, with the 95% percentile interval of medians drawn anew (bootstrap).
+
+    Args:
+        samples: (n,), of one process; or (P, n), of P: then processes are drawn first, and then n samples of
+            each, since processes may differ by more than the samples of one do (Kalibera and Jones 2013).
+        seed: of the drawing.
+    """
+    of_all = np.atleast_2d(np.asarray(samples, float))
+    processes, count = of_all.shape
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(processes, size=(_DRAWS, processes, 1))
+    medians = np.median(of_all[drawn, rng.integers(count, size=(_DRAWS, processes, count))], axis=(1, 2))
+    low, high = map(float, np.percentile(medians, (2.5, 97.5)))
+    return Interval(float(np.median(of_all)), low, high)
+
+
+_DRAWS = 5_000
 
 
 def judge(ratio: Interval, noise: float) -> str:
@@ -216,12 +303,19 @@ def judge(ratio: Interval, noise: float) -> str:
     return "not distinguishable"
 
 
-def summary(measured: dict[str, Blocks], seed: int) -> Iterator[dict[str, Any]]:
-    """Rows: for each phase NumPy / PyTorch, and for the step NumPy / NumPy, the noise."""
-    seconds = {name: pd.DataFrame(blocks) for name, blocks in measured.items()}
+def summary(measured: Sequence[dict[str, Blocks]], seed: int) -> Iterator[dict[str, Any]]:
+    """Rows: for each phase NumPy / PyTorch, and for the step NumPy / NumPy, the noise.
+
+    Args:
+        measured: the blocks of each process, by side.
+        seed: of the bootstrap.
+    """
+
+    def seconds(side: str, phase: str) -> np.ndarray:
+        return np.array([[block[phase] for block in blocks[side]] for blocks in measured])
 
     def compared(other: str, phase: str) -> Interval:
-        return median_interval(seconds["numpy"][phase] / seconds[other][phase], seed)
+        return median_interval(seconds("numpy", phase) / seconds(other, phase), seed)
 
     for pair, other, phases in (
         ("NumPy / PyTorch", "torch", PHASES),
@@ -234,12 +328,13 @@ def summary(measured: dict[str, Blocks], seed: int) -> Iterator[dict[str, Any]]:
             yield {
                 "pair": pair,
                 "phase": phase,
-                "numpy_seconds": seconds["numpy"][phase].median(),
-                "other_seconds": seconds[other][phase].median(),
+                "numpy_seconds": np.median(seconds("numpy", phase)),
+                "other_seconds": np.median(seconds(other, phase)),
                 "ratio": ratio.median,
                 "low": ratio.low,
                 "high": ratio.high,
                 "noise": noise,
-                "rounds": len(seconds["numpy"]),
+                "rounds": len(measured[0]["numpy"]),
+                "processes": len(measured),
                 "verdict": judge(ratio, noise),
             }

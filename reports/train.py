@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import scratch
-from reports.data import load
+from reports.data import Data
 from reports.errors import UnusableError
 from reports.progress import progress
 from scratch import models, nn, optim
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """
     checkpoint = Path(options.checkpoint) if options.checkpoint else None
     _check(options, checkpoint)
-    data = load(options.dataset, options.dtype, options)
+    data = Data(options.dataset, root=options.data_root, download=options.download)[options.dtype]
     scratch.manual_seed(options.seed)
     model, optimizer = _build(options, data)
     history = _resume(options, checkpoint, model, optimizer) if checkpoint and options.resume else []

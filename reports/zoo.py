@@ -7,30 +7,16 @@ processes of their own. One row for each, written as soon as it is there.
 
 import argparse
 from dataclasses import replace
-from functools import cache
 
 import pandas as pd
 
-from reports import drift, networks, tables, timing
+from reports import drift, tables, timing
 from reports.cli import MODELS
 from reports.environment import limit_threads
 from reports.errors import DisagreementError
-from reports.networks import Network
+from reports.networks import Network, by_name
 from reports.progress import progress
-from scratch import datasets
 from scratch.checkpoint import write_whole
-
-
-@cache
-def network(name: str) -> Network:
-    """A network by name, with its data and the batch size of the book, or of the literature."""
-    if name in ("CharLSTM", "GPT"):
-        return networks.of_text(name, datasets.text(), *((32, 0.5) if name == "CharLSTM" else (16, 0.05)))
-    splits = {
-        dtype: datasets.mnist5k(dtype=dtype, flatten=name == "mlp_batchnorm")
-        for dtype in ("float32", "float64")
-    }
-    return networks.pictures(name, splits, 100, 0.05 if name != "deep_conv_net" else 0.01)
 
 
 def plan(network: Network, steps: int) -> drift.Plan:
@@ -40,7 +26,7 @@ def plan(network: Network, steps: int) -> drift.Plan:
 
 def smaller(name: str) -> Network:
     """With a tenth of the batch, or a quarter of the texts: for a report, which should not take long."""
-    whole = network(name)
+    whole = by_name(name)
     return replace(whole, batch_size=10 if whole.batch_size == 100 else 4)
 
 
@@ -48,10 +34,11 @@ def row(name: str, steps: int, rounds: int, seed: int) -> dict[str, object]:
     """All that is measured of one network."""
     from reports import memory
 
-    chosen = network(name)
+    chosen = by_name(name)
     training = drift.train(plan(chosen, steps), "float32", seed)
     last = training.frame.iloc[-1]
-    table = timing.run([chosen], dtype="float32", rounds=rounds, block=0.05, seed=seed).tables["timing"]
+    timed = timing.chapter([chosen], dtype="float32", rounds=rounds, block=0.05, seed=seed)
+    table = timed.run().tables["timing"]
     if len(table) == 1:
         raise DisagreementError(f"{name}: {table['verdict'].iloc[0]}")
     step = table[(table["phase"] == "step") & (table["pair"] == "NumPy / PyTorch")].iloc[0]

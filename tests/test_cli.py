@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors import safe_open
 
 from reports import cli
@@ -78,7 +79,7 @@ def test_help_names_both_commands(capsys):
 def test_help_teaches_examples_that_can_be_parsed(capsys, command):
     text = help_of(capsys, command)
     examples = text.split("\nexamples:\n")[1].split("\n\n")[0].splitlines()
-    assert len(examples) == 4
+    assert len(examples) == {"report": 6, "train": 4}[command]
     for example in examples:
         program, *words = shlex.split(re.split(r"\s{2,}", example.strip())[0])
         assert program == "gradmirror"
@@ -132,7 +133,7 @@ def test_the_module_is_the_command_report():
         (["report", "--threads", "0"], "--threads: '0'"),
         (["report", "--seed", "-3"], "--seed: '-3' is not a whole number from 0 on"),
         (["report", "--dtype", "float16"], "--dtype: invalid choice: 'float16'"),
-        (["report", "--dataset", "xor"], "--dataset: invalid choice: 'xor'"),
+        (["report", "--datasets", "xor"], "--datasets: invalid choice: 'xor'"),
         (["report", "extra"], "extra"),
         (["train", "--lr", "0"], "--lr: '0' is not a number above 0"),
         (["train", "--lr", "nan"], "--lr: 'nan'"),
@@ -393,7 +394,7 @@ def ran(stopped) -> SimpleNamespace:
 def test_a_killed_report_leaves_its_finished_section(stopped):
     killed = stopped["killed"]
     assert killed.code == -signal.SIGKILL
-    assert killed.left.names == ["results.csv", "results.json"]
+    assert killed.left.names == ["results.csv", "results.json", "rows.jsonl"]
     assert list(killed.left.json["sections"]) == ["gradients"]
     assert killed.left.json["sections"]["gradients"]["agrees"] is True
     assert set(killed.left.csv["table"]) == {"gradients", "cost"}
@@ -402,7 +403,7 @@ def test_a_killed_report_leaves_its_finished_section(stopped):
 
 def test_a_quick_report_ends_with_0_and_leaves_all_files_and_no_litter(ran):
     assert ran.code == 0
-    assert ran.left.names == FILES
+    assert ran.left.names == [*FILES, "rows.previous.jsonl"]  # of the report that was killed here
     figures = sorted(path.name for path in (ran.out / "figures").iterdir())
     assert figures == ["cost.svg", "drift.svg", "faults.svg", "loss.svg", "timing.svg"]
     assert all(path.stat().st_size for path in ran.out.rglob("*"))
@@ -425,15 +426,29 @@ def test_the_results_of_a_report_hold_its_sections_options_and_command(ran):
     assert all(section["seconds"] > 0 for section in content["sections"].values())
     assert content["environment"]["command"] == f"gradmirror report --quick --out {ran.out}"
     assert content["options"].items() >= {"quick": True, "seed": 0, "dtype": "float32", "seeds": 2}.items()
-    found = {"gradients", "cost", "epochs", "accuracy", "drift", "drift_steps", "faults", "needle", "timing"}
+    found = {
+        "gradients",
+        "cost",
+        "epochs",
+        "accuracy",
+        "drift",
+        "drift_steps",
+        "faults",
+        "needle",
+        "timing",
+    } | {"sweep"}
     assert set(ran.left.csv["table"]) == found
 
 
 def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
     told = stopped["Ctrl-C"]
     assert told.code == 130
-    assert (told.stdout, told.stderr) == ("", "gradmirror report: stopped; finished: gradients\n")
-    assert told.left.names == ["results.csv", "results.json"]
+    assert told.stdout == ""
+    kept, tasks = re.fullmatch(
+        r"gradmirror report: stopped; (\d+) of (\d+) rows are kept; --resume goes on\n", told.stderr
+    ).groups()
+    assert 5 <= int(kept) < 200 < int(tasks)
+    assert told.left.names == ["results.csv", "results.json", "rows.jsonl"]
     assert list(told.left.json["sections"]) == ["gradients"]
     assert set(told.left.csv["table"]) == {"gradients", "cost"}
 
@@ -450,6 +465,7 @@ TINY = {
     "faults": 1,
     "rounds": 3,
     "block": 0.0005,
+    "processes": 0,
 }
 
 
@@ -459,14 +475,15 @@ def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, m
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gradients, "run", stop)
+    monkeypatch.setattr(gradients, "cost", stop)
     (tmp_path / "out" / "figures").mkdir(parents=True)
     for name in ("report.html", "report.md", "figures/loss.svg", "notes.txt"):
         (tmp_path / "out" / name).write_text("earlier")
     said = main("report", "--quick", "--dataset", "digits", "--out", "out")
-    assert (said.code, said.err) == (130, "gradmirror report: stopped; finished: nothing\n")
+    assert said.code == 130
+    assert said.err.startswith("gradmirror report: stopped; 0 of ")
     files = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert files == ["notes.txt", "results.csv", "results.json"]
+    assert files == ["notes.txt", "results.csv", "results.json", "rows.jsonl"]
     assert read(tmp_path / "out").json["agrees"] is None
 
 
@@ -501,19 +518,49 @@ def test_the_options_of_a_report_reach_its_sections(main, tmp_path, monkeypatch)
     from reports import report
 
     monkeypatch.setattr(report, "_QUICK", TINY)
-    options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64", "--models", "mlp_batchnorm")
-    said = main("report", "--quick", "--dataset", "digits", *options, "--out", "out")
+    options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64")
+    grid = ("--models", "two_layer_net", "mlp_batchnorm", "--batch-sizes", 200, 700)
+    said = main("report", "--quick", "--datasets", "digits", *options, *grid, "--out", "out")
     assert said.code == 0
     left = read(tmp_path / "out")
     final = pd.DataFrame(left.json["sections"]["accuracy"]["tables"]["accuracy"])
-    assert final[["network", "dtype", "seed", "epoch"]].to_numpy().tolist() == [
-        ["64-50-10", "float64", 3, 2],
-        ["64-50-10", "float64", 4, 2],
-        ["XOR 2-4-2", "float64", 3, 2],
-        ["XOR 2-4-2", "float64", 4, 2],
+    cells = [("64-50-10", 200), ("64-50-10", 700), ("mlp_batchnorm", 200), ("mlp_batchnorm", 700)]
+    assert final[["network", "batch", "dtype", "seed", "epoch"]].to_numpy().tolist() == [
+        [network, batch, "float64", seed, 2]
+        for network, batch in [*cells, ("XOR 2-4-2", 4)]
+        for seed in (3, 4)
     ]
     trained = left.json["sections"]["drift"]["tables"]["drift"]
-    assert [row["network"] for row in trained] == ["64-50-10", "64-50-10", "mlp_batchnorm"]
+    assert [(row["network"], row["batch"]) for row in trained] == [("64-50-10", 100)] * 2 + cells
     timed = pd.DataFrame(left.json["sections"]["timing"]["tables"]["timing"])
     assert set(timed["dtype"]) == {"float64"}
+    assert list(dict.fromkeys(zip(timed["network"], timed["batch"], strict=True))) == cells
     assert left.json["environment"]["threads"]["asked_for"] == 1
+
+
+def test_each_network_meets_each_dataset_that_it_can_learn(main, tmp_path, monkeypatch):
+    from reports import networks, report
+
+    told = {"models": ["simple_conv_net", "CharLSTM"], "batch_sizes": []}
+    data = [
+        report._data(name, SimpleNamespace(data_root="", download=False)) for name in ("mnist5k", "digits")
+    ]
+    asked = list(report._asked(told, data))
+    assert [(each.name, each.batch_size) for each in asked] == [
+        ("simple_conv_net on mnist5k", 100),
+        ("simple_conv_net on digits", 100),
+        ("CharLSTM", 32),
+    ]
+    for network in asked:
+        model, twin = network.build("float32", 0)
+        x, _ = network.batch("float32", 2)
+        np.testing.assert_allclose(model(x), twin(torch.from_numpy(x)).detach().numpy(), atol=1e-5)
+    (only,) = report._asked({"models": [], "batch_sizes": [7]}, data[:1])
+    assert (only.name, only.batch_size) == ("784-50-10", 7)
+    assert networks.has_own_data("GPT")
+
+
+def test_a_batch_larger_than_the_data_is_refused(main):
+    said = main("report", "--quick", "--datasets", "digits", "--batch-sizes", 10, 5000)
+    assert said.code == 2
+    assert "--batch-sizes: 5000 is more than the 1438 samples of 64-50-10" in said.err

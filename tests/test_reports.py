@@ -39,7 +39,9 @@ from scratch.datasets import Splits
 
 OPTIONS = {
     "quick": True,
-    "dataset": "digits",
+    "datasets": ["digits"],
+    "batch_sizes": [],
+    "threads": 1,
     "seed": 0,
     "dtype": "float32",
     "seeds": 2,
@@ -54,6 +56,7 @@ OPTIONS = {
     "faults": 2,
     "rounds": 4,
     "block": 0.0005,
+    "processes": 0,
 }
 COMMAND = ["gradmirror", "report", "--data-root", "'<script>alert(1)</script> & \"more\"'"]
 
@@ -76,23 +79,23 @@ def xor() -> networks.Network:
 
 def find_gradients(*compared: networks.Network) -> Section:
     cost_network = networks.two_layer(compared[0].splits, hidden_size=1)
-    return gradients.run(compared, cost_network, samples=4, rounds=1, seed=0)
+    return gradients.chapter(compared, cost_network, samples=4, rounds=1, seed=0).run()
 
 
 def find_timing(*timed: networks.Network) -> Section:
-    return timing.run(timed, dtype="float32", rounds=4, block=0.0005, seed=0)
+    return timing.chapter(timed, dtype="float32", rounds=4, block=0.0005, seed=0).run()
 
 
 @pytest.fixture(scope="module")
 def sections(digits, xor) -> dict[str, Section]:
     return {
         "gradients": find_gradients(digits, xor),
-        "accuracy": accuracy.run([(digits, 2, 1), (xor, 20, 5)], dtype="float32", seeds=[0, 1]),
-        "drift": drift.run(
+        "accuracy": accuracy.chapter([(digits, 2, 1), (xor, 20, 5)], dtype="float32", seeds=[0, 1]).run(),
+        "drift": drift.chapter(
             [drift.Plan(digits, "SGD", {"lr": 0.1}, 5), drift.Plan(digits, "Adam", {}, 5)],
             dtype="float32",
             seed=0,
-        ),
+        ).run(),
         "checker": find_checker(digits),
         "timing": find_timing(digits, xor),
     }
@@ -103,7 +106,7 @@ def find_checker(network: networks.Network) -> Section:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detectors, "MODULES", [c for c in detectors.MODULES if c.kind in ("Linear", "Tanh")])
         patch.setattr(detectors, "LOSSES", [])
-        return checker.run(network, most=2, seed=0)
+        return checker.chapter(network, most=2, seed=0).run()
 
 
 @pytest.fixture
@@ -229,7 +232,7 @@ def test_both_sides_train_alike(digits, dtype, limit):
 
 
 def test_the_first_every_nth_and_the_last_epoch_are_kept(xor):
-    section = accuracy.run([(xor, 12, 5)], dtype="float64", seeds=[3, 4])
+    section = accuracy.chapter([(xor, 12, 5)], dtype="float64", seeds=[3, 4]).run()
     epochs, final = section.tables["epochs"], section.tables["accuracy"]
     assert epochs[["seed", "epoch"]].to_numpy().tolist() == [[s, e] for s in (3, 4) for e in (0, 5, 10, 12)]
     assert final[["seed", "epoch", "test_samples"]].to_numpy().tolist() == [[3, 12, 4], [4, 12, 4]]
@@ -249,7 +252,7 @@ def other_rate_for_torch(monkeypatch, factor: float) -> None:
 @pytest.mark.parametrize("dtype", gradients.DTYPES)
 def test_another_learning_rate_on_one_side_is_seen(digits, results, monkeypatch, dtype):
     other_rate_for_torch(monkeypatch, 1.2)
-    section = accuracy.run([(digits, 2, 1)], dtype=dtype, seeds=[5])
+    section = accuracy.chapter([(digits, 2, 1)], dtype=dtype, seeds=[5]).run()
     (row,) = section.tables["accuracy"].to_dict("records")
     assert row["verdict"] == "differ"
     assert row["relative_drift"] > row["half_the_digits"]
@@ -260,7 +263,7 @@ def test_another_learning_rate_on_one_side_is_seen(digits, results, monkeypatch,
 
 def test_a_side_whose_loss_becomes_nan_ends_the_rows_and_differs(digits, monkeypatch):
     other_rate_for_torch(monkeypatch, 1e39)
-    section = accuracy.run([(digits, 3, 1)], dtype="float32", seeds=[0])
+    section = accuracy.chapter([(digits, 3, 1)], dtype="float32", seeds=[0]).run()
     assert section.tables["epochs"]["epoch"].tolist() == [0]
     (row,) = section.tables["accuracy"].to_dict("records")
     assert (row["epoch"], row["epochs"], row["drift"], row["verdict"]) == (0, 3, 0, "differ")
@@ -279,7 +282,10 @@ def test_a_network_with_a_wrong_gradient_is_not_timed_and_the_rest_is(digits, xo
     for column in ("pair", "phase", "numpy_seconds", "other_seconds", "ratio", "low", "high", "noise"):
         assert pd.isna(reason[column])
     assert {row["network"] for row in rest} == {"64-4-10"}
-    assert set(section.samples) == {"64-4-10"}
+    assert [(each["network"], "blocks" in each) for each in section.samples["timing"]] == [
+        ("XOR 2-4-2", False),
+        ("64-4-10", True),
+    ]
 
     results.sections["timing"] = section
     results.write()
@@ -335,8 +341,9 @@ def test_the_timing_table_has_each_phase_and_the_noise(sections):
         assert rows["pair"].tolist() == 4 * ["NumPy / PyTorch"] + ["NumPy / NumPy"]
         assert set(rows["batch"]) == {batch}
         assert set(rows["rounds"]) == {4}
-        assert set(rows["setting"]) == {section.samples[network]["setting"]} <= set(timing.TORCH_OPTIONS)
-        blocks = section.samples[network]["blocks"]
+        (raw,) = [each for each in section.samples["timing"] if each["network"] == network]
+        assert set(rows["setting"]) == {raw["setting"]} <= set(timing.TORCH_OPTIONS)
+        blocks = raw["blocks"]
         assert {name: len(each) for name, each in blocks.items()} == {"numpy": 4, "torch": 4, "control": 4}
     assert (table["low"] <= table["ratio"]).all()
     assert (table["ratio"] <= table["high"]).all()
@@ -436,7 +443,7 @@ def blocks(*steps: float) -> list[dict[str, float]]:
 
 def test_the_summary_of_steady_blocks():
     measured = {"numpy": blocks(1, 1, 1), "torch": blocks(2, 2, 2), "control": blocks(1, 1, 1)}
-    rows = pd.DataFrame(timing.summary(measured, seed=0))
+    rows = pd.DataFrame(timing.summary([measured], seed=0))
     assert rows["phase"].tolist() == ["forward", "backward", "update", "step", "step"]
     assert rows["numpy_seconds"].tolist() == [0.5, 0.25, 0.125, 1, 1]
     assert rows["other_seconds"].tolist() == [1, 0.5, 0.25, 2, 1]
@@ -453,7 +460,7 @@ def test_the_ratios_are_of_the_same_round_so_a_slow_machine_cancels():
         "torch": blocks(*(2.0 * s for s in slow)),
         "control": blocks(*(3.0 * s for s in slow)),
     }
-    *_, step, control = timing.summary(measured, seed=0)
+    *_, step, control = timing.summary([measured], seed=0)
     assert (step["ratio"], step["low"], step["high"], step["noise"]) == (1.5, 1.5, 1.5, 0)
     assert step["verdict"] == "NumPy slower"
     assert control["ratio"] == 1
@@ -470,7 +477,7 @@ def test_the_ratios_are_of_the_same_round_so_a_slow_machine_cancels():
 )
 def test_two_equal_models_that_differ_are_noise(torch_step, verdict):
     measured = {"numpy": blocks(1, 1, 1), "torch": blocks(*3 * [torch_step]), "control": blocks(*3 * [0.8])}
-    *_, step, control = timing.summary(measured, seed=0)
+    *_, step, control = timing.summary([measured], seed=0)
     assert step["noise"] == control["noise"] == pytest.approx(0.25)
     assert step["verdict"] == verdict
 
@@ -481,12 +488,12 @@ def test_a_wide_interval_of_two_equal_models_is_noise():
         "torch": blocks(*10 * [2.0]),
         "control": blocks(*5 * [0.8, 1.25]),
     }
-    *_, step, control = timing.summary(measured, seed=0)
+    *_, step, control = timing.summary([measured], seed=0)
     assert control["noise"] == pytest.approx(control["high"] - control["low"])
     assert control["noise"] == pytest.approx(0.45)
     assert step["verdict"] == "NumPy faster"
     measured["torch"] = blocks(*10 * [1.4])
-    *_, step, _ = timing.summary(measured, seed=0)
+    *_, step, _ = timing.summary([measured], seed=0)
     assert step["verdict"] == "not distinguishable"
 
 

@@ -1,0 +1,243 @@
+"""A report as a list of tasks: each is done once, and its rows are kept at once.
+
+Tasks stand in chapters. A chapter's tasks can be done in any order, by any number of processes, today or
+tomorrow: it is concluded from the rows of all of them, in the order in which they were planned.
+"""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+
+from reports.environment import limit_threads
+from reports.errors import UnusableError
+from reports.journal import Journal
+from reports.progress import progress_bar
+from reports.results import Rows, Section
+
+
+@dataclass(frozen=True)
+class Task:
+    """What finds some rows, all at once.
+
+    Args:
+        key: what it is about, in words; no two tasks of a report have the same.
+        find: finds the rows. It can be pickled, and so can its arguments.
+        process: None beside others; 0 alone, in the process of the report; from 1 on alone, in a fresh
+            process of this number. What times anything is alone.
+        weight: about how long it takes, in seconds; the progress bar goes by it.
+    """
+
+    key: str
+    find: Callable[[], Rows]
+    process: int | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A section to be: its tasks, and what makes a section of their rows."""
+
+    name: str
+    tasks: Sequence[Task]
+    conclude: Callable[[Rows], Section]
+
+    def section(self, found: dict[str, Rows]) -> Section:
+        """From the rows of each task by its key."""
+        parts = [found[task.key] for task in self.tasks]
+        section = self.conclude(_end_to_end(parts))
+        section.seconds = sum(part.seconds for part in parts)
+        return section
+
+    def run(self) -> Section:
+        """Do all of it here and now, and keep nothing."""
+        return self.section({task.key: _timed(task) for task in self.tasks})
+
+
+def _end_to_end(parts: Iterable[Rows]) -> Rows:
+    """The rows of all, and the samples under one name in one list."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    samples: dict[str, list[Any]] = {}
+    for part in parts:
+        for name, table in part.tables.items():
+            tables.setdefault(name, []).append(table)
+        for name, some in part.samples.items():
+            samples.setdefault(name, []).extend(some)
+    return Rows({name: pd.concat(each, ignore_index=True) for name, each in tables.items()}, samples)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does what can be done beside other things.
+
+    Args:
+        jobs: processes on this machine; 1 is none beside this one.
+        threads: of each.
+        backend: of joblib: "loky" is this machine, "dask" and "ray" can be a cluster.
+        scheduler: the address of a dask scheduler; None starts one here, of ``jobs`` workers.
+    """
+
+    jobs: int = 1
+    threads: int = 1
+    backend: str = "loky"
+    scheduler: str | None = None
+
+
+def run(chapters: Sequence[Chapter], journal: Journal, workers: Workers) -> Iterator[tuple[str, Section]]:
+    """Do what the journal does not have, and give each section as soon as it is whole.
+
+    Each task's rows are in the journal before the next is looked at. What can be done beside others comes
+    first; then what is timed, on a machine that does nothing else.
+
+    Raises:
+        UnusableError: the journal has tasks that are not of this plan; the backend is not there.
+        KeyboardInterrupt: Ctrl-C; what is in the journal is not lost.
+    """
+    tasks = [task for chapter in chapters for task in chapter.tasks]
+    if strange := journal.rows.keys() - {task.key for task in tasks}:
+        raise UnusableError(
+            f"{journal.path}: has rows of {sorted(strange)[0]!r}, which is not of this report"
+        )
+    left = [task for task in tasks if task.key not in journal.rows]
+    waiting = list(chapters)
+    with progress_bar(sum(task.weight for task in tasks), "report") as bar:
+        bar.update(sum(task.weight for task in tasks if task.key in journal.rows))
+        weights = {task.key: task.weight for task in tasks}
+        for key, rows in _nothing_first(_done(left, workers)):
+            if rows is not None:
+                journal.add(key, rows)
+                bar.set_description(key, refresh=False)
+                bar.update(weights[key])
+            for chapter in [c for c in waiting if all(task.key in journal.rows for task in c.tasks)]:
+                waiting.remove(chapter)
+                yield chapter.name, chapter.section(journal.rows)
+
+
+def _nothing_first(done: Iterator[tuple[str, Rows]]) -> Iterator[tuple[str, Rows | None]]:
+    """So that what the journal had already is looked at before anything is done."""
+    yield "", None
+    yield from done
+
+
+def _done(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[str, Rows]]:
+    yield from _beside([task for task in tasks if task.process is None], workers)
+    alone = [task for task in tasks if task.process is not None]
+    for process, some in groupby(
+        sorted(alone, key=lambda task: task.process or 0), lambda task: task.process
+    ):
+        if process:
+            yield from _in_a_fresh_process(list(some), workers.threads)
+        else:
+            yield from ((task.key, _timed(task)) for task in some)
+
+
+def _beside(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[str, Rows]]:
+    if (workers.jobs == 1 and workers.backend == "loky") or len(tasks) < 2:
+        yield from ((task.key, _timed(task)) for task in tasks)
+        return
+    with _joblib(workers):
+        parallel = Parallel(return_as="generator_unordered", batch_size=1)
+        yield from parallel(delayed(_by_a_worker)(task, workers.threads) for task in tasks)
+
+
+@contextmanager
+def _joblib(workers: Workers) -> Iterator[None]:
+    """Joblib, set to those who are to do it.
+
+    Raises:
+        UnusableError: a package is missing; nobody answers; or a worker has several threads, which would
+            share one random generator.
+    """
+    if workers.backend == "dask":
+        try:
+            from dask.distributed import Client
+        except ImportError as error:
+            raise UnusableError(
+                "--backend dask: wanted the package distributed: pip install distributed"
+            ) from error
+        given = (
+            {"address": workers.scheduler}
+            if workers.scheduler
+            else {"n_workers": workers.jobs, "threads_per_worker": 1}
+        )
+        try:
+            client = (
+                Client(**given, dashboard_address=None)
+                if not workers.scheduler
+                else Client(**given, timeout=10)
+            )
+        except (OSError, ValueError) as error:
+            raise UnusableError(
+                f"--scheduler {workers.scheduler}: no dask scheduler answers there: {error}"
+            ) from error
+        with client:
+            threads = client.nthreads()
+            if not threads or max(threads.values()) > 1:
+                raise UnusableError(
+                    f"--scheduler: its workers have {sorted(threads.values())} threads, wanted one or more "
+                    "workers of 1 each: dask worker --nthreads 1"
+                )
+            with parallel_config("dask", n_jobs=len(threads), client=client):
+                yield
+        return
+    with parallel_config(workers.backend, n_jobs=workers.jobs):
+        yield
+
+
+def _by_a_worker(task: Task, threads: int) -> tuple[str, Rows]:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the report is stopped, and stops its workers
+    with limit_threads(threads):
+        return task.key, _timed(task)
+
+
+def _timed(task: Task) -> Rows:
+    start = perf_counter()
+    rows = task.find()
+    rows.seconds = perf_counter() - start
+    return rows
+
+
+def _in_a_fresh_process(tasks: Sequence[Task], threads: int) -> Iterator[tuple[str, Rows]]:
+    """One after the other in one new process, which ends with them, or with this one."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(theirs, threads), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        for task in tasks:
+            ours.send(task)
+            try:
+                answer = ours.recv()
+            except EOFError:
+                raise ChildProcessError(f"the process that was to find {task.key!r} died") from None
+            if isinstance(answer, BaseException):
+                raise answer
+            yield task.key, answer
+    finally:
+        ours.close()
+        process.terminate()
+        process.join()
+
+
+def _serve(tasks: Any, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with limit_threads(threads):
+        while True:
+            try:
+                task = tasks.recv()
+            except EOFError:
+                return
+            try:
+                tasks.send(_timed(task))
+            except Exception as error:
+                tasks.send(error)

@@ -224,9 +224,13 @@ def _in_a_fresh_process(tasks: Sequence[Task], threads: int) -> Iterator[tuple[s
                 raise answer
             yield task.key, answer
     finally:
-        ours.close()
+        ours.close()  # it ends when nothing more can come, and is ended if it is in the middle of something
+        process.join(_PATIENCE)
         process.terminate()
         process.join()
+
+
+_PATIENCE = 0.5
 
 
 def _serve(tasks: Any, threads: int) -> None:

@@ -12,20 +12,18 @@ T = TypeVar("T")
 
 def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
     """``items``, with a bar that is gone when they are used up."""
-    return tqdm(items, description, total=total, disable=_hidden(), leave=False)
+    if multiprocessing.parent_process():
+        return items
+    return tqdm(items, description, total=total, disable=None, leave=False)
 
 
 def progress_bar(seconds: float, description: str) -> Any:
     """A bar that is full when so many seconds' worth of work are done; ``update`` it by what is."""
     shown = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left"
-    return tqdm(total=seconds, desc=description, disable=_hidden(), leave=False, bar_format=shown)
+    return tqdm(total=seconds, desc=description, disable=None, leave=False, bar_format=shown)
 
 
 def say(text: str) -> None:
     """A line on stderr, above any bar."""
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()
-
-
-def _hidden() -> bool | None:
-    return True if multiprocessing.parent_process() else None

@@ -244,6 +244,32 @@ def test_without_dask_it_is_said_what_to_install(journal, monkeypatch):
         list(campaign.run(chapters(), journal, Workers(backend="dask")))
 
 
+@pytest.mark.campaign
+def test_a_dask_cluster_of_two_workers_finds_the_same(journal, log, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        workers = Workers(backend="dask", scheduler=cluster.scheduler_address)
+        sections = dict(campaign.run(chapters(log), journal, workers))
+        assert len(pids(log)) == 2
+        assert os.getpid() not in pids(log)
+        words = ["--quick", "--datasets", "digits", "--backend", "dask", "--scheduler"]
+        command = [sys.executable, "-m", "reports", *words, cluster.scheduler_address, "--out", str(tmp_path)]
+        subprocess.run(command, cwd=ROOT, check=True)
+    assert sections["high"].tables["squares"]["square"].tolist() == [4, 9, 16]
+    assert json.loads((tmp_path / "results.json").read_bytes())["agrees"] is True
+
+
+@pytest.mark.campaign
+def test_workers_of_several_threads_are_refused(journal):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        workers = Workers(backend="dask", scheduler=cluster.scheduler_address)
+        with pytest.raises(
+            UnusableError, match=r"its workers have \[2\] threads, wanted one or more workers of 1"
+        ):
+            list(campaign.run(chapters(), journal, workers))
+
+
 # ---- stopped at any moment
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from reports.cli import MODELS
 from reports.environment import limit_threads
-from reports.timing import numpy_side, torch_side
+from reports.sides import numpy_side, torch_side
 from reports.zoo import network
 
 _LINUX = Path("/proc/self/clear_refs")

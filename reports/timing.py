@@ -8,10 +8,8 @@ for both.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,16 +20,9 @@ import torch
 from reports.networks import Network
 from reports.progress import progress
 from reports.results import Section
-from scratch import nn, optim
+from reports.sides import PHASES, TORCH_OPTIONS, Side, numpy_side, torch_side
+from scratch import nn
 from torch_ref import compare
-
-PHASES = ("forward", "backward", "update", "step")
-TORCH_OPTIONS: dict[str, dict[str, Any]] = {
-    "SGD": {},
-    "SGD(foreach=True)": {"foreach": True},
-    "SGD(fused=True)": {"fused": True},
-}
-_LR = 0.1
 
 Blocks = list[dict[str, float]]
 
@@ -83,62 +74,6 @@ def disagreement(network: Network, dtype: str, seed: int) -> str:
         if not wrong:
             return ""
     return "the gradients disagree in " + ", ".join(wrong)
-
-
-@dataclass(frozen=True)
-class Side:
-    """One side's training, ready to step: ``backward`` gets the loss that forward gave."""
-
-    model: Callable[[Any], Any]
-    loss_fn: Callable[[Any, Any], Any]
-    optimizer: Any
-    backward: Callable[[Any], Any]
-    x: Any
-    target: Any
-
-    def block(self, steps: int) -> dict[str, float]:
-        """Seconds for each phase of one step, the mean of ``steps``."""
-        forward = backward = update = 0.0
-        start = perf_counter()
-        for _ in range(steps):
-            self.optimizer.zero_grad()
-            t0 = perf_counter()
-            loss = self.loss_fn(self.model(self.x), self.target)
-            t1 = perf_counter()
-            self.backward(loss)
-            t2 = perf_counter()
-            self.optimizer.step()
-            t3 = perf_counter()
-            forward += t1 - t0
-            backward += t2 - t1
-            update += t3 - t2
-        step = perf_counter() - start
-        return {phase: s / steps for phase, s in zip(PHASES, (forward, backward, update, step), strict=True)}
-
-
-def numpy_side(network: Network, dtype: str, seed: int) -> Side:
-    """A NumPy model of its own, with SGD."""
-    model, _ = network.build(dtype, seed)
-    loss_fn = nn.CrossEntropyLoss()
-    return Side(
-        model,
-        loss_fn,
-        optim.SGD(model.parameters(), lr=_LR),
-        lambda loss: model.backward(loss_fn.backward(), needs_input_grad=False),
-        *network.batch(dtype),
-    )
-
-
-def torch_side(network: Network, dtype: str, seed: int, options: dict[str, Any]) -> Side:
-    """A PyTorch model of its own, with SGD so set."""
-    _, model = network.build(dtype, seed)
-    return Side(
-        model,
-        torch.nn.CrossEntropyLoss(),
-        torch.optim.SGD(model.parameters(), lr=_LR, **options),
-        lambda loss: loss.backward(),
-        *map(torch.from_numpy, network.batch(dtype)),
-    )
 
 
 def measure(

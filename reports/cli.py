@@ -46,6 +46,7 @@ examples:
   gradmirror report --quick                      a small one, to see that all is well
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
   gradmirror report --models two_layer_net GPT --datasets mnist5k digits --batch-sizes 10 100
+  gradmirror report --columns torch-compile jax autograd
   gradmirror report --datasets mnist --data-root ~/mnist --download
   gradmirror report --backend dask --scheduler tcp://host:8786
 
@@ -149,6 +150,8 @@ List what of torch.nn and torch.optim is here, and what is not: the table of the
 
 # The networks of reports/zoo.py, which --help need not import.
 MODELS = ("mlp_batchnorm", "simple_conv_net", "deep_conv_net", "CharLSTM", "GPT")
+# Those of reports/sides.py.
+COLUMNS = ("torch-default", "torch-foreach", "torch-fused", "torch-compile", "jax", "autograd")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -287,6 +290,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="N",
         help="fresh ones that time everything anew (3; quick: none)",
+    )
+    report.add_argument(
+        "--columns",
+        nargs="+",
+        choices=COLUMNS,
+        default=[],
+        metavar="NAME",
+        help=f"who is timed beside NumPy and the fastest setting of PyTorch: {', '.join(COLUMNS)}",
     )
     report.add_argument(
         "--jobs",

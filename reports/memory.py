@@ -18,7 +18,7 @@ from pathlib import Path
 from reports.cli import MODELS
 from reports.environment import limit_threads
 from reports.networks import by_name
-from reports.timing import numpy_side, torch_side
+from reports.sides import numpy_side, torch_side
 
 _LINUX = Path("/proc/self/clear_refs")
 

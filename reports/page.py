@@ -51,7 +51,7 @@ def write(results: Results) -> None:
         "cost_network": results.tables["cost"]["network"].iloc[0],
         "half_the_digits": tables.short(results.tables["accuracy"]["half_the_digits"].iloc[0]),
         "method": dict(point.split(": ", 1) for point in told.split("\n\n")),
-        "not_timed": results.tables["timing"][results.tables["timing"]["ratio"].isna()],
+        "not_timed": _not_timed(results.tables),
     }
     for name in ("report.html", "report.md"):
         page = environment.get_template(f"{name}.j2").render(content)
@@ -65,6 +65,11 @@ def _tone(cell: str) -> str:
     return "plain" if cell in ("NumPy faster", "NumPy slower", "not distinguishable") else "bad"
 
 
+def _not_timed(found: tables.Tables) -> pd.DataFrame:
+    """The configurations whose gradients differ; not the columns that are left out of one that is timed."""
+    return found["timing"][found["timing"]["pair"].isna()]
+
+
 def remove(results: Results) -> None:
     """Remove what ``write`` wrote for an earlier run, so that it cannot be taken for this one's."""
     for path in (results.out / "report.html", results.out / "report.md", *results.out.glob("figures/*.svg")):
@@ -76,7 +81,7 @@ def verdict(results: Results) -> str:
     gradients, accuracy = results.tables["gradients"], results.tables["accuracy"]
     wrong = gradients[gradients["verdict"] != "agree"]
     apart = accuracy[accuracy["verdict"] != "agree"]
-    not_timed = results.tables["timing"][results.tables["timing"]["ratio"].isna()]
+    not_timed = _not_timed(results.tables)
     if results.agrees:
         seeds = accuracy["seed"].nunique()
         return (

@@ -88,7 +88,7 @@ _QUICK = {
     "processes": 0,
 }
 _GIVEN = ("seeds", "epochs", "rounds", "processes")
-_TOLD = ("quick", "datasets", "models", "batch_sizes", "seed", "dtype", "threads")
+_TOLD = ("quick", "datasets", "models", "batch_sizes", "columns", "seed", "dtype", "threads")
 
 
 def _sizes(options: argparse.Namespace) -> dict[str, Any]:
@@ -148,6 +148,7 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
             block=told["block"],
             seed=seed,
             processes=told["processes"],
+            columns=told["columns"],
             swept=[
                 *(("batch", networks.two_layer(datasets[0], batch_size=size)) for size in (1, 10, 100, 1000)),
                 *(("width", networks.two_layer(datasets[0], size)) for size in (10, 50, 200, 1000)),

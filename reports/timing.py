@@ -8,11 +8,9 @@ for both.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,16 +21,9 @@ from reports.campaign import Chapter, Task
 from reports.networks import Network, with_one_batch
 from reports.progress import progress
 from reports.results import Rows, Section
-from scratch import nn, optim
+from reports.sides import COLUMNS, PHASES, TORCH_OPTIONS, Trainable, compare_column, numpy_side, torch_side
+from scratch import nn
 from torch_ref import compare
-
-PHASES = ("forward", "backward", "update", "step")
-TORCH_OPTIONS: dict[str, dict[str, Any]] = {
-    "SGD": {},
-    "SGD(foreach=True)": {"foreach": True},
-    "SGD(fused=True)": {"fused": True},
-}
-_LR = 0.1
 
 Blocks = list[dict[str, float]]
 
@@ -45,6 +36,7 @@ def chapter(
     block: float,
     seed: int,
     processes: int = 0,
+    columns: Sequence[str] = (),
     swept: Sequence[tuple[str, Network]] = (),
 ) -> Chapter:
     """The chapter of the report.
@@ -56,15 +48,16 @@ def chapter(
         block: how long a block is to take, in seconds.
         seed: of the weights, and of the bootstrap.
         processes: how many fresh ones measure each configuration; 0 measures in this one.
+        columns: who is timed beside NumPy and the fastest setting of PyTorch, of sides.COLUMNS.
         swept: more configurations, measured once and shortly, and what varies: "batch" or "width".
     """
     numbers = range(1, processes + 1) if processes else range(1)
     tasks = [
         Task(
             f"timing {network.name}, batch {network.batch_size}, process {number}",
-            partial(_timed, with_one_batch(network), dtype, rounds, block, seed, number),
+            partial(_timed, with_one_batch(network), dtype, rounds, block, seed, number, tuple(columns)),
             process=number,
-            weight=1 + 3 * rounds * block,
+            weight=1 + (3 + len(columns)) * rounds * block,
         )
         for number in numbers
         for network in networks
@@ -84,22 +77,35 @@ def chapter(
 _SWEEP_ROUNDS = 5
 
 
-def _timed(network: Network, dtype: str, rounds: int, block: float, seed: int, process: int) -> Rows:
+def _timed(
+    network: Network, dtype: str, rounds: int, block: float, seed: int, process: int, columns: Sequence[str]
+) -> Rows:
     told = {"network": network.name, "batch": network.batch_size, "dtype": dtype, "process": process}
     if reason := disagreement(network, dtype, seed):
         return Rows({}, {"timing": [{**told, "reason": reason}]})
+    left_out = {name: reason for name in columns if (reason := _why_not(name, network, dtype, seed))}
+    more = {name: COLUMNS[name].build(network, dtype, seed) for name in columns if name not in left_out}
     with _no_garbage_collection():
-        blocks, setting = measure(network, dtype, rounds, block, seed)
-    return Rows({}, {"timing": [{**told, "setting": setting, "blocks": blocks}]})
+        blocks, setting = measure(network, dtype, rounds, block, seed, more)
+    return Rows({}, {"timing": [{**told, "setting": setting, "left_out": left_out, "blocks": blocks}]})
+
+
+def _why_not(name: str, network: Network, dtype: str, seed: int) -> str:
+    """Why this column is not timed: it is not there, or its gradients are not NumPy's."""
+    column = COLUMNS[name]
+    if reason := column.why_not(network, dtype):
+        return reason
+    found = compare_column(column, network, dtype, seed).frame
+    wrong = found[found["verdict"] != "agree"]["tensor"]
+    return f"the gradients disagree in {', '.join(wrong)}" if len(wrong) else ""
 
 
 def _swept(vary: str, network: Network, dtype: str, block: float, seed: int) -> Rows:
     """One point of a curve; PyTorch is at the fastest of its settings, all measured."""
-    sides: dict[str, Side] = {name: torch_side(network, dtype, seed, o) for name, o in TORCH_OPTIONS.items()}
+    sides = {"numpy": numpy_side(network, dtype, seed)}
+    sides |= {name: torch_side(network, dtype, seed, options) for name, options in TORCH_OPTIONS.items()}
     with _no_garbage_collection():
-        blocks = take_turns(
-            {"numpy": numpy_side(network, dtype, seed), **sides}, _SWEEP_ROUNDS, block, "sweep"
-        )
+        blocks = take_turns(sides, _SWEEP_ROUNDS, block, "sweep")
     seconds = {name: np.array([each["step"] for each in some]) for name, some in blocks.items()}
     fastest = min(TORCH_OPTIONS, key=lambda name: float(np.median(seconds[name])))
     ratio = median_interval(seconds["numpy"] / seconds[fastest], seed)
@@ -132,6 +138,10 @@ def _conclude(rows: Rows, seed: int) -> Section:
         setting = ", ".join(sorted({each["setting"] for each in processes}))
         measured = [each["blocks"] for each in processes]
         table += [{**told, "setting": setting, **row} for row in summary(measured, seed)]
+        for name, reason in {k: v for each in processes for k, v in each["left_out"].items()}.items():
+            table.append(
+                {**told, "pair": f"NumPy / {COLUMNS[name].title}", "verdict": f"not timed: {reason}"}
+            )
     columns = ["network", "batch", "dtype", "setting", "pair", "phase", "numpy_seconds", "other_seconds"]
     columns += ["ratio", "low", "high", "noise", "rounds", "processes", "verdict"]
     timing = pd.DataFrame(table, columns=columns).astype(dict.fromkeys(("setting", "pair", "phase"), object))
@@ -161,78 +171,25 @@ def disagreement(network: Network, dtype: str, seed: int) -> str:
     return "the gradients disagree in " + ", ".join(wrong)
 
 
-@dataclass(frozen=True)
-class Side:
-    """One side's training, ready to step: ``backward`` gets the loss that forward gave."""
-
-    model: Callable[[Any], Any]
-    loss_fn: Callable[[Any, Any], Any]
-    optimizer: Any
-    backward: Callable[[Any], Any]
-    x: Any
-    target: Any
-
-    def block(self, steps: int) -> dict[str, float]:
-        """Seconds for each phase of one step, the mean of ``steps``."""
-        forward = backward = update = 0.0
-        start = perf_counter()
-        for _ in range(steps):
-            self.optimizer.zero_grad()
-            t0 = perf_counter()
-            loss = self.loss_fn(self.model(self.x), self.target)
-            t1 = perf_counter()
-            self.backward(loss)
-            t2 = perf_counter()
-            self.optimizer.step()
-            t3 = perf_counter()
-            forward += t1 - t0
-            backward += t2 - t1
-            update += t3 - t2
-        step = perf_counter() - start
-        return {phase: s / steps for phase, s in zip(PHASES, (forward, backward, update, step), strict=True)}
-
-
-def numpy_side(network: Network, dtype: str, seed: int) -> Side:
-    """A NumPy model of its own, with SGD."""
-    model, _ = network.build(dtype, seed)
-    loss_fn = nn.CrossEntropyLoss()
-    return Side(
-        model,
-        loss_fn,
-        optim.SGD(model.parameters(), lr=_LR),
-        lambda loss: model.backward(loss_fn.backward(), needs_input_grad=False),
-        *network.batch(dtype),
-    )
-
-
-def torch_side(network: Network, dtype: str, seed: int, options: dict[str, Any]) -> Side:
-    """A PyTorch model of its own, with SGD so set."""
-    _, model = network.build(dtype, seed)
-    return Side(
-        model,
-        torch.nn.CrossEntropyLoss(),
-        torch.optim.SGD(model.parameters(), lr=_LR, **options),
-        lambda loss: loss.backward(),
-        *map(torch.from_numpy, network.batch(dtype)),
-    )
-
-
 def measure(
-    network: Network, dtype: str, rounds: int, block: float, seed: int
+    network: Network, dtype: str, rounds: int, block: float, seed: int, more: Mapping[str, Trainable]
 ) -> tuple[dict[str, Blocks], str]:
-    """Blocks of "numpy", of "torch" at its fastest setting, and of "control", a second NumPy model."""
+    """Blocks of "numpy", of "torch" at its fastest setting, of "control", a second NumPy model, and more."""
     choices = {name: torch_side(network, dtype, seed, options) for name, options in TORCH_OPTIONS.items()}
     tried = take_turns(choices, max(3, rounds // 4), block / 2, f"choosing SGD for {network.name}")
     setting = min(tried, key=lambda name: float(np.median([each["step"] for each in tried[name]])))
-    sides = {
+    sides: dict[str, Trainable] = {
         "numpy": numpy_side(network, dtype, seed),
         "torch": choices[setting],
         "control": numpy_side(network, dtype, seed),
+        **more,
     }
     return take_turns(sides, rounds, block, f"timing {network.name}"), setting
 
 
-def take_turns(sides: dict[str, Side], rounds: int, block: float, description: str) -> dict[str, Blocks]:
+def take_turns(
+    sides: Mapping[str, Trainable], rounds: int, block: float, description: str
+) -> dict[str, Blocks]:
     """Blocks of each side, one a round; every second round goes through the sides backwards.
 
     How many steps make a block is found for each side first; that, and one block more, warms it up.
@@ -242,7 +199,7 @@ def take_turns(sides: dict[str, Side], rounds: int, block: float, description: s
     for name, side in sides.items():
         side.block(steps[name])
     for number in progress(range(rounds), description):
-        for name in sides if number % 2 == 0 else reversed(sides):
+        for name in list(sides)[:: 1 if number % 2 == 0 else -1]:
             measured[name].append(sides[name].block(steps[name]))
     return measured
 
@@ -259,7 +216,7 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _calibrate(side: Side, block: float) -> int:
+def _calibrate(side: Trainable, block: float) -> int:
     steps = 1
     while (seconds := side.block(steps)["step"] * steps) < block / 2:
         steps *= 2
@@ -317,10 +274,10 @@ def summary(measured: Sequence[dict[str, Blocks]], seed: int) -> Iterator[dict[s
     def compared(other: str, phase: str) -> Interval:
         return median_interval(seconds("numpy", phase) / seconds(other, phase), seed)
 
-    for pair, other, phases in (
-        ("NumPy / PyTorch", "torch", PHASES),
-        ("NumPy / NumPy", "control", ("step",)),
-    ):
+    others = [("NumPy / PyTorch", "torch", PHASES), ("NumPy / NumPy", "control", ("step",))]
+    more = [name for name in measured[0] if name in COLUMNS and name != "numpy"]
+    others += [(f"NumPy / {COLUMNS[name].title}", name, ("step",)) for name in more]
+    for pair, other, phases in others:
         for phase in phases:
             ratio, control = compared(other, phase), compared("control", phase)
             # What two equal models can differ by: the interval's width, or its distance from 1 if more.

@@ -79,7 +79,7 @@ def test_help_names_both_commands(capsys):
 def test_help_teaches_examples_that_can_be_parsed(capsys, command):
     text = help_of(capsys, command)
     examples = text.split("\nexamples:\n")[1].split("\n\n")[0].splitlines()
-    assert len(examples) == {"report": 6, "train": 4}[command]
+    assert len(examples) == {"report": 7, "train": 4}[command]
     for example in examples:
         program, *words = shlex.split(re.split(r"\s{2,}", example.strip())[0])
         assert program == "gradmirror"
@@ -539,7 +539,7 @@ def test_the_options_of_a_report_reach_its_sections(main, tmp_path, monkeypatch)
 
 
 def test_each_network_meets_each_dataset_that_it_can_learn(main, tmp_path, monkeypatch):
-    from reports import networks, report
+    from reports import networks, report, sides
 
     told = {"models": ["simple_conv_net", "CharLSTM"], "batch_sizes": []}
     data = [
@@ -558,6 +558,7 @@ def test_each_network_meets_each_dataset_that_it_can_learn(main, tmp_path, monke
     (only,) = report._asked({"models": [], "batch_sizes": [7]}, data[:1])
     assert (only.name, only.batch_size) == ("784-50-10", 7)
     assert networks.has_own_data("GPT")
+    assert set(cli.COLUMNS) == set(sides.COLUMNS) - {"numpy"}
 
 
 def test_a_batch_larger_than_the_data_is_refused(main):

@@ -29,6 +29,7 @@ from reports import (
     gradients,
     networks,
     page,
+    sides,
     tables,
     timing,
 )
@@ -41,6 +42,7 @@ OPTIONS = {
     "quick": True,
     "datasets": ["digits"],
     "batch_sizes": [],
+    "columns": [],
     "threads": 1,
     "seed": 0,
     "dtype": "float32",
@@ -342,33 +344,13 @@ def test_the_timing_table_has_each_phase_and_the_noise(sections):
         assert set(rows["batch"]) == {batch}
         assert set(rows["rounds"]) == {4}
         (raw,) = [each for each in section.samples["timing"] if each["network"] == network]
-        assert set(rows["setting"]) == {raw["setting"]} <= set(timing.TORCH_OPTIONS)
+        assert set(rows["setting"]) == {raw["setting"]} <= set(sides.TORCH_OPTIONS)
         blocks = raw["blocks"]
         assert {name: len(each) for name, each in blocks.items()} == {"numpy": 4, "torch": 4, "control": 4}
     assert (table["low"] <= table["ratio"]).all()
     assert (table["ratio"] <= table["high"]).all()
     assert set(table["verdict"]) <= {"NumPy faster", "NumPy slower", "not distinguishable"}
     assert gc.isenabled()
-
-
-@pytest.mark.parametrize("side", [timing.numpy_side, lambda *a: timing.torch_side(*a, {})])
-def test_a_block_trains_and_its_phases_are_parts_of_the_step(xor, side):
-    made = side(xor, "float64", 0)
-    before = networks.parameter_vector(made.model)
-    seconds = made.block(3)
-    assert list(seconds) == ["forward", "backward", "update", "step"]
-    assert all(each > 0 for each in seconds.values())
-    assert seconds["forward"] + seconds["backward"] + seconds["update"] <= seconds["step"]
-    assert (networks.parameter_vector(made.model) != before).any()
-
-
-def test_both_timed_sides_make_the_same_steps(xor):
-    ours, theirs = timing.numpy_side(xor, "float64", 0), timing.torch_side(xor, "float64", 0, {})
-    for side in (ours, theirs):
-        side.block(20)
-    np.testing.assert_allclose(
-        networks.parameter_vector(ours.model), networks.parameter_vector(theirs.model), rtol=0, atol=1e-14
-    )
 
 
 class Metronome:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import cli, coverage, memory, timing
+from reports import cli, coverage, memory, sides
 from scratch import datasets, nn
 
 SHORT = ("models", "--only", "mlp_batchnorm", "--steps", 3, "--rounds", 3, "--out", "models.csv")
@@ -17,7 +17,7 @@ def test_a_network_is_trained_timed_and_measured(main):
     assert said.code == 0
     (row,) = pd.read_csv("models.csv").to_dict("records")
     assert (row["network"], row["batch"], row["steps"], row["verdict"]) == ("mlp_batchnorm", 100, 3, "agree")
-    assert row["setting"] in timing.TORCH_OPTIONS
+    assert row["setting"] in sides.TORCH_OPTIONS
     assert 0 < row["low"] <= row["ratio"] <= row["high"]
     # 784 x 100 weights alone are 0.3 MB, and their gradients as many.
     assert min(row["numpy_bytes"], row["torch_bytes"]) > 2e5

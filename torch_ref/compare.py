@@ -176,18 +176,21 @@ def compare_objective(
     twin_loss_fn: torch.nn.Module | None,
     truth: bool = True,
     ties: bool = False,
+    theirs: Tensors | None = None,
 ) -> Comparison:
     """compare, from an objective that knows model, inputs, loss and cotangent.
 
     With ``ties``, numbers of an input that are equal stay equal under noise: whose gradient theirs is, is not
-    a matter of rounding.
+    a matter of rounding. Given ``theirs``, some of the tensors as another framework or device computed them,
+    those are judged, and the twin only tells how far rounding moves each entry.
     """
     outputs, gradients = objective.run()
-    ours, theirs = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
+    ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
+    theirs = exactly if theirs is None else theirs
     found: Truth | None = _truth(objective) if truth else None
     exact = found.gradients if found else {}
     rng = np.random.default_rng(0)
-    spread = spreads(theirs, (run_torch(twin, objective, twin_loss_fn, rng, ties) for _ in range(8)))
+    spread = spreads(exactly, (run_torch(twin, objective, twin_loss_fn, rng, ties) for _ in range(8)))
     with suppress(TypeError, ValueError):  # code that cannot take a subclass of ndarray
         for name, off in numpy_spreads(objective).items():
             if name in spread and off.shape == spread[name].shape:

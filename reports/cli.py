@@ -36,6 +36,9 @@ Train both sides from the same seeds, compare their gradients and their speed, a
 report.html, report.md, results.json, results.csv and figures/*.svg.
 
 Each finished part is on disk at once: gradients, then accuracy, then timing.
+
+With --compare it trains nothing, and says what changed between two such reports and whether it is more than
+noise. It then ends with 1 if something got worse: a verdict lost, accuracy lower or a time slower.
 """
 
 _REPORT_EXAMPLES = """\
@@ -44,6 +47,7 @@ examples:
   gradmirror report --quick                      a small one, to see that all is well
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
   gradmirror report --dataset mnist --data-root ~/mnist --download
+  gradmirror report --compare old/results.json new/results.json
 
 """
 
@@ -174,6 +178,10 @@ def _end(words: list[str], message: str, code: int) -> int:
 
 # The modules of a command are imported when it runs: torch takes seconds, and --help has no use for it.
 def _report(options: argparse.Namespace) -> int:
+    if options.compare:
+        from reports import comparing
+
+        return comparing.run(options)
     from reports import report
 
     return report.run(options)
@@ -255,6 +263,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"larger networks to train as well (deep_conv_net GPT), of {', '.join(MODELS)}",
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
+    report.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("OLD.json", "NEW.json"),
+        help="say what changed between two results.json; goes without other options",
+    )
 
     check = _command(commands, "check", _CHECK, _CHECK_EXAMPLES + codes, _check)
     check.add_argument("mine", metavar="FILE.py:NAME", help="yours: a class, an object, or FORWARD,BACKWARD")

@@ -142,7 +142,7 @@ def problems(value: Any, told: dict[str, Any], where: str = "") -> Iterator[str]
     if "$ref" in told:
         yield from problems(value, _defined(told), where)
     place = f"{where}: " if where else ""
-    if "const" in told and value != told["const"]:
+    if "const" in told and (value != told["const"] or isinstance(value, bool)):
         yield f"{place}{_short(value)}, wanted {told['const']!r}"
     if "enum" in told and value not in told["enum"]:
         yield f"{place}{_short(value)}, wanted one of {', '.join(map(str, told['enum']))}"

@@ -38,6 +38,9 @@ report.html, report.md, results.json, results.csv and figures/*.svg.
 With --models, --datasets or --batch-sizes it is a campaign: each network is trained and timed on each dataset
 that it can learn with each batch size. Each finished row is on disk at once, in rows.jsonl; whatever ends a
 report, --resume goes on with it.
+
+With --compare it trains nothing, and says what changed between two such reports and whether it is more than
+noise. It then ends with 1 if something got worse: a verdict lost, accuracy lower or a time slower.
 """
 
 _REPORT_EXAMPLES = """\
@@ -49,6 +52,7 @@ examples:
   gradmirror report --columns torch-compile jax autograd
   gradmirror report --datasets mnist --data-root ~/mnist --download
   gradmirror report --backend dask --scheduler tcp://host:8786
+  gradmirror report --compare old/results.json new/results.json
 
 """
 
@@ -181,6 +185,10 @@ def _end(words: list[str], message: str, code: int) -> int:
 
 # The modules of a command are imported when it runs: torch takes seconds, and --help has no use for it.
 def _report(options: argparse.Namespace) -> int:
+    if options.compare:
+        from reports import comparing
+
+        return comparing.run(options)
     from reports import report
 
     return report.run(options)
@@ -317,6 +325,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of a dask cluster: tcp://host:8786; without it one starts here",
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
+    report.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("OLD.json", "NEW.json"),
+        help="say what changed between two results.json; goes without other options",
+    )
 
     check = _command(commands, "check", _CHECK, _CHECK_EXAMPLES + codes, _check)
     check.add_argument("mine", metavar="FILE.py:NAME", help="yours: a class, an object, or FORWARD,BACKWARD")

@@ -20,6 +20,10 @@ TEXT = (
     "check",
     "names",
     "mistake",
+    "condition",
+    "table",
+    "row",
+    "side",
 )
 
 Tables = dict[str, pd.DataFrame]

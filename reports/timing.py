@@ -82,12 +82,14 @@ def _timed(
 ) -> Rows:
     told = {"network": network.name, "batch": network.batch_size, "dtype": dtype, "process": process}
     if reason := disagreement(network, dtype, seed):
-        return Rows({}, {"timing": [{**told, "reason": reason}]})
+        empty = {"reason": reason, "setting": "", "left_out": {}, "blocks": {}}
+        return Rows({}, {"timing": [told | empty]})
     left_out = {name: reason for name in columns if (reason := _why_not(name, network, dtype, seed))}
     more = {name: COLUMNS[name].build(network, dtype, seed) for name in columns if name not in left_out}
     with _no_garbage_collection():
         blocks, setting = measure(network, dtype, rounds, block, seed, more)
-    return Rows({}, {"timing": [{**told, "setting": setting, "left_out": left_out, "blocks": blocks}]})
+    found = {"reason": "", "setting": setting, "left_out": left_out, "blocks": blocks}
+    return Rows({}, {"timing": [told | found]})
 
 
 def _why_not(name: str, network: Network, dtype: str, seed: int) -> str:
@@ -132,7 +134,7 @@ def _conclude(rows: Rows, seed: int) -> Section:
     table: list[dict[str, Any]] = []
     for (network, batch, dtype), processes in found.items():
         told = {"network": network, "batch": batch, "dtype": dtype}
-        if reasons := [each["reason"] for each in processes if "reason" in each]:
+        if reasons := [each["reason"] for each in processes if each["reason"]]:
             table.append({**told, "verdict": f"not timed: {reasons[0]}"})
             continue
         setting = ", ".join(sorted({each["setting"] for each in processes}))
@@ -145,7 +147,7 @@ def _conclude(rows: Rows, seed: int) -> Section:
     columns = ["network", "batch", "dtype", "setting", "pair", "phase", "numpy_seconds", "other_seconds"]
     columns += ["ratio", "low", "high", "noise", "rounds", "processes", "verdict"]
     timing = pd.DataFrame(table, columns=columns).astype(dict.fromkeys(("setting", "pair", "phase"), object))
-    agrees = all("reason" not in each for each in rows.samples["timing"])
+    agrees = not any(each["reason"] for each in rows.samples["timing"])
     return Section({"timing": timing, **rows.tables}, rows.samples, agrees)
 
 
@@ -239,13 +241,16 @@ def median_interval(samples: Sequence[Any] | np.ndarray, seed: int = 0) -> Inter
             each, since processes may differ by more than the samples of one do (Kalibera and Jones 2013).
         seed: of the drawing.
     """
+    low, high = map(float, np.percentile(drawn_medians(samples, np.random.default_rng(seed)), (2.5, 97.5)))
+    return Interval(float(np.median(samples)), low, high)
+
+
+def drawn_medians(samples: Sequence[Any] | np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Medians of samples drawn anew, 5,000 times; the samples as ``median_interval`` has them."""
     of_all = np.atleast_2d(np.asarray(samples, float))
     processes, count = of_all.shape
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(processes, size=(_DRAWS, processes, 1))
-    medians = np.median(of_all[drawn, rng.integers(count, size=(_DRAWS, processes, count))], axis=(1, 2))
-    low, high = map(float, np.percentile(medians, (2.5, 97.5)))
-    return Interval(float(np.median(of_all)), low, high)
+    process = rng.integers(processes, size=(_DRAWS, processes, 1))
+    return np.median(of_all[process, rng.integers(count, size=(_DRAWS, processes, count))], axis=(1, 2))
 
 
 _DRAWS = 5_000

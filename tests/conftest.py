@@ -1,6 +1,9 @@
 """One thread on both sides: small products gain nothing from two, and lose much on a busy machine."""
 
+import contextlib
+import io
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,3 +30,13 @@ def main(capsys, tmp_path, monkeypatch):
         return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def quick_report(tmp_path_factory) -> Path:
+    """The results.json of a quick report on digits, with five seeds."""
+    out = tmp_path_factory.mktemp("quick")
+    words = ["report", "--quick", "--datasets", "digits", "--seeds", "5", "--epochs", "1"]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert cli.main([*words, "--out", str(out)]) == 0
+    return out / "results.json"

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,11 +59,24 @@ def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
                     key: pool.get(key)
                     for key in ("user_api", "internal_api", "prefix", "version", "num_threads")
                 }
-                for pool in pools
+                for pool in [*pools, *_mkl()]
             ],
         },
         "commit": _commit(),
     }
+
+
+def _mkl() -> list[dict[str, Any]]:
+    """PyTorch's own MKL, as threadpoolctl tells others: it is linked in, where that cannot see it."""
+    told = torch.__config__.parallel_info()
+    version, threads = (
+        re.search(pattern, told)
+        for pattern in (r"Math Kernel Library Version (\S+)", r"mkl_get_max_threads\(\) : (\d+)")
+    )
+    if not threads:
+        return []
+    name = {"user_api": "blas", "internal_api": "mkl", "prefix": "PyTorch's MKL"}
+    return [name | {"version": version and version[1], "num_threads": int(threads[1])}]
 
 
 def _cpu() -> str:

@@ -46,7 +46,7 @@ def write(results: Results) -> None:
         "tables": tables,
         "data": results.tables,
         "figures": {name: (title, Markup(svg)) for name, title, svg in drawn},
-        "facts": facts(results.environment),
+        "facts": facts(results.environment) | {"Precision": _precision(results.options)},
         "entries": int(results.tables["cost"]["entries"].iloc[0]),
         "cost_network": results.tables["cost"]["network"].iloc[0],
         "half_the_digits": tables.short(results.tables["accuracy"]["half_the_digits"].iloc[0]),
@@ -193,17 +193,24 @@ _BOOK = "the book's loop"
 def facts(environment: dict[str, Any]) -> dict[str, str]:
     """The environment in a few lines."""
     threads, load = environment["threads"], environment["load"]
-    pools = ", ".join(f"{pool['prefix']} {pool['num_threads']}" for pool in threads["pools"])
+    pools = ", ".join(
+        " ".join(filter(None, (pool["prefix"], pool["version"], f"× {pool['num_threads']}")))
+        for pool in threads["pools"]
+    )
     return {
         "Processor": f"{environment['cpu']}, {environment['cores']} cores",
         "Load at the start": "unknown" if load is None else " ".join(f"{each:.2f}" for each in load),
-        "Threads": f"PyTorch {threads['torch']}, {pools}",
+        "Threads": f"PyTorch × {threads['torch']}, {pools}",
         "Versions": ", ".join(
             [f"Python {environment['python']}", *(f"{k} {v}" for k, v in environment["packages"].items())]
         ),
         "Commit": environment["commit"] or "not a checkout",
         "Started": environment["started"],
     }
+
+
+def _precision(options: dict[str, Any]) -> str:
+    return f"{options['dtype']} for training and timing; gradients in float64 and float32"
 
 
 def summary(results: Results) -> str:

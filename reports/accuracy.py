@@ -1,8 +1,9 @@
-"""The same program, the same seed, two frameworks: what each learns, epoch by epoch."""
+"""The same program, the same seed, two frameworks: what each learns, epoch by epoch, and what it misreads."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,28 +33,41 @@ def run(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Sequenc
         dtype: of the training.
         seeds: each gives a training of its own.
     """
-    epochs, finals = [], []
+    epochs, finals, read = [], [], []
     for network, count, every in plans:
         for seed in progress(seeds, f"training {network.name}"):
-            rows, differing = train_both(network, count, dtype, seed)
+            trained = train_both(network, count, dtype, seed)
+            rows = trained.epochs
             epochs.append(rows[(rows["epoch"] % every == 0) | (rows["epoch"] == count)])
             final = rows.tail(1).assign(
                 epochs=count,
                 test_samples=len(network.splits[dtype].test),
-                predictions_differ=differing,
+                predictions_differ=int(np.count_nonzero(trained.numpy != trained.torch)),
             )
             finals.append(final)
+            if seed == seeds[0]:
+                read.append(readings(network, dtype, seed, trained))
     final = pd.concat(finals, ignore_index=True)
     final["half_the_digits"] = np.sqrt(np.finfo(dtype).eps / 2)
     agrees = (final["relative_drift"] <= final["half_the_digits"]) & (final["epoch"] == final["epochs"])
     final["verdict"] = np.where(agrees, "agree", "differ")
-    return Section(
-        {"epochs": pd.concat(epochs, ignore_index=True), "accuracy": final}, {}, bool(agrees.all())
-    )
+    tables = {"epochs": pd.concat(epochs, ignore_index=True), "accuracy": final}
+    for name in ("confusion", "misread"):
+        if there := [each[name] for each in read if name in each]:
+            tables[name] = pd.concat(there, ignore_index=True)
+    return Section(tables, {}, bool(agrees.all()))
 
 
-def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd.DataFrame, int]:
-    """Train both sides from one seed; a row for each epoch, from 0, and how many test predictions differ.
+class Trained(NamedTuple):
+    """A row for each epoch, and what each side in the end takes the test samples for, (N,)."""
+
+    epochs: pd.DataFrame
+    numpy: np.ndarray
+    torch: np.ndarray
+
+
+def train_both(network: Network, epochs: int, dtype: str, seed: int) -> Trained:
+    """Train both sides from one seed; a row for each epoch, from 0.
 
     ``drift`` is the largest difference of two weights after that epoch, ``relative_drift`` that by the
     largest weight. Where a side's loss becomes nan the rows end.
@@ -69,8 +83,54 @@ def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd
         rows.append(row | {"drift": drift, "relative_drift": drift / float(np.max(np.abs(w)))})
     x = network.splits[dtype].test.tensors[0]
     with no_grad(), torch.no_grad():
-        differ = np.argmax(model(x), axis=1) != np.argmax(twin(torch.from_numpy(x)).numpy(), axis=1)
-    return pd.DataFrame(rows), int(np.count_nonzero(differ))
+        ours, theirs = model(x), twin(torch.from_numpy(x)).numpy()
+    return Trained(pd.DataFrame(rows), np.argmax(ours, axis=1), np.argmax(theirs, axis=1))
+
+
+def readings(network: Network, dtype: str, seed: int, trained: Trained) -> dict[str, pd.DataFrame]:
+    """What a training takes the test pictures for; nothing if the network's samples are no pictures.
+
+    Returns:
+        "confusion": how often there is each label with these predictions of NumPy and PyTorch. "misread": a
+        row for each picture that both sides take for another digit, but first those on which they differ;
+        ``index`` is its place in the test set, and ``pixels`` the greys of a square picture, row by row in
+        hexadecimal from 00 to ff, of the first 24. Each only if it has rows.
+    """
+    x, label = network.splits[dtype].test.tensors
+    if (pictures := square(x)) is None:
+        return {}
+    read = pd.DataFrame({"label": label, "predicted_numpy": trained.numpy, "predicted_torch": trained.torch})
+    confusion = read.groupby(list(read)).size().rename("count").reset_index()
+    differ = read["predicted_numpy"] != read["predicted_torch"]
+    wrong = read[differ | (read["predicted_numpy"] != label)]
+    wrong = wrong.loc[differ[wrong.index].sort_values(ascending=False, kind="stable").index]
+    misread = wrong.rename(columns={"predicted_numpy": "numpy", "predicted_torch": "torch"}).reset_index()
+    greys = [_hex(pictures[i]) if row < PICTURES else None for row, i in enumerate(misread["index"])]
+    misread["pixels"] = pd.Series(greys, dtype=object)
+    tables = {"confusion": confusion, "misread": misread}
+    for table in tables.values():
+        table.insert(0, "network", network.name)
+        table.insert(1, "seed", seed)
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+# So many misread digits are kept as pictures.
+PICTURES = 24
+
+
+def square(x: np.ndarray) -> np.ndarray | None:
+    """Samples as square pictures, (N, side, side); None if they are none.
+
+    Pictures are floating numbers, one channel; flat, (N, side²), with a side of at least 4.
+    """
+    side = math.isqrt(math.prod(x.shape[1:]))
+    if x.dtype.kind != "f" or side < 4 or x.shape[1:] not in ((side**2,), (1, side, side)):
+        return None
+    return x.reshape(-1, side, side)
+
+
+def _hex(picture: np.ndarray) -> str:
+    return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8).tobytes().hex()
 
 
 Run = list[tuple[dict[str, float], np.ndarray]]

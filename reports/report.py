@@ -57,6 +57,7 @@ _FULL = {
     "samples": 10,
     "cost_rounds": 1,
     "cost_hidden": 50,
+    "growth_hidden": [1, 2, 5, 10, 20],
     "drift_steps": 200,
     "model_steps": 50,
     "faults": None,
@@ -70,6 +71,7 @@ _QUICK = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 2,
+    "growth_hidden": [1],
     "drift_steps": 20,
     "model_steps": 3,
     "faults": 3,
@@ -87,7 +89,13 @@ def _sections(
     seed, dtype = told["seed"], told["dtype"]
     return {
         "gradients": partial(
-            gradients.run, [book, small], cost, samples=told["samples"], rounds=told["cost_rounds"], seed=seed
+            gradients.run,
+            [book, small],
+            cost,
+            samples=told["samples"],
+            rounds=told["cost_rounds"],
+            seed=seed,
+            growing=[networks.two_layer(digits, size) for size in told["growth_hidden"]],
         ),
         "accuracy": partial(
             accuracy.run,

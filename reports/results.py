@@ -17,8 +17,11 @@ from scratch.checkpoint import write_whole
 SCHEMA_VERSION = 1
 
 # A row of results.csv is one number: these say what of, "measure" says which.
-IDENTIFIERS = ("table", "network", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step", "verdict")
-_ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check"), "item")
+IDENTIFIERS = (
+    *("table", "network", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step"),
+    *("index", "label", "predicted_numpy", "predicted_torch", "verdict"),
+)
+_ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check", "bin"), "item")
 
 
 @dataclass

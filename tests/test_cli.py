@@ -396,15 +396,17 @@ def test_a_killed_report_leaves_its_finished_section(stopped):
     assert killed.left.names == ["results.csv", "results.json"]
     assert list(killed.left.json["sections"]) == ["gradients"]
     assert killed.left.json["sections"]["gradients"]["agrees"] is True
-    assert set(killed.left.csv["table"]) == {"gradients", "cost"}
+    assert set(killed.left.csv["table"]) == {"gradients", "errors", "cost", "growth"}
     assert (killed.left.csv["value"].notna()).all()
 
 
 def test_a_quick_report_ends_with_0_and_leaves_all_files_and_no_litter(ran):
     assert ran.code == 0
     assert ran.left.names == FILES
-    figures = sorted(path.name for path in (ran.out / "figures").iterdir())
-    assert figures == ["cost.svg", "drift.svg", "faults.svg", "loss.svg", "timing.svg"]
+    figures = {path.name.removesuffix(".svg").partition("-")[0] for path in (ran.out / "figures").iterdir()}
+    assert figures == {
+        *("errors", "cost", "growth", "loss", "confusion", "misread", "drift", "faults", "timing")
+    }
     assert all(path.stat().st_size for path in ran.out.rglob("*"))
 
 
@@ -425,7 +427,10 @@ def test_the_results_of_a_report_hold_its_sections_options_and_command(ran):
     assert all(section["seconds"] > 0 for section in content["sections"].values())
     assert content["environment"]["command"] == f"gradmirror report --quick --out {ran.out}"
     assert content["options"].items() >= {"quick": True, "seed": 0, "dtype": "float32", "seeds": 2}.items()
-    found = {"gradients", "cost", "epochs", "accuracy", "drift", "drift_steps", "faults", "needle", "timing"}
+    found = {
+        *("gradients", "errors", "cost", "growth", "epochs", "accuracy", "confusion", "misread"),
+        *("drift", "drift_steps", "faults", "needle", "timing"),
+    }
     assert set(ran.left.csv["table"]) == found
 
 
@@ -435,7 +440,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
     assert (told.stdout, told.stderr) == ("", "gradmirror report: stopped; finished: gradients\n")
     assert told.left.names == ["results.csv", "results.json"]
     assert list(told.left.json["sections"]) == ["gradients"]
-    assert set(told.left.csv["table"]) == {"gradients", "cost"}
+    assert set(told.left.csv["table"]) == {"gradients", "errors", "cost", "growth"}
 
 
 TINY = {
@@ -445,6 +450,7 @@ TINY = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 1,
+    "growth_hidden": [],
     "drift_steps": 3,
     "model_steps": 1,
     "faults": 1,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -13,7 +12,7 @@ from reports.figures.style import DASHED, INK, NUMPY, TORCH, blank, decades, dur
 from torch_ref.judge import SPREADS
 
 _PAIRS: dict[str, dict[str, Any]] = {
-    "NumPy − truth": {"color": NUMPY, "linewidth": 1.8},
+    "NumPy − truth": {"color": NUMPY, "linewidth": 1.8, "linestyle": "-"},
     "PyTorch − truth": {"color": TORCH, "linewidth": 1.4, "linestyle": DASHED},
     "NumPy − PyTorch": {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1))},
 }
@@ -27,9 +26,10 @@ def errors(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]
         equal, axes = figure.subplots(1, 2, sharey=True, width_ratios=(1, 5))
         for place, (pair, style) in enumerate(_PAIRS.items()):
             first, *others = counts[pair]
-            lows = np.array([low for low, _ in counts[pair].index[1:]])
-            ends = [lows[1] / 2, *lows[1:], lows[-1] * 2]
-            equal.bar(place, first, 0.8, fill=False, edgecolor=style["color"], **_line(style))
+            lows = [low for low, _ in counts[pair].index[2:]]
+            ends = [lows[0] / 2, *lows, lows[-1] * 2]  # the outer bins go on without end
+            line = {"linewidth": style["linewidth"], "linestyle": style["linestyle"]}
+            equal.bar(place, first, 0.8, fill=False, edgecolor=style["color"], **line)
             axes.stairs(others, ends, baseline=None, label=pair, **style)
         axes.axvline(SPREADS, color=INK, linewidth=1)
         axes.annotate(
@@ -48,6 +48,8 @@ def errors(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]
         equal.set_ylabel("entries")
         equal.set_xticks([1], ["equal"])
         equal.grid(axis="x", visible=False)
+        for each in (equal, axes):
+            each.minorticks_off()
         equal.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         told = f"{dtype}: {counts[pair].sum():,} entries of all gradients"
         figure.suptitle(told, x=0.01, ha="left", fontsize=9, fontweight="bold")
@@ -55,19 +57,12 @@ def errors(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]
         yield f"errors-{dtype}", f"How far the gradients in {dtype} are off, entry by entry", figure
 
 
-def _line(style: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in style.items() if key != "color"}
-
-
 def cost(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
     """The time of each method on one network; and over networks that grow, if there are several."""
-    yield "cost", "Time to differentiate by every parameter once, by method", _bars(tables["cost"])
+    title = "Time to differentiate by every parameter once, by method"
+    yield "cost", title, _bars(tables["cost"])
     if tables["growth"]["entries"].nunique() > 1:
-        yield (
-            "growth",
-            "Time to differentiate by every parameter, as the network grows",
-            _growth(tables["growth"]),
-        )
+        yield "growth", f"{title}, as the network grows", _growth(tables["growth"])
 
 
 def _bars(rows: pd.DataFrame) -> Figure:
@@ -79,7 +74,8 @@ def _bars(rows: pd.DataFrame) -> Figure:
         colour = TORCH if "torch" in row.method else NUMPY
         axes.barh(y, row.seconds - start, left=start, color=colour, alpha=0.8, height=0.34)
         times = "" if row.times_backpropagation == 1 else f" ({row.times_backpropagation:,.0f} ×)"
-        _beside(axes, f"{row.method}: {duration(row.seconds)}{times}", start, y + 0.32)
+        told = f"{row.method}: {duration(row.seconds)}{times}"
+        axes.annotate(told, (start, y + 0.32), (3, 0), textcoords="offset points", va="center")
     axes.set_yticks([])
     axes.set_ylim(-0.4, len(rows) - 0.35)
     axes.set_xlim(start, decades(rows["seconds"])[1])
@@ -87,10 +83,6 @@ def _bars(rows: pd.DataFrame) -> Figure:
     time_ticks(axes.xaxis)
     axes.set_title(f"{rows['network'].iloc[0]}, {rows['entries'].iloc[0]:,} derivatives")
     return figure
-
-
-def _beside(axes: Axes, text: str, x: float, y: float) -> None:
-    axes.annotate(text, (x, y), (3, 0), textcoords="offset points", va="center")
 
 
 _METHODS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 NUMPY, TORCH, RIGHT, WRONG = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 DASHED = (0, (3, 2))
@@ -23,6 +23,7 @@ INK = "#767677"
 STYLE = {
     "svg.hashsalt": "gradmirror",
     "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
@@ -65,14 +66,14 @@ def plain_ticks(axis: Axis, low: float, high: float) -> None:
     ticks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in (1, 2, 5)]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def time_ticks(axis: Axis) -> None:
     """1 µs, 10 µs, … on a log axis of seconds."""
     axis.set_major_locator(LogLocator(10))
     axis.set_major_formatter(FuncFormatter(_round_duration))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _round_duration(seconds: float, _: int) -> str:
@@ -112,7 +113,7 @@ def svg(name: str, title: str, figure: Figure) -> str:
     )
     text = target.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
+    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", text, flags=re.S)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = text.replace(INK, "currentColor")
     opening, inside = text.split(">", 1)

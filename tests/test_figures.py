@@ -269,7 +269,9 @@ def test_the_matrix_has_each_count_and_marks_where_the_sides_differ(tables, draw
     same = confusion().query("predicted_numpy == predicted_torch")
     (figure,) = only(accuracy.confusion, {"confusion": same}).values()
     assert figure.axes[0].get_title(loc="left") == "a, seed 0; PyTorch's is the same"
-    assert {text.get_text() for text in figure.axes[0].texts} == {"50", "40", "30", "4"}
+    placed = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
+    assert placed == {"50": (0, 0), "40": (1, 1), "30": (2, 2), "4": (0, 2)}
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("read as", "is a")
 
 
 def test_the_misread_digits_are_drawn_as_they_are(drawn):

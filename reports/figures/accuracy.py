@@ -137,9 +137,8 @@ def _pictures(rows: pd.DataFrame) -> Figure:
             interpolation="none",
             extent=(x, x + 1, y + 1, y),
         )
-        read, colour = (
-            (f"{row.numpy}", INK) if row.numpy == row.torch else (f"{row.numpy}/{row.torch}", TORCH)
-        )
+        differ = row.numpy != row.torch
+        read, colour = (f"{row.numpy}/{row.torch}", TORCH) if differ else (f"{row.numpy}", INK)
         axes.text(x + 0.5, y + 1.04, f"{row.label} → {read}", ha="center", va="top", color=colour)
     axes.set_xlim(0, 1.15 * _COLUMNS - 0.15)
     axes.set_ylim(1.4 * lines, 0)

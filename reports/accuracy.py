@@ -1,6 +1,5 @@
-"""The same program, the same seed, two frameworks: what each learns, epoch by epoch, and what it misreads."""
+"""The same program, the same seed, two frameworks: what each learns, epoch by epoch."""
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import torch
 
 import scratch.training
 import torch_ref.training
+from reports import readings
 from reports.networks import Network, parameter_vector, to_torch
 from reports.progress import progress
 from reports.results import Section
@@ -46,7 +46,7 @@ def run(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Sequenc
             )
             finals.append(final)
             if seed == seeds[0]:
-                read.append(readings(network, dtype, seed, trained))
+                read.append(readings.tables(network, dtype, seed, trained.numpy, trained.torch))
     final = pd.concat(finals, ignore_index=True)
     final["half_the_digits"] = np.sqrt(np.finfo(dtype).eps / 2)
     agrees = (final["relative_drift"] <= final["half_the_digits"]) & (final["epoch"] == final["epochs"])
@@ -85,52 +85,6 @@ def train_both(network: Network, epochs: int, dtype: str, seed: int) -> Trained:
     with no_grad(), torch.no_grad():
         ours, theirs = model(x), twin(torch.from_numpy(x)).numpy()
     return Trained(pd.DataFrame(rows), np.argmax(ours, axis=1), np.argmax(theirs, axis=1))
-
-
-def readings(network: Network, dtype: str, seed: int, trained: Trained) -> dict[str, pd.DataFrame]:
-    """What a training takes the test pictures for; nothing if the network's samples are no pictures.
-
-    Returns:
-        "confusion": how often there is each label with these predictions of NumPy and PyTorch. "misread": a
-        row for each picture that both sides take for another digit, but first those on which they differ;
-        ``index`` is its place in the test set, and ``pixels`` the greys of a square picture, row by row in
-        hexadecimal from 00 to ff, of the first 24. Each only if it has rows.
-    """
-    x, label = network.splits[dtype].test.tensors
-    if (pictures := square(x)) is None:
-        return {}
-    read = pd.DataFrame({"label": label, "predicted_numpy": trained.numpy, "predicted_torch": trained.torch})
-    confusion = read.groupby(list(read)).size().rename("count").reset_index()
-    differ = read["predicted_numpy"] != read["predicted_torch"]
-    wrong = read[differ | (read["predicted_numpy"] != label)]
-    wrong = wrong.loc[differ[wrong.index].sort_values(ascending=False, kind="stable").index]
-    misread = wrong.rename(columns={"predicted_numpy": "numpy", "predicted_torch": "torch"}).reset_index()
-    greys = [_hex(pictures[i]) if row < PICTURES else None for row, i in enumerate(misread["index"])]
-    misread["pixels"] = pd.Series(greys, dtype=object)
-    tables = {"confusion": confusion, "misread": misread}
-    for table in tables.values():
-        table.insert(0, "network", network.name)
-        table.insert(1, "seed", seed)
-    return {name: table for name, table in tables.items() if len(table)}
-
-
-# So many misread digits are kept as pictures.
-PICTURES = 24
-
-
-def square(x: np.ndarray) -> np.ndarray | None:
-    """Samples as square pictures, (N, side, side); None if they are none.
-
-    Pictures are floating numbers, one channel; flat, (N, side²), with a side of at least 4.
-    """
-    side = math.isqrt(math.prod(x.shape[1:]))
-    if x.dtype.kind != "f" or side < 4 or x.shape[1:] not in ((side**2,), (1, side, side)):
-        return None
-    return x.reshape(-1, side, side)
-
-
-def _hex(picture: np.ndarray) -> str:
-    return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8).tobytes().hex()
 
 
 Run = list[tuple[dict[str, float], np.ndarray]]

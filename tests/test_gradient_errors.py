@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from reports import gradients, networks, tables
+from reports import cost, gradients, networks, tables
 from scratch import datasets, nn
 from torch_ref import compare
 from torch_ref.judge import SPREADS, Tensor
@@ -106,11 +106,11 @@ def small() -> list[networks.Network]:
 
 
 def test_the_cost_grows_network_by_network(small):
-    found, samples = gradients.growth(small, seed=0)
+    found, samples = cost.growth(small, seed=0)
     assert [each["network"].iloc[0] for each in found] == ["64-1-10", "64-2-10", "64-3-10"]
     for table, hidden in zip(found, (1, 2, 3), strict=True):
         assert set(table["entries"]) == {64 * hidden + hidden + 10 * hidden + 10}
-        assert table["method"].tolist() == [*gradients.methods(small[0], 0)]
+        assert table["method"].tolist() == [*cost.methods(small[0], 0)]
         assert (table["error"].dropna() < 1e-7).all()
         taken = samples[table["network"].iloc[0]]
         assert [len(taken[method]) for method in table["method"]] == [5, 5, 5, 1, 1]
@@ -120,15 +120,15 @@ def test_a_method_is_left_out_as_soon_as_it_would_take_too_long(small, monkeypat
     """Its seconds are made up: as many as entries for the loop, a tenth of that for gradcheck."""
     asked = []
 
-    def cost(network, rounds, seed, left_out):
+    def measure(network, rounds, seed, left_out):
         entries = networks.parameter_vector(network.build("float64", seed)[0]).size
         speeds = {"backpropagation": 0.0, "the book's loop": 1.0, "torch.autograd.gradcheck": 0.1}
         asked.append([name for name in speeds if name not in left_out])
         rows = [{"method": n, "entries": entries, "seconds": entries * speeds[n]} for n in asked[-1]]
         return pd.DataFrame(rows), {}
 
-    monkeypatch.setattr(gradients, "cost", cost)
-    gradients.growth(small, seed=0, limit=16.1)  # 85, 160 and 235 entries
+    monkeypatch.setattr(cost, "measure", measure)
+    cost.growth(small, seed=0, limit=16.1)  # 85, 160 and 235 entries
     assert asked == [
         ["backpropagation", "the book's loop", "torch.autograd.gradcheck"],
         ["backpropagation", "torch.autograd.gradcheck"],
@@ -138,9 +138,9 @@ def test_a_method_is_left_out_as_soon_as_it_would_take_too_long(small, monkeypat
 
 def test_the_table_of_growth_ends_with_the_cost_of_the_large_network(xor, small):
     section = gradients.run([xor], small[2], samples=4, rounds=1, seed=0, growing=small[:2])
-    grown, cost = section.tables["growth"], section.tables["cost"]
+    grown, last = section.tables["growth"], section.tables["cost"]
     assert list(grown["network"].unique()) == ["64-1-10", "64-2-10", "64-3-10"]
-    pd.testing.assert_frame_equal(grown.tail(len(cost)).reset_index(drop=True), cost[list(grown)])
+    pd.testing.assert_frame_equal(grown.tail(len(last)).reset_index(drop=True), last[list(grown)])
     assert list(section.samples["growth"]) == ["64-1-10", "64-2-10"]
     left_out = grown.drop(index=grown.index[grown["network"].eq("64-2-10")][-1])
     shown = tables.growth({"growth": left_out})

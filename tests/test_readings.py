@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import accuracy, gradients, networks, tables
-from reports.accuracy import Trained, readings, square
+from reports import accuracy, gradients, networks, readings, tables
 from reports.figures import accuracy as drawings
 from scratch import datasets
 from scratch.data import TensorDataset
@@ -27,7 +26,7 @@ def read(network, change) -> dict[str, pd.DataFrame]:
     label = network.splits["float32"].test.tensors[1]
     ours, theirs = label.copy(), label.copy()
     change(ours, theirs)
-    return readings(network, "float32", 3, Trained(pd.DataFrame(), ours, theirs))
+    return readings.tables(network, "float32", 3, ours, theirs)
 
 
 def both(ours, theirs):
@@ -41,12 +40,13 @@ def both(ours, theirs):
 def test_the_misread_pictures_are_those_of_the_test_set_the_differing_first(digits):
     x, label = digits.splits["float32"].test.tensors
     misread = read(digits, both)["misread"]
-    assert list(misread) == ["network", "seed", "index", "label", "numpy", "torch", "pixels"]
+    assert list(misread) == ["network", "dtype", "seed", "index", "label", "numpy", "torch", "pixels"]
     assert misread["index"].tolist() == [7, 11, 5, 9]
     assert misread["label"].tolist() == label[[7, 11, 5, 9]].tolist()
     assert ((misread["numpy"] - misread["label"]) % 10).tolist() == [0, 3, 1, 1]
     assert ((misread["torch"] - misread["label"]) % 10).tolist() == [2, 4, 1, 1]
     assert set(misread["network"]) == {"64-4-10"}
+    assert set(misread["dtype"]) == {"float32"}
     assert set(misread["seed"]) == {3}
     for row in misread.itertuples():
         greys = np.frombuffer(bytes.fromhex(row.pixels), np.uint8)
@@ -56,7 +56,9 @@ def test_the_misread_pictures_are_those_of_the_test_set_the_differing_first(digi
 def test_the_confusion_counts_every_sample_once(digits):
     label = digits.splits["float32"].test.tensors[1]
     confusion = read(digits, both)["confusion"]
-    assert list(confusion) == ["network", "seed", "label", "predicted_numpy", "predicted_torch", "count"]
+    assert list(confusion) == [
+        *("network", "dtype", "seed", "label", "predicted_numpy", "predicted_torch", "count"),
+    ]
     assert confusion["count"].sum() == 80
     assert not confusion.duplicated(["label", "predicted_numpy", "predicted_torch"]).any()
     right = confusion[confusion["predicted_numpy"] == confusion["label"]]
@@ -100,15 +102,15 @@ def test_the_section_has_them_of_the_first_seed_and_of_pictures_only(digits):
 )
 def test_square_pictures_are_known_by_their_shape(shape, side):
     x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    found = square(x)
+    found = readings.square(x)
     assert found.shape == (shape[0], side, side)
     np.testing.assert_array_equal(found.ravel(), x.ravel())
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (4, 9), (5, 783), (5, 3, 8, 8), (5, 8, 8), (5, 1, 4, 16)])
 def test_what_is_no_square_picture_is_none(shape):
-    assert square(np.zeros(shape, np.float32)) is None
+    assert readings.square(np.zeros(shape, np.float32)) is None
 
 
 def test_numbers_of_characters_are_no_pictures():
-    assert square(np.zeros((4, 64), np.int64)) is None
+    assert readings.square(np.zeros((4, 64), np.int64)) is None

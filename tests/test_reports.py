@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_info
 from reports import (
     accuracy,
     checker,
+    cost,
     detectors,
     drift,
     environment,
@@ -183,23 +184,23 @@ def test_a_wrong_backward_is_found_and_its_tensor_named(digits, xor, sections, r
 
 
 def test_the_cost_table_has_each_method_and_its_error(digits, sections):
-    cost = sections["gradients"].tables["cost"].set_index("method")
-    assert cost.index.tolist() == [
+    found = sections["gradients"].tables["cost"].set_index("method")
+    assert found.index.tolist() == [
         "backpropagation",
         "complex step",
         "central difference",
         "the book's loop",
         "torch.autograd.gradcheck",
     ]
-    assert set(cost["entries"]) == {64 + 1 + 10 + 10}
-    assert cost.loc["backpropagation", "times_backpropagation"] == 1
-    assert cost.loc["torch.autograd.gradcheck", "times_gradcheck"] == 1
-    assert (cost["seconds"] > 0).all()
+    assert set(found["entries"]) == {64 + 1 + 10 + 10}
+    assert found.loc["backpropagation", "times_backpropagation"] == 1
+    assert found.loc["torch.autograd.gradcheck", "times_gradcheck"] == 1
+    assert (found["seconds"] > 0).all()
     samples = sections["gradients"].samples["cost"]
-    for method, row in cost.iterrows():
+    for method, row in found.iterrows():
         assert len(samples[method]) == row["repetitions"]
         assert np.median(samples[method]) == row["seconds"]
-    error = cost["error"]
+    error = found["error"]
     assert error["complex step"] < 1e-14
     assert 1e-13 < error["central difference"] < 1e-8
     assert 1e-13 < error["the book's loop"] < 1e-7
@@ -209,7 +210,7 @@ def test_the_cost_table_has_each_method_and_its_error(digits, sections):
 def test_the_books_gradient_is_that_of_a_known_function_and_leaves_w_alone():
     w = np.array([[1.0, -2.0], [0.5, 3.0]])
     before = w.copy()
-    found = gradients.book_gradient(lambda: float(np.sum(w**3)), w)
+    found = cost.book_gradient(lambda: float(np.sum(w**3)), w)
     np.testing.assert_allclose(found, 3 * before**2, rtol=1e-7)
     np.testing.assert_array_equal(w, before)
 

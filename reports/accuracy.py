@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import torch
 
 import scratch.training
 import torch_ref.training
+from reports import readings
 from reports.campaign import Chapter, Task
 from reports.networks import Network, parameter_vector, to_torch
 from reports.results import Rows, Section
@@ -33,10 +34,13 @@ def chapter(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Seq
         dtype: of the training.
         seeds: each gives a training of its own.
     """
+    # One training of each network, though it may be trained with several batch sizes.
+    by_name = {network.name: network for network, _, _ in reversed(plans)}
+    pictured = [(network, seeds[0]) for network in by_name.values()]
     tasks = [
         Task(
             f"training {network.name}, batch {network.batch_size}, seed {seed}",
-            partial(_trained, network, epochs, every, dtype, seed),
+            partial(_trained, network, epochs, every, dtype, seed, read=(network, seed) in pictured),
         )
         for network, epochs, every in plans
         for seed in seeds
@@ -44,26 +48,36 @@ def chapter(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Seq
     return Chapter("accuracy", tasks, _conclude)
 
 
-def _trained(network: Network, epochs: int, every: int, dtype: str, seed: int) -> Rows:
-    rows, differing = train_both(network, epochs, dtype, seed)
+def _trained(network: Network, epochs: int, every: int, dtype: str, seed: int, read: bool) -> Rows:
+    trained = train_both(network, epochs, dtype, seed)
+    rows = trained.epochs
     final = rows.tail(1).assign(
         epochs=epochs,
         test_samples=len(network.splits[dtype].test),
-        predictions_differ=differing,
+        predictions_differ=int(np.count_nonzero(trained.numpy != trained.torch)),
         half_the_digits=np.sqrt(np.finfo(dtype).eps / 2),
     )
     agrees = (final["relative_drift"] <= final["half_the_digits"]) & (final["epoch"] == epochs)
     final["verdict"] = np.where(agrees, "agree", "differ")
     kept = rows[(rows["epoch"] % every == 0) | (rows["epoch"] == epochs)]
-    return Rows({"epochs": kept, "accuracy": final})
+    pictures = readings.tables(network, dtype, seed, trained.numpy, trained.torch) if read else {}
+    return Rows({"epochs": kept, "accuracy": final, **pictures})
 
 
 def _conclude(rows: Rows) -> Section:
     return Section(rows.tables, {}, bool((rows.tables["accuracy"]["verdict"] == "agree").all()))
 
 
-def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd.DataFrame, int]:
-    """Train both sides from one seed; a row for each epoch, from 0, and how many test predictions differ.
+class Trained(NamedTuple):
+    """A row for each epoch, and what each side in the end takes the test samples for, (N,)."""
+
+    epochs: pd.DataFrame
+    numpy: np.ndarray
+    torch: np.ndarray
+
+
+def train_both(network: Network, epochs: int, dtype: str, seed: int) -> Trained:
+    """Train both sides from one seed; a row for each epoch, from 0.
 
     ``drift`` is the largest difference of two weights after that epoch, ``relative_drift`` that by the
     largest weight. Where a side's loss becomes nan the rows end.
@@ -80,8 +94,8 @@ def train_both(network: Network, epochs: int, dtype: str, seed: int) -> tuple[pd
         rows.append(row | {"drift": drift, "relative_drift": drift / float(np.max(np.abs(w)))})
     x = network.splits[dtype].test.tensors[0]
     with no_grad(), torch.no_grad():
-        differ = np.argmax(model(x), axis=1) != np.argmax(twin(torch.from_numpy(x)).numpy(), axis=1)
-    return pd.DataFrame(rows), int(np.count_nonzero(differ))
+        ours, theirs = model(x), twin(torch.from_numpy(x)).numpy()
+    return Trained(pd.DataFrame(rows), np.argmax(ours, axis=1), np.argmax(theirs, axis=1))
 
 
 Run = list[tuple[dict[str, float], np.ndarray]]

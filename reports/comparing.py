@@ -20,7 +20,7 @@ from reports import tables
 from reports.accuracy import MEASURES
 from reports.detectors import RIGHT
 from reports.errors import UnusableError
-from reports.figures import duration
+from reports.figures.style import duration
 from reports.loading import columns, described, load, round_ratios
 from reports.results import Results
 from reports.timing import Interval, drawn_medians, judge

@@ -1,5 +1,6 @@
 """report.html, report.md, the figures, and the summary on the terminal: the same findings, four times."""
 
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import jinja2
@@ -7,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports import figures, tables
-from reports.figures import duration
+from reports.figures.style import duration
 from reports.results import Results
 from scratch.checkpoint import write_whole
 
@@ -27,8 +28,8 @@ def write(results: Results) -> None:
         OSError: a file cannot be written.
     """
     drawn = list(figures.draw(results.tables))
-    for name, _, svg in drawn:
-        write_whole(results.out / "figures" / f"{name}.svg", svg.encode())
+    for panel in drawn:
+        write_whole(results.out / "figures" / f"{panel.name}.svg", panel.svg.encode())
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -45,7 +46,10 @@ def write(results: Results) -> None:
         "headlines": headlines(results.tables),
         "tables": tables,
         "data": results.tables,
-        "figures": {name: (title, Markup(svg)) for name, title, svg in drawn},
+        "figures": {
+            figure: [Markup(panel.svg) for panel in panels]
+            for figure, panels in groupby(drawn, lambda panel: panel.figure)
+        },
         "facts": facts(results.environment) | {"Precision": _precision(results.options)},
         "entries": int(results.tables["cost"]["entries"].iloc[0]),
         "cost_network": results.tables["cost"]["network"].iloc[0],

@@ -66,6 +66,7 @@ _FULL = {
     "samples": 10,
     "cost_rounds": 1,
     "cost_hidden": 50,
+    "growth_hidden": [1, 2, 5, 10, 20],
     "drift_steps": 200,
     "model_steps": 50,
     "faults": None,
@@ -80,6 +81,7 @@ _QUICK = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 2,
+    "growth_hidden": [1],
     "drift_steps": 20,
     "model_steps": 3,
     "faults": 3,
@@ -128,7 +130,12 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
     by_sgd += [drift.Plan(book, "Adam", {}, told["drift_steps"])]
     return [
         gradients.chapter(
-            [book, small], cost, samples=told["samples"], rounds=told["cost_rounds"], seed=seed
+            [book, small],
+            cost,
+            samples=told["samples"],
+            rounds=told["cost_rounds"],
+            seed=seed,
+            growing=[networks.two_layer(datasets[0], size) for size in told["growth_hidden"]],
         ),
         accuracy.chapter(
             [*((each, told["epochs"], 1) for each in asked or [book]), long],

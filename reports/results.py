@@ -19,19 +19,10 @@ SCHEMA_VERSION = 2
 
 # A row of results.csv is one number: these say what of, "measure" says which.
 IDENTIFIERS = (
-    "table",
-    "network",
-    "batch",
-    "optimizer",
-    "dtype",
-    "item",
-    "pair",
-    "seed",
-    "epoch",
-    "step",
-    "verdict",
+    *("table", "network", "batch", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step"),
+    *("index", "label", "predicted_numpy", "predicted_torch", "verdict"),
 )
-_ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check"), "item")
+_ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check", "bin", "vary"), "item")
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from reports.figures import duration
+from reports.figures.style import duration
 
 TEXT = (
     *("PyTorch's file", "here", "not here"),
@@ -24,6 +24,7 @@ TEXT = (
     "table",
     "row",
     "side",
+    "roundings",
 )
 
 Tables = dict[str, pd.DataFrame]
@@ -75,9 +76,43 @@ def cost(tables: Tables) -> pd.DataFrame:
             "× backpropagation": t["times_backpropagation"].map(_times),
             "× gradcheck": t["times_gradcheck"].map(_times),
             "largest error": t["error"].map(short).where(t["method"] != "backpropagation", "–"),
-            "measured": t["repetitions"].map("{} times".format),
+            "measured": t["repetitions"].map(lambda n: "once" if n == 1 else f"{n} times"),
         }
     )
+
+
+def growth(tables: Tables) -> pd.DataFrame:
+    """A row for each network, from small to large: the time by each method, "–" where it was not asked."""
+    t = tables["growth"]
+    seconds = t.pivot_table(index=["network", "entries"], columns="method", values="seconds", sort=False)
+    shown = seconds.map(_duration).reset_index().rename_axis(columns=None).sort_values("entries")
+    shown["entries"] = shown["entries"].map("{:,}".format)
+    return shown
+
+
+def errors(tables: Tables) -> pd.DataFrame:
+    """A row for each bin that is not empty: how many entries of all gradients are so far off."""
+    t = tables["errors"]
+    keys = ["network", "dtype", "bin"]
+    counts = t.pivot_table(index=keys, columns="pair", values="count", sort=False)
+    counts = counts[counts.sum(axis=1) > 0].map("{:,.0f}".format).reset_index().rename_axis(columns=None)
+    return counts.rename(columns={"bin": "roundings"})
+
+
+def confusion(tables: Tables) -> pd.DataFrame:
+    """A row for each label and what both sides took it for, the mistakes only, the most frequent first."""
+    t = tables["confusion"]
+    wrong = t[(t["predicted_numpy"] != t["label"]) | (t["predicted_torch"] != t["label"])]
+    wrong = wrong.sort_values("count", ascending=False, kind="stable")
+    named = {"label": "is a", "predicted_numpy": "NumPy reads", "predicted_torch": "PyTorch reads"}
+    shown = wrong[["network", "seed", *named, "count"]].rename(columns=named | {"count": "times"})
+    return shown.astype(str).reset_index(drop=True)
+
+
+def misread(tables: Tables) -> pd.DataFrame:
+    """A row for each picture of the test set that is misread."""
+    named = {"index": "sample", "label": "is a", "numpy": "NumPy reads", "torch": "PyTorch reads"}
+    return tables["misread"][["network", "seed", *named]].rename(columns=named).astype(str)
 
 
 def timing(tables: Tables) -> pd.DataFrame:

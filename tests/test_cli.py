@@ -397,15 +397,17 @@ def test_a_killed_report_leaves_its_finished_section(stopped):
     assert killed.left.names == ["results.csv", "results.json", "rows.jsonl"]
     assert list(killed.left.json["sections"]) == ["gradients"]
     assert killed.left.json["sections"]["gradients"]["agrees"] is True
-    assert set(killed.left.csv["table"]) == {"gradients", "cost"}
+    assert set(killed.left.csv["table"]) == {"gradients", "errors", "cost", "growth"}
     assert (killed.left.csv["value"].notna()).all()
 
 
 def test_a_quick_report_ends_with_0_and_leaves_all_files_and_no_litter(ran):
     assert ran.code == 0
     assert ran.left.names == [*FILES, "rows.previous.jsonl"]  # of the report that was killed here
-    figures = sorted(path.name for path in (ran.out / "figures").iterdir())
-    assert figures == ["cost.svg", "drift.svg", "faults.svg", "loss.svg", "timing.svg"]
+    figures = {path.name.removesuffix(".svg").partition("-")[0] for path in (ran.out / "figures").iterdir()}
+    assert figures == {
+        *("errors", "cost", "growth", "loss", "confusion", "misread", "drift", "faults", "timing", "sweep")
+    }
     assert all(path.stat().st_size for path in ran.out.rglob("*"))
 
 
@@ -427,16 +429,9 @@ def test_the_results_of_a_report_hold_its_sections_options_and_command(ran):
     assert content["environment"]["command"] == f"gradmirror report --quick --out {ran.out}"
     assert content["options"].items() >= {"quick": True, "seed": 0, "dtype": "float32", "seeds": 2}.items()
     found = {
-        "gradients",
-        "cost",
-        "epochs",
-        "accuracy",
-        "drift",
-        "drift_steps",
-        "faults",
-        "needle",
-        "timing",
-    } | {"sweep"}
+        *("gradients", "errors", "cost", "growth", "epochs", "accuracy", "confusion", "misread"),
+        *("drift", "drift_steps", "faults", "needle", "timing", "sweep"),
+    }
     assert set(ran.left.csv["table"]) == found
 
 
@@ -450,7 +445,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
     assert 5 <= int(kept) < 200 < int(tasks)
     assert told.left.names == ["results.csv", "results.json", "rows.jsonl"]
     assert list(told.left.json["sections"]) == ["gradients"]
-    assert set(told.left.csv["table"]) == {"gradients", "cost"}
+    assert set(told.left.csv["table"]) == {"gradients", "errors", "cost", "growth"}
 
 
 TINY = {
@@ -460,6 +455,7 @@ TINY = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 1,
+    "growth_hidden": [],
     "drift_steps": 3,
     "model_steps": 1,
     "faults": 1,
@@ -470,12 +466,12 @@ TINY = {
 
 
 def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, monkeypatch):
-    from reports import gradients
+    from reports import cost
 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gradients, "cost", stop)
+    monkeypatch.setattr(cost, "measure", stop)
     (tmp_path / "out" / "figures").mkdir(parents=True)
     for name in ("report.html", "report.md", "figures/loss.svg", "notes.txt"):
         (tmp_path / "out" / name).write_text("earlier")

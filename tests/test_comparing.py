@@ -265,7 +265,18 @@ def test_a_report_that_was_stopped_has_lost_the_rest(compare):
     said = compare(change)
     assert said.code == 1
     assert {row[0] for row in rows(said, "Verdicts")[1:]} == {
-        *("accuracy", "epochs", "drift", "drift_steps", "faults", "needle", "timing", "sweep")
+        *(
+            "accuracy",
+            "epochs",
+            "confusion",
+            "misread",
+            "drift",
+            "drift_steps",
+            "faults",
+            "needle",
+            "timing",
+            "sweep",
+        )
     }
     assert compare(change, swapped=True).code == 0
 

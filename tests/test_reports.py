@@ -11,7 +11,6 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from threadpoolctl import threadpool_info
 from reports import (
     accuracy,
     checker,
+    cost,
     detectors,
     drift,
     environment,
@@ -33,6 +33,7 @@ from reports import (
     tables,
     timing,
 )
+from reports.figures import style
 from reports.results import _ITEMS, IDENTIFIERS, Results, Section
 from scratch import datasets, nn
 from scratch.data import TensorDataset
@@ -52,6 +53,7 @@ OPTIONS = {
     "samples": 4,
     "cost_rounds": 1,
     "cost_hidden": 1,
+    "growth_hidden": [],
     "drift_steps": 5,
     "model_steps": 5,
     "models": [],
@@ -134,7 +136,7 @@ def broken_bias(monkeypatch) -> None:
 
 
 def test_the_gradient_table_has_a_row_for_each_tensor_and_all_agree(xor):
-    table = gradients.table(xor, "float64", samples=4, seed=0)
+    table = gradients.tables(xor, "float64", samples=4, seed=0)["gradients"]
     assert list(table) == [
         *("network", "dtype", "tensor", "shape", "scale", "numpy_torch", "relative"),
         *("numpy_truth", "torch_truth", "roundings", "numpy_central", "tolerance", "sensitivity", "kinks"),
@@ -151,13 +153,14 @@ def test_the_gradient_table_has_a_row_for_each_tensor_and_all_agree(xor):
 
 
 def test_what_has_no_derivative_has_no_truth_either(xor):
-    table = gradients.table(xor, "float64", samples=4, seed=0).set_index("tensor")
+    table = gradients.tables(xor, "float64", samples=4, seed=0)["gradients"].set_index("tensor")
     for column in ("numpy_truth", "torch_truth", "numpy_central"):
         assert table.index[table[column].isna()].tolist() == ["output", "loss"]
 
 
 def test_the_central_difference_is_right_to_nine_digits_and_the_complex_step_to_fifteen(digits):
-    table = gradients.table(digits, "float64", samples=4, seed=0).dropna(subset="numpy_truth")
+    found = gradients.tables(digits, "float64", samples=4, seed=0)
+    table = found["gradients"].dropna(subset="numpy_truth")
     assert (table["numpy_central"] / table["scale"]).between(1e-14, 1e-7).all()
     assert (table["numpy_truth"] / table["scale"]).max() < 2e-14
 
@@ -186,23 +189,23 @@ def test_a_wrong_backward_is_found_and_its_tensor_named(digits, xor, sections, r
 
 
 def test_the_cost_table_has_each_method_and_its_error(digits, sections):
-    cost = sections["gradients"].tables["cost"].set_index("method")
-    assert cost.index.tolist() == [
+    found = sections["gradients"].tables["cost"].set_index("method")
+    assert found.index.tolist() == [
         "backpropagation",
         "complex step",
         "central difference",
         "the book's loop",
         "torch.autograd.gradcheck",
     ]
-    assert set(cost["entries"]) == {64 + 1 + 10 + 10}
-    assert cost.loc["backpropagation", "times_backpropagation"] == 1
-    assert cost.loc["torch.autograd.gradcheck", "times_gradcheck"] == 1
-    assert (cost["seconds"] > 0).all()
+    assert set(found["entries"]) == {64 + 1 + 10 + 10}
+    assert found.loc["backpropagation", "times_backpropagation"] == 1
+    assert found.loc["torch.autograd.gradcheck", "times_gradcheck"] == 1
+    assert (found["seconds"] > 0).all()
     samples = sections["gradients"].samples["cost"]
-    for method, row in cost.iterrows():
+    for method, row in found.iterrows():
         assert len(samples[method]) == row["repetitions"]
         assert np.median(samples[method]) == row["seconds"]
-    error = cost["error"]
+    error = found["error"]
     assert error["complex step"] < 1e-14
     assert 1e-13 < error["central difference"] < 1e-8
     assert 1e-13 < error["the book's loop"] < 1e-7
@@ -212,7 +215,7 @@ def test_the_cost_table_has_each_method_and_its_error(digits, sections):
 def test_the_books_gradient_is_that_of_a_known_function_and_leaves_w_alone():
     w = np.array([[1.0, -2.0], [0.5, 3.0]])
     before = w.copy()
-    found = gradients.book_gradient(lambda: float(np.sum(w**3)), w)
+    found = cost.book_gradient(lambda: float(np.sum(w**3)), w)
     np.testing.assert_allclose(found, 3 * before**2, rtol=1e-7)
     np.testing.assert_array_equal(w, before)
 
@@ -222,12 +225,13 @@ def test_the_books_gradient_is_that_of_a_known_function_and_leaves_w_alone():
 
 @pytest.mark.parametrize(("dtype", "limit"), [("float64", 1e-14), ("float32", 1e-6)])
 def test_both_sides_train_alike(digits, dtype, limit):
-    rows, differing = accuracy.train_both(digits, 3, dtype, seed=0)
+    rows, ours, theirs = accuracy.train_both(digits, 3, dtype, seed=0)
     assert rows["epoch"].tolist() == [0, 1, 2, 3]
     assert rows.loc[0, "drift"] == 0
     assert rows["drift"].max() < limit
     assert rows["relative_drift"].max() < 10 * limit
-    assert differing == 0
+    assert ours.shape == (40,)
+    assert (ours == theirs).all()
     for measure in ("train_loss", "test_loss"):
         assert rows[f"numpy_{measure}"].to_numpy() == pytest.approx(rows[f"torch_{measure}"], rel=1e-5)
         assert rows[f"numpy_{measure}"].iloc[-1] < rows[f"numpy_{measure}"].iloc[0]
@@ -568,9 +572,6 @@ def test_one_section_that_disagrees_is_enough(results):
     assert read_json(results.out)["agrees"] is False
 
 
-# Figures
-
-
 class Page(HTMLParser):
     """Checks that tags are balanced; collects tags, attributes, and the texts of some elements."""
 
@@ -618,66 +619,6 @@ def written(sections, tmp_path_factory):
     return SimpleNamespace(results=made, out=out, html=text, page=Page(text))
 
 
-@pytest.fixture(scope="module")
-def drawn(written) -> dict[str, str]:
-    return {path.stem: path.read_text(encoding="utf-8") for path in (written.out / "figures").iterdir()}
-
-
-def test_the_figures_are_svg_with_a_title_and_no_reference_to_elsewhere(drawn):
-    assert set(drawn) == {"loss", "timing", "drift", "faults", "cost"}
-    for svg in drawn.values():
-        root = ElementTree.fromstring(svg)
-        assert root.tag == "{http://www.w3.org/2000/svg}svg"
-        assert root.find("{http://www.w3.org/2000/svg}title").text == root.get("aria-label")
-        names = {element.tag.partition("}")[2] for element in root.iter()}
-        assert not names & {"script", "image", "metadata", "foreignObject"}
-        links = [v for e in root.iter() for k, v in e.attrib.items() if k.endswith("href")]
-        assert all(link.startswith("#") for link in links)
-        assert set(re.findall(r"https?://[^\s\"'<>]+", svg)) <= {
-            "http://www.w3.org/2000/svg",
-            "http://www.w3.org/1999/xlink",
-        }
-
-
-def test_no_id_is_in_two_figures_and_each_reference_is_in_its_own(drawn):
-    seen: set[str] = set()
-    for svg in drawn.values():
-        ids = [element.get("id") for element in ElementTree.fromstring(svg).iter() if element.get("id")]
-        assert len(ids) == len(set(ids))
-        assert not seen & set(ids)
-        seen |= set(ids)
-        references = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', svg)
-        assert references
-        assert {a or b for a, b in references} <= set(ids)
-
-
-def test_the_same_tables_give_the_same_figures(drawn, written):
-    assert {name: svg for name, _, svg in figures.draw(written.results.tables)} == drawn
-
-
-def test_the_figures_take_their_greys_from_the_page(drawn):
-    for svg in drawn.values():
-        assert "currentColor" in svg
-        assert svg.count(figures._INK) == 1
-        assert "#000000" not in svg
-
-
-def test_the_figures_name_each_network_and_both_sides(drawn):
-    texts = {name: "".join(ElementTree.fromstring(svg).itertext()) for name, svg in drawn.items()}
-    for network in ("64-4-10", "XOR 2-4-2"):
-        assert network in texts["loss"]
-        assert network in texts["timing"]
-    assert "NumPy, train" in texts["loss"]
-    assert "PyTorch, test" in texts["loss"]
-    assert "the book's loop" in texts["cost"]
-
-
-def test_without_timed_rows_there_is_no_figure_of_times(results):
-    found = results.tables
-    found["timing"] = found["timing"].assign(ratio=np.nan)
-    assert [name for name, _, _ in figures.draw(found)] == ["loss", "drift", "faults", "cost"]
-
-
 # The page
 
 
@@ -705,11 +646,12 @@ def test_the_page_has_no_script_and_nothing_from_elsewhere(written):
     assert "javascript:" not in written.html.lower()
     assert not re.search(r"@import|url\((?!#)", written.html)
     for tag, attrs in written.page.tags:
-        assert tag not in ("script", "iframe", "object", "embed", "link", "base", "form", "img", "image")
+        assert tag not in ("script", "iframe", "object", "embed", "link", "base", "form", "img")
         for name, value in attrs.items():
             assert not name.startswith("on")
             if name in ("src", "srcset", "action") or name.endswith("href"):
-                assert value.startswith("#") or value == "lesson.html"
+                inside = "data:image/png;base64," if tag == "image" else "#"
+                assert value.startswith(inside) or value == "lesson.html"
     assert set(re.findall(r"https?://[^\s\"'<>]+", written.html)) <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
@@ -780,8 +722,12 @@ def test_every_cell_of_every_table_is_on_the_page(written):
     shown = [
         tables.gradients_in_short(found),
         tables.gradients(found),
+        tables.errors(found),
         tables.cost(found),
+        tables.growth(found),
         tables.accuracy_in_short(found),
+        tables.confusion(found),
+        tables.misread(found),
         tables.accuracy(found),
         tables.epochs(found),
         tables.drift(found),
@@ -795,10 +741,23 @@ def test_every_cell_of_every_table_is_on_the_page(written):
 
 def test_the_figures_are_on_the_page_and_beside_it(written):
     names = sorted(path.stem for path in (written.out / "figures").iterdir())
-    assert names == ["cost", "drift", "faults", "loss", "timing"]
+    assert names == [
+        "confusion-64-4-10",
+        "cost",
+        "drift-64-4-10-adam",
+        "drift-64-4-10-sgd",
+        "errors-float32",
+        "errors-float64",
+        "faults",
+        "loss-64-4-10",
+        "loss-xor-2-4-2",
+        "misread-64-4-10",
+        "timing-64-4-10-30",
+        "timing-xor-2-4-2-4",
+    ]
     for path in (written.out / "figures").iterdir():
         assert path.read_text(encoding="utf-8") in written.html
-    assert len(written.page.text("figcaption")) == 5
+    assert len(written.page.text("figcaption")) == 7
 
 
 def test_the_headlines_are_on_both_pages(written):
@@ -822,7 +781,10 @@ def test_the_headlines_are_on_both_pages(written):
 def test_the_tables_of_report_md_are_whole(written):
     lines = (written.out / "report.md").read_text(encoding="utf-8").splitlines()
     found = written.results.tables
-    told = ("gradients", "cost", "accuracy", "drift", "faults", "needle", "timing")
+    told = (
+        *("gradients", "errors", "cost", "growth", "accuracy", "confusion"),
+        *("drift", "faults", "needle", "timing"),
+    )
     expected = [getattr(tables, name)(found) for name in told]
     blocks_: list[list[list[str]]] = []
     for before, line in zip(["", *lines], lines, strict=False):
@@ -844,6 +806,7 @@ def test_report_md_has_verdict_command_and_method(written):
     assert f"\n    {' '.join(COMMAND)}\n" in text
     for title in (
         "Gradients",
+        "Errors",
         "Cost",
         "Training",
         "Drift",
@@ -995,7 +958,7 @@ def test_a_difference_has_two_digits(value, text):
     ],
 )
 def test_a_duration_has_three_digits_in_the_unit_that_suits(seconds, text):
-    assert figures.duration(seconds) == text
+    assert style.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -1022,9 +985,13 @@ def test_all_tables_for_readers_are_text_throughout(results):
     for make in (
         tables.gradients,
         tables.gradients_in_short,
+        tables.errors,
         tables.cost,
+        tables.growth,
         tables.accuracy,
         tables.accuracy_in_short,
+        tables.confusion,
+        tables.misread,
         tables.epochs,
         tables.timing,
     ):

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-# Of all correct results of the campaign (`make alarms`) none was off by more than 3 spreads.
-_SPREADS = 8
+# How many spreads an entry may be off: of all correct results of the campaign (`make alarms`) none was off by
+# more than 3.
+SPREADS = 8
 
 # What must be visible, relative to the largest entry: 1e-6 in float64, half of the digits in float32.
 BLIND = {"float64": 1e-6, "float32": 3.5e-4}
@@ -50,7 +51,7 @@ class Tensor:
     def roundings(self) -> np.ndarray:
         """What rounding does to each entry: its spread or, if that is larger, the tensor's typical one."""
         # Without the entries that a kink throws about.
-        most = BLIND[self.dtype.name] * max(_largest(self.wanted), self.standard) / _SPREADS
+        most = BLIND[self.dtype.name] * max(_largest(self.wanted), self.standard) / SPREADS
         usual = self.spread[(self.spread > 0) & (self.spread <= most)]
         typical = np.sqrt(np.mean(np.square(usual))) if usual.size else 0.0
         return np.maximum(self.spread, typical)
@@ -61,7 +62,7 @@ class Tensor:
         underflow = float(np.finfo(self.dtype).tiny) * max(1.0, self.standard, _largest(self.wanted))
         # The truth is itself computed, and what it is made of cancels as well.
         doubt = self.doubt + (0 if self.truth is None else 2 * np.finfo(np.float64).eps * self.standard)
-        return _SPREADS * (self.roundings + underflow) + doubt
+        return SPREADS * (self.roundings + underflow) + doubt
 
     @cached_property
     def scale(self) -> float:
@@ -101,7 +102,7 @@ class Tensor:
         """
         allowed = self.tolerance if self.truth is not None else 2 * self.tolerance
         if side is self.torch or self.truth is None:
-            allowed = allowed + _SPREADS * np.finfo(self.dtype).eps * self.standard
+            allowed = allowed + SPREADS * np.finfo(self.dtype).eps * self.standard
         return ~(np.abs(side - self.wanted) <= allowed) & self.decidable  # nan is wrong
 
     @cached_property
@@ -138,17 +139,21 @@ class Tensor:
             "relative": (pair / self.scale if self.scale else pair and np.inf) if same else np.nan,
             "numpy_truth": ours,
             "torch_truth": theirs,
-            "roundings": self._in_roundings() if same else np.nan,
+            "roundings": _largest(self.in_roundings(self.numpy - self.wanted)) if same else np.nan,
             "tolerance": _largest(self.tolerance[self.decidable]) if same else np.nan,
             "sensitivity": self.sensitivity if same else np.inf,
             "kinks": self.kinks if same else 0,
             "verdict": self.verdict,
         }
 
-    def _in_roundings(self) -> float:
-        error = np.abs(self.numpy - self.wanted)[self.decidable]
-        unit = self.tolerance[self.decidable] / _SPREADS
-        return _largest(np.divide(error, unit, out=np.where(error > 0, np.inf, 0.0), where=unit > 0))
+    def in_roundings(self, difference: np.ndarray) -> np.ndarray:
+        """A difference of two sides in the judged entries, flat, in units of what rounding does to each.
+
+        An entry is within its tolerance up to ``SPREADS``. Nan stays nan.
+        """
+        error = np.abs(difference)[self.decidable]
+        unit = self.tolerance[self.decidable] / SPREADS
+        return np.divide(error, unit, out=np.where(error > 0, np.inf, 0.0), where=unit > 0)
 
     def worst(self, count: int) -> list[tuple[tuple[int, ...], float, float, float]]:
         """(index, NumPy's, PyTorch's, truth or nan) of the wrong entries, the most wrong first."""

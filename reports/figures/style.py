@@ -1,0 +1,121 @@
+"""What all figures share: their width, colours and greys, and how they become SVG.
+
+The colours are those of Okabe and Ito, which colour-blind readers can tell apart; dashes and markers tell the
+curves apart as well. The greys become currentColor, so they are those of the page around the figure.
+"""
+
+import io
+import re
+from html import escape
+from typing import Any
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+NUMPY, TORCH, RIGHT, WRONG = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+DASHED = (0, (3, 2))
+
+# Stands for the colour of the text around the figure, and is replaced by its name in SVG.
+INK = "#767677"
+STYLE = {
+    "svg.hashsalt": "gradmirror",
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.0,
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "axes.titlecolor",
+            "xtick.color",
+            "ytick.color",
+            "grid.color",
+        ),
+        INK,
+    ),
+}
+
+
+def blank(height: float) -> Figure:
+    """An empty panel, so many inches high, and so wide that its words can be read on a phone."""
+    return Figure(figsize=(4.2, height), layout="constrained")
+
+
+def slug(name: str) -> str:
+    """A name for a file and for ids: "XOR 2-4-2" gives "xor-2-4-2"."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def plain_ticks(axis: Axis, low: float, high: float) -> None:
+    """1, 2, 5, 10, … on a log axis, as far as they are between low and high."""
+    ticks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in (1, 2, 5)]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def time_ticks(axis: Axis) -> None:
+    """1 µs, 10 µs, … on a log axis of seconds."""
+    axis.set_major_locator(LogLocator(10))
+    axis.set_major_formatter(FuncFormatter(_round_duration))
+    axis.set_minor_locator(NullLocator())
+
+
+def _round_duration(seconds: float, _: int) -> str:
+    unit = next((unit for unit, size in _UNITS.items() if seconds < 999 * size), "s")
+    return f"{seconds / _UNITS[unit]:g} {unit}"
+
+
+def decades(values: Any) -> tuple[float, float]:
+    """Powers of ten around all that is not 0."""
+    numbers = np.asarray(values, float)
+    numbers = numbers[(numbers > 0) & np.isfinite(numbers)]
+    if not numbers.size:
+        return 1e-17, 1e-15
+    low, high = np.log10(numbers.min()) - 0.1, np.log10(numbers.max()) + 0.1
+    return float(10 ** np.floor(low)), float(10 ** np.ceil(high))
+
+
+def duration(seconds: float) -> str:
+    """Three digits, in the unit that suits: "213 µs", "8.67 s"."""
+    rounded = ((float(f"{seconds / size:.3g}"), unit) for unit, size in _UNITS.items())
+    value, unit = next(((v, u) for v, u in rounded if v < 1000), (float(f"{seconds:.3g}"), "s"))
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+
+
+_UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+def svg(name: str, title: str, figure: Figure) -> str:
+    """Without prologue or metadata, with a title, ids that only this panel has, and the page's colour."""
+    target = io.StringIO()
+    FigureCanvasSVG(figure)
+    figure.savefig(
+        target,
+        format="svg",
+        transparent=True,
+        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    )
+    text = target.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", text, flags=re.S)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = text.replace(INK, "currentColor")
+    opening, inside = text.split(">", 1)
+    opening += f' role="img" aria-label="{escape(title)}" color="#767677">'
+    return f"{opening}\n <title>{escape(title)}</title>{inside}"

@@ -446,13 +446,16 @@ def test_what_two_equal_models_differ_by_is_no_change(compare):
     assert (said.code, said.verdict) == (0, "Nothing changed beyond noise.")
 
 
-def test_another_setting_of_pytorch_is_told(compare):
+def test_beside_another_sgd_of_pytorchs_the_update_does_not_compare_and_the_rest_does(compare):
     def change(content):
         for row in table(content, "timing"):
             row["setting"] = "SGD(other=True)"
 
     said = compare(change, slower(1.3))
-    assert rows(said, "Time: NumPy / PyTorch")[1][-1].endswith("→ SGD(other=True)")
+    _, *found = rows(said, "Time: NumPy / PyTorch")
+    assert [row[1] for row in found] == ["forward", "backward", "step"]
+    assert all(row[-1].endswith("→ SGD(other=True)") for row in found)
+    assert "; updates beside another SGD of PyTorch's, not compared, 3; times not" in said.unchanged
 
 
 def test_a_network_that_is_no_longer_timed_is_worse(compare):

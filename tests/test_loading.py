@@ -240,6 +240,11 @@ def test_a_file_that_is_no_text(tmp_path):
     refused(tmp_path / "x.json", "not JSON: byte 0 is not UTF-8")
 
 
+def test_a_number_beyond_all_numbers(quick_report, saved):
+    text = re.sub(r'"tolerance": [^,]+', '"tolerance": 1e999', quick_report.read_text(), count=1)
+    refused(saved(text), "tables.gradients[0].tolerance: Infinity, wanted number or null")
+
+
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", 1.5])
 def test_another_version_is_named_and_the_one_that_is_wanted(content, saved, version):
     content["schema_version"] = version

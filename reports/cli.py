@@ -43,6 +43,7 @@ examples:
   gradmirror report                              the full report, in less than a minute
   gradmirror report --quick                      a small one, to see that all is well
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
+  gradmirror report --quick --device cuda        with PyTorch on a GPU beside NumPy
   gradmirror report --dataset mnist --data-root ~/mnist --download
 
 """
@@ -255,6 +256,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"larger networks to train as well (deep_conv_net GPT), of {', '.join(MODELS)}",
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
+    report.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cuda: a part more, PyTorch on a GPU, error and time in each of its precisions (%(default)s)",
+    )
 
     check = _command(commands, "check", _CHECK, _CHECK_EXAMPLES + codes, _check)
     check.add_argument("mine", metavar="FILE.py:NAME", help="yours: a class, an object, or FORWARD,BACKWARD")

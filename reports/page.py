@@ -6,7 +6,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from reports import figures, tables
+from reports import cuda_figure, figures, tables
 from reports.figures import duration
 from reports.results import Results
 from scratch.checkpoint import write_whole
@@ -26,7 +26,7 @@ def write(results: Results) -> None:
     Raises:
         OSError: a file cannot be written.
     """
-    drawn = list(figures.draw(results.tables))
+    drawn = [*figures.draw(results.tables), *cuda_figure.draw(results.tables)]
     for name, _, svg in drawn:
         write_whole(results.out / "figures" / f"{name}.svg", svg.encode())
     environment = jinja2.Environment(
@@ -46,6 +46,7 @@ def write(results: Results) -> None:
         "tables": tables,
         "data": results.tables,
         "figures": {name: (title, Markup(svg)) for name, title, svg in drawn},
+        "gpu": results.sections["cuda"].samples["device"] if "cuda" in results.sections else {},
         "facts": facts(results.environment),
         "entries": int(results.tables["cost"]["entries"].iloc[0]),
         "cost_network": results.tables["cost"]["network"].iloc[0],
@@ -62,7 +63,10 @@ def _tone(cell: str) -> str:
     """The class of a verdict on the page."""
     if cell == "agree":
         return "good"
-    return "plain" if cell in ("NumPy faster", "NumPy slower", "not distinguishable") else "bad"
+    return "plain" if cell in _PLAIN else "bad"
+
+
+_PLAIN = ("NumPy faster", "NumPy slower", "not distinguishable", "not judged")
 
 
 def remove(results: Results) -> None:
@@ -94,6 +98,11 @@ def verdict(results: Results) -> str:
     missed = matrix[:-1][matrix["gradmirror"][:-1] != matrix["tried"][:-1]]
     told += [f"the check, which misses: {row.mistake}" for row in missed.itertuples()]
     told += ["the check, which refuses right code"] if matrix["gradmirror"].iloc[-1] else []
+    told += [
+        f"{row.network} in {row.dtype} by {row.method} ({row.verdict})"
+        for row in results.tables.get("cuda", pd.DataFrame()).itertuples()
+        if row.verdict not in ("agree", "not judged")
+    ]
     more = [f"{len(told) - 4} things more"] if len(told) > 5 else told[4:]
     return f"The two sides disagree: {', '.join(told[:4] + more)}."
 

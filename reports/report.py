@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from reports import accuracy, checker, drift, environment, gradients, networks, page, timing, zoo
+from reports import accuracy, checker, cuda, drift, environment, gradients, networks, page, timing, zoo
 from reports.data import load
 from reports.lesson import page as lesson
 from reports.results import Results, Section
@@ -19,10 +19,11 @@ def run(options: argparse.Namespace) -> int:
     """Make the report that the command line asks for; 0 if the sides agree, 1 if not.
 
     Raises:
-        UnusableError: the data are not there, or damaged.
+        UnusableError: the data are not there, or damaged; or there is no GPU, and one is asked for.
         OSError: a file cannot be written.
         KeyboardInterrupt: Ctrl-C; the sections finished until then are on disk.
     """
+    cuda.require(options.device)
     digits = {dtype: load(options.dataset, dtype, options) for dtype in gradients.DTYPES}
     xor = {dtype: load("xor", dtype, options) for dtype in gradients.DTYPES}
     with environment.limit_threads(options.threads):
@@ -31,7 +32,10 @@ def run(options: argparse.Namespace) -> int:
         told = (
             sizes
             | given
-            | {key: getattr(options, key) for key in ("quick", "dataset", "seed", "dtype", "models")}
+            | {
+                key: getattr(options, key)
+                for key in ("quick", "dataset", "seed", "dtype", "models", "device")
+            }
         )
         results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
         page.remove(results)
@@ -85,7 +89,7 @@ def _sections(
     cost = networks.two_layer(digits, told["cost_hidden"])
     wide = networks.two_layer(digits, 1024, batch_size=512)
     seed, dtype = told["seed"], told["dtype"]
-    return {
+    sections: dict[str, Callable[[], Section]] = {
         "gradients": partial(
             gradients.run, [book, small], cost, samples=told["samples"], rounds=told["cost_rounds"], seed=seed
         ),
@@ -115,6 +119,16 @@ def _sections(
             seed=seed,
         ),
     }
+    if told["device"] != "cpu":
+        larger = [zoo.network(name) for name in ("simple_conv_net", "GPT")]
+        sections["cuda"] = partial(
+            cuda.run,
+            [book] if told["quick"] else [book, wide, *larger],
+            device=cuda.require(told["device"]),
+            block=told["block"],
+            seed=seed,
+        )
+    return sections
 
 
 def _finish(results: Results, name: str, run_section: Callable[[], Section]) -> None:

@@ -11,7 +11,7 @@ from functools import cache
 
 import pandas as pd
 
-from reports import drift, networks, tables, timing
+from reports import drift, networks, timing
 from reports.cli import MODELS
 from reports.environment import limit_threads
 from reports.errors import DisagreementError
@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
         OSError: the file cannot be written.
         DisagreementError: gradients differ.
     """
+    from reports import tables
+
     rows: list[dict[str, object]] = []
     with limit_threads(options.threads):
         for name in progress(options.only or MODELS, "models"):

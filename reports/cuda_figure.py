@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports.figures import _STYLE, NUMPY, TORCH, _decades, _svg
+from reports.figures import _STYLE, NUMPY, TORCH, _svg, duration
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, str]]:
@@ -17,34 +19,48 @@ def draw(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, str]]:
 
 
 def panels(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
-    """(name, what it shows, drawing) for each network; none where nothing was measured on a device."""
+    """(name, what it shows, drawing) for each network; none where there is no error to show."""
     if "cuda" not in tables:
         return
-    for number, (network, rows) in enumerate(tables["cuda"].groupby("network", sort=False)):
-        yield f"cuda-{number}", f"Error and time of {network} in each precision", _panel(str(network), rows)
+    found = tables["cuda"]
+    shown = found[(found["error"] > 0) & np.isfinite(found["error"])]
+    for number, (network, rows) in enumerate(shown.groupby("network", sort=False)):
+        yield (
+            f"cuda-{number}",
+            f"Error and time of {network} in each precision",
+            _panel(f"{network}, batch {rows['batch'].iloc[0]}", rows),
+        )
 
 
-def _panel(network: str, rows: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+# A shape for each setting of a device; the CPU's are squares.
+_SHAPES = {"float64": "D", "float32": "o", "float32, TF32": "^", "bfloat16, autocast": "v"}
+
+
+def _panel(title: str, rows: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(4.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(f"{network}, batch {rows['batch'].iloc[0]}", loc="left")
+    axes.set_title(title, loc="left")
+    for row in rows.itertuples():
+        percent, beside = 100 * row.error, row.method in ("NumPy", "PyTorch, CPU")
+        colour = NUMPY if row.method == "NumPy" else TORCH
+        axes.plot([row.low, row.high], [percent, percent], color=colour, linewidth=3, alpha=0.4)
+        axes.plot(
+            row.seconds,
+            percent,
+            "s" if beside and row.dtype == "float32" else _SHAPES[row.dtype],
+            color=colour,
+            markerfacecolor="none" if beside else colour,
+            label=f"{row.method}, {row.dtype}" if beside else row.dtype,
+            linestyle="none",
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for _, row in rows[rows["error"] > 0].iterrows():
-        on_cpu = row["method"] in ("NumPy", "PyTorch, CPU")
-        axes.plot(
-            row["seconds"],
-            100 * row["error"],
-            "s" if on_cpu else "o",
-            color=NUMPY if row["method"] == "NumPy" else TORCH,
-            markerfacecolor="none" if on_cpu else None,
-        )
-        told = f"{row['method']}, {row['dtype']}" if on_cpu else row["dtype"]
-        axes.annotate(
-            told, (row["seconds"], 100 * row["error"]), (6, 3), textcoords="offset points", fontsize=8
-        )
-    axes.set_xlim(rows["seconds"].min() / 2, rows["seconds"].max() * 8)
-    axes.set_ylim(*_decades([100 * rows["error"]]))
-    axes.set_xlabel("seconds of a step")
+    axes.set_xlim(rows["low"].min() / 3, rows["high"].max() * 3)
+    axes.set_ylim(100 * rows["error"].min() / 10, 100 * rows["error"].max() * 10)
+    axes.xaxis.set_major_locator(LogLocator(10))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("time of a step")
     axes.set_ylabel("largest error, %")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure

@@ -222,6 +222,8 @@ def summary(results: Results) -> str:
         "Accuracy": tables.accuracy_in_short(found),
         "Time of a step": steps,
     }
+    if "cuda" in found:
+        parts["On a GPU"] = tables.cuda(found).drop(columns=["worst tensor", "steps"])
     told = [f"{title}\n\n{tables.markdown(table, 'simple')}" for title, table in parts.items()]
     names = ("report.html", "report.md", "results.json", "results.csv", "figures/")
     files = "\n".join(f"  {results.out / name}" for name in names)

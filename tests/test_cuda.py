@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from reports import cli, cuda, networks, zoo
+from reports import cli, cuda, cuda_figure, networks, zoo
 from reports.errors import UnusableError
 from reports.results import Results, Section
 from scratch import datasets
@@ -198,6 +198,13 @@ def test_what_does_not_agree_is_asked_again_of_fewer_samples_and_other_seeds(
     assert made == asked
 
 
+def test_a_tensor_that_rounding_throws_about_is_not_called_right(digits):
+    exact, tensors = cuda.standard(digits, "float32", 0)
+    right = cuda.device_side(digits, 0, CPU, cuda.FLOAT32).gradients()
+    blind = [dataclasses.replace(t, spread=np.abs(t.numpy)) if t.name == "0.bias" else t for t in tensors]
+    assert cuda.Standard(exact, tuple(blind)).verdict(right) == "too blind to say"
+
+
 def test_a_check_that_is_too_blind_does_not_pass(monkeypatch, digits):
     monkeypatch.setattr(cuda.Standard, "verdict", lambda self, gradients: "too blind to say")
     assert not find(digits).agrees
@@ -366,3 +373,28 @@ def test_the_device_is_one_of_two(capsys):
     with pytest.raises(SystemExit):
         cli.main(["report", "--device", "tpu"])
     assert "invalid choice: 'tpu'" in capsys.readouterr().err
+
+
+# The figure
+
+
+def test_a_panel_for_each_network_has_each_precision(section):
+    drawn = list(cuda_figure.draw(section.tables))
+    assert [(name, title) for name, title, _ in drawn] == [
+        ("cuda-0", "Error and time of 64-4-10 in each precision"),
+        ("cuda-1", "Error and time of GPT in each precision"),
+    ]
+    for _, _, svg in drawn:
+        for told in ("NumPy, float32", *(f"PyTorch, CPU, {s.name}" for s in cuda.SETTINGS)):
+            assert f">{told}<" in svg
+
+
+def test_what_is_nan_or_exact_is_no_point_and_no_error(section):
+    assert list(cuda_figure.draw({})) == []
+    table = section.tables["cuda"].copy()
+    table.loc[table["network"] == "GPT", "error"] = 0.0
+    table.loc[1, "error"] = np.inf
+    ((name, _, svg),) = cuda_figure.draw({"cuda": table})
+    assert name == "cuda-0"
+    assert ">PyTorch, CPU, float32<" in svg
+    assert ">PyTorch, CPU, float64<" not in svg

@@ -815,6 +815,7 @@ def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digit
     assert "## 6. On a GPU\n\nPyTorch on CPU (CUDA none, driver unknown, torch " in markdown
     assert tables.markdown(tables.cuda(section.tables)) in markdown
     assert "- **GPU.** " in markdown
+    assert "On a GPU\n\n" in page.summary(results)
 
 
 def test_a_gpu_that_disagrees_is_named(results, digits):

@@ -15,7 +15,6 @@ from time import perf_counter
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed, parallel_config
 
 from reports.environment import limit_threads
 from reports.errors import UnusableError
@@ -143,6 +142,8 @@ def _beside(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[str, Rows
     if (workers.jobs == 1 and workers.backend == "loky") or len(tasks) < 2:
         yield from ((task.key, _timed(task)) for task in tasks)
         return
+    from joblib import Parallel, delayed  # here, since a report of one process has no use for it
+
     with _joblib(workers):
         parallel = Parallel(return_as="generator_unordered", batch_size=1)
         yield from parallel(delayed(_by_a_worker)(task, workers.threads) for task in tasks)
@@ -156,6 +157,8 @@ def _joblib(workers: Workers) -> Iterator[None]:
         UnusableError: a package is missing; nobody answers; or a worker has several threads, which would
             share one random generator.
     """
+    from joblib import parallel_config
+
     if workers.backend == "dask":
         try:
             from dask.distributed import Client

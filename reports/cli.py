@@ -50,6 +50,7 @@ examples:
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
   gradmirror report --models two_layer_net GPT --datasets mnist5k digits --batch-sizes 10 100
   gradmirror report --columns torch-compile jax autograd
+  gradmirror report --quick --device cuda        with PyTorch on a GPU beside NumPy
   gradmirror report --datasets mnist --data-root ~/mnist --download
   gradmirror report --backend dask --scheduler tcp://host:8786
   gradmirror report --compare old/results.json new/results.json
@@ -325,6 +326,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of a dask cluster: tcp://host:8786; without it one starts here",
     )
     _add_dtype(report, "of training and timing; gradients are compared in both")
+    report.add_argument(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cuda: a part more, PyTorch on a GPU, error and time in each of its precisions (%(default)s)",
+    )
     report.add_argument(
         "--compare",
         nargs=2,

@@ -50,6 +50,7 @@ def write(results: Results) -> None:
             figure: [Markup(panel.svg) for panel in panels]
             for figure, panels in groupby(drawn, lambda panel: panel.figure)
         },
+        "gpu": results.sections["cuda"].samples["device"] if "cuda" in results.sections else {},
         "facts": facts(results.environment) | {"Precision": _precision(results.options)},
         "entries": int(results.tables["cost"]["entries"].iloc[0]),
         "cost_network": results.tables["cost"]["network"].iloc[0],
@@ -66,7 +67,10 @@ def _tone(cell: str) -> str:
     """The class of a verdict on the page."""
     if cell == "agree":
         return "good"
-    return "plain" if cell in ("NumPy faster", "NumPy slower", "not distinguishable") else "bad"
+    return "plain" if cell in _PLAIN else "bad"
+
+
+_PLAIN = ("NumPy faster", "NumPy slower", "not distinguishable", "not judged")
 
 
 def _not_timed(found: tables.Tables) -> pd.DataFrame:
@@ -103,6 +107,11 @@ def verdict(results: Results) -> str:
     missed = matrix[:-1][matrix["gradmirror"][:-1] != matrix["tried"][:-1]]
     told += [f"the check, which misses: {row.mistake}" for row in missed.itertuples()]
     told += ["the check, which refuses right code"] if matrix["gradmirror"].iloc[-1] else []
+    told += [
+        f"{row.network} in {row.dtype} by {row.method} ({row.verdict})"
+        for row in results.tables.get("cuda", pd.DataFrame()).itertuples()
+        if row.verdict not in ("agree", "not judged")
+    ]
     more = [f"{len(told) - 4} things more"] if len(told) > 5 else told[4:]
     return f"The two sides disagree: {', '.join(told[:4] + more)}."
 
@@ -229,6 +238,8 @@ def summary(results: Results) -> str:
         "Accuracy": tables.accuracy_in_short(found),
         "Time of a step": steps,
     }
+    if "cuda" in found:
+        parts["On a GPU"] = tables.cuda(found).drop(columns=["worst tensor", "steps"])
     told = [f"{title}\n\n{tables.markdown(table, 'simple')}" for title, table in parts.items()]
     names = ("report.html", "report.md", "results.json", "results.csv", "figures/")
     files = "\n".join(f"  {results.out / name}" for name in names)

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from reports import accuracy, checker, drift, environment, gradients, networks, page, timing, zoo
+from reports import accuracy, checker, cuda, drift, environment, gradients, networks, page, timing, zoo
 from reports.campaign import Chapter, Workers
 from reports.campaign import run as run_campaign
 from reports.data import Data
@@ -25,10 +25,12 @@ def run(options: argparse.Namespace) -> int:
     """Make the report that the command line asks for; 0 if the sides agree, 1 if not.
 
     Raises:
-        UnusableError: the data are not there, or damaged; there is nothing to resume, or not this report.
+        UnusableError: the data are not there, or damaged; there is no GPU, and one is asked for; there is
+            nothing to resume, or not this report.
         OSError: a file cannot be written.
         KeyboardInterrupt: Ctrl-C; the rows finished until then are on disk.
     """
+    cuda.require(options.device)
     with environment.limit_threads(options.threads):
         told = _sizes(options)
         chapters = _chapters(told, [_data(name, options) for name in told["datasets"]])
@@ -90,7 +92,7 @@ _QUICK = {
     "processes": 0,
 }
 _GIVEN = ("seeds", "epochs", "rounds", "processes")
-_TOLD = ("quick", "datasets", "models", "batch_sizes", "columns", "seed", "dtype", "threads")
+_TOLD = ("quick", "datasets", "models", "batch_sizes", "columns", "seed", "dtype", "threads", "device")
 
 
 def _sizes(options: argparse.Namespace) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
     long = (small, told["xor_epochs"], max(1, told["xor_epochs"] // 20))
     by_sgd = [drift.Plan(book, "SGD", {"lr": 0.1}, told["drift_steps"])]
     by_sgd += [drift.Plan(book, "Adam", {}, told["drift_steps"])]
-    return [
+    chapters = [
         gradients.chapter(
             [book, small],
             cost,
@@ -162,10 +164,15 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
             ],
         ),
     ]
+    if told["device"] != "cpu":
+        on_gpu = asked or ([book] if told["quick"] else [book, wide, *map(networks.by_name, _ON_GPU)])
+        chapters.append(cuda.chapter(on_gpu, device=told["device"], block=told["block"], seed=seed))
+    return chapters
 
 
 # The larger networks of a report that names none.
 _SHOWN = ("deep_conv_net", "GPT")
+_ON_GPU = ("simple_conv_net", "GPT")
 
 
 def _asked(told: dict[str, Any], datasets: list[Data]) -> Iterator[Network]:

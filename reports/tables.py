@@ -25,6 +25,7 @@ TEXT = (
     "row",
     "side",
     "roundings",
+    *("where", "precision", "worst tensor"),
 )
 
 Tables = dict[str, pd.DataFrame]
@@ -132,6 +133,24 @@ def timing(tables: Tables) -> pd.DataFrame:
             "noise": t["noise"].map("±{:.2f}".format).where(timed, "–"),
             "verdict": t["verdict"],
             "PyTorch's optimizer": t["setting"].fillna("–"),
+        }
+    )
+
+
+def cuda(tables: Tables) -> pd.DataFrame:
+    """A row for each framework, device and precision: the largest error, and the time of a step."""
+    t = tables["cuda"]
+    return pd.DataFrame(
+        {
+            "network": t["network"] + ", batch " + t["batch"].map(str),
+            "where": t["method"],
+            "precision": t["dtype"],
+            "largest error": (100 * t["error"]).map(short) + " %",
+            "worst tensor": t["worst"],
+            "step": t["seconds"].map(duration),
+            "95% interval": t["low"].map(duration) + " to " + t["high"].map(duration),
+            "steps": t["steps"].map("{:,}".format),
+            "verdict": t["verdict"],
         }
     )
 

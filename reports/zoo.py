@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from reports import drift, tables, timing
+from reports import drift, timing
 from reports.cli import MODELS
 from reports.environment import limit_threads
 from reports.errors import DisagreementError
@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
         OSError: the file cannot be written.
         DisagreementError: gradients differ.
     """
+    from reports import tables
+
     rows: list[dict[str, object]] = []
     with limit_threads(options.threads):
         for name in progress(options.only or MODELS, "models"):

@@ -189,3 +189,14 @@ def test_lists_and_dicts_of_modules_are_torchs() -> None:
     assert dict(named.items())["b"] is named["b"]
     for container in (listed, named):
         assert list(mirror(copy.deepcopy(container)).state_dict()) == list(container.state_dict())
+
+
+@pytest.mark.parametrize("name", ["simple_conv_net", "CharLSTM", "GPT"])
+def test_what_a_forward_makes_is_on_the_device_of_its_input(name):
+    """Whatever the default device is: one without memory would spoil the output."""
+    of_text = name in ("CharLSTM", "GPT")
+    model = getattr(torch_ref.models, name)(*((7,) if of_text else ()))
+    x = torch.zeros(2, 5, dtype=torch.int64) if of_text else torch.zeros(2, 1, 28, 28)
+    with torch.device("meta"):
+        y = model(x)
+    assert torch.isfinite(y).all()

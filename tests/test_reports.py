@@ -22,6 +22,7 @@ from reports import (
     accuracy,
     checker,
     cost,
+    cuda,
     detectors,
     drift,
     environment,
@@ -57,6 +58,7 @@ OPTIONS = {
     "drift_steps": 5,
     "model_steps": 5,
     "models": [],
+    "device": "cpu",
     "faults": 2,
     "rounds": 4,
     "block": 0.0005,
@@ -758,6 +760,38 @@ def test_the_figures_are_on_the_page_and_beside_it(written):
     for path in (written.out / "figures").iterdir():
         assert path.read_text(encoding="utf-8") in written.html
     assert len(written.page.text("figcaption")) == 7
+
+
+def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digits):
+    assert not any("GPU" in heading for heading in written.page.text("h2"))
+    assert "GPU" not in (written.out / "report.md").read_text()
+    section = cuda.run([digits], device=torch.device("cpu"), blocks=5, block=0.0005, seed=0)
+    results.sections["cuda"] = section
+    results.options["device"] = "cuda"
+    page.write(results)
+    shown = Page((results.out / "report.html").read_text(encoding="utf-8"))
+    cells = [cell for cell in tables.cuda(section.tables).to_numpy().ravel()]
+    assert shown.text("td")[-len(cells) :] == cells
+    assert shown.text("span", **{"class": "verdict"})[-5:] == [*3 * ["agree"], *2 * ["not judged"]]
+    assert not shown.text("span", **{"class": "bad"})
+    assert [h for h in shown.text("h2") if "GPU" in h] == ["6. On a GPU: what does precision cost?"]
+    assert "GPU" in shown.text("dt")
+    svg = (results.out / "figures" / "cuda-0.svg").read_text(encoding="utf-8")
+    assert svg in (results.out / "report.html").read_text(encoding="utf-8")
+    markdown = (results.out / "report.md").read_text(encoding="utf-8")
+    assert "## 6. On a GPU\n\nPyTorch on CPU (CUDA none, driver unknown, torch " in markdown
+    assert tables.markdown(tables.cuda(section.tables)) in markdown
+    assert "- **GPU.** " in markdown
+    assert "On a GPU\n\n" in page.summary(results)
+
+
+def test_a_gpu_that_disagrees_is_named(results, digits):
+    row = {"network": "64-4-10", "dtype": "float32", "method": "PyTorch, H9", "verdict": "differs in 0.bias"}
+    shown = row | {"dtype": "float32, TF32", "verdict": "not judged"}
+    results.sections["cuda"] = Section({"cuda": pd.DataFrame([row, shown])}, {}, agrees=False)
+    assert page.verdict(results) == (
+        "The two sides disagree: 64-4-10 in float32 by PyTorch, H9 (differs in 0.bias)."
+    )
 
 
 def test_the_headlines_are_on_both_pages(written):

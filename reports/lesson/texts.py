@@ -42,7 +42,7 @@ SCENES = {
     "cross_entropy": {
         "en": (
             "Softmax with cross-entropy",
-            "Two steps back from the loss, everything cancels: the gradient is p − t over the number of "
+            "Two steps back from the loss, all else cancels: the gradient is p − t over the number of "
             "samples.",
         ),
         "zh": ("Softmax 与交叉熵", "从损失往回走两步，其余的都抵消了：梯度就是 p − t 除以样本数。"),
@@ -84,12 +84,15 @@ WHY = {
         "zh": "数据与权重。网络就是这张计算图：从已知的量一直到损失 L。",
     },
     "draw": {
-        "en": "A few samples, drawn at random, stand for all: each step is cheap, and on average it "
-        "points the same way. The same seed draws the same samples in both frameworks.",
-        "zh": "随机抽出几个样本来代表全体：每一步都便宜，而平均方向不变。同一个随机种子，两个框架抽到同样"
-        "的样本。",
+        "en": "A few samples, drawn at random, stand for all: a step is cheap, and on average it points "
+        "the same way. The same seed draws the same samples in both frameworks.",
+        "zh": "随机抽出几个样本来代表全体：每一步计算量小，平均来看方向却不变。随机种子相同，两个框架抽到"
+        "的样本就相同。",
     },
-    "take": {"en": "The rows with these numbers are the mini-batch.", "zh": "编号所指的那几行就是小批量。"},
+    "take": {
+        "en": "The rows with these numbers are the mini-batch.",
+        "zh": "取出这些编号对应的行，就是小批量。",
+    },
     "linear": {
         "en": "Each entry: a sample's row of inputs times a neuron's row of weights, plus its bias.",
         "zh": "每个元素：一个样本的输入行与一个神经元的权重行逐项相乘再求和，加上偏置。",
@@ -137,22 +140,23 @@ WHY = {
         "zh": "反向传播从损失开始，∂L/∂L = 1。d² 的导数是 2d；求平均要除以元素个数。",
     },
     "log_softmax": {
-        "en": "Scores become logarithms of probabilities: e to these numbers adds up to 1 in every row.",
-        "zh": "分数变成概率的对数：每一行中，e 的这些数次幂之和为 1。",
+        "en": "Scores become logarithms of probabilities: their exponentials add up to 1 in every row.",
+        "zh": "分数变成对数概率：取指数之后，每一行之和为 1。",
     },
     "log_softmax.input": {
-        "en": "A larger score takes from the others' probability. With p = e^s, what comes back is p − t, "
-        "over the number of samples: what was said minus what is right.",
-        "zh": "一个分数变大，别的概率就变小。记 p = e^s，传回的正是 (p − t) / 样本数：预测减去正确答案。",
+        "en": "A larger score takes from the others' probability. With p = e^s, what comes back is "
+        "(p − t) / N: the prediction minus the answer, t being 1 for the right class and 0 for the others.",
+        "zh": "一个分数变大，别的概率就变小。记 p = e^s，传回的正是 (p − t) / N：预测减去正确答案，其中 t "
+        "在正确类别处为 1，其余为 0。",
     },
     "nll": {
         "en": "How surprised the network is by the right classes: minus their log-probability, on average.",
         "zh": "正确类别让网络有多“意外”：其对数概率取负，再求平均。",
     },
     "nll.input": {
-        "en": "Backward begins at the loss, with ∂L/∂L = 1. Only the right class of each sample counts, "
-        "each with its share of the mean.",
-        "zh": "反向传播从损失开始，∂L/∂L = 1。每个样本只有正确的类别起作用，各占平均的一份。",
+        "en": "Backward begins at the loss, with ∂L/∂L = 1. Of each sample only the right class counts, "
+        "by 1/N.",
+        "zh": "反向传播从损失开始，∂L/∂L = 1。每个样本只有正确的类别起作用，各占 1/N。",
     },
     "softmax": {
         "en": "Scores become probabilities: all positive, and every row adds up to 1.",
@@ -269,7 +273,7 @@ WORDS = {
     "title": {"en": "Backpropagation, step by step, in two frameworks", "zh": "反向传播：一步一步，两个框架"},
     "scene": {"en": "Scene", "zh": "场景"},
     "language": {"en": "Language", "zh": "语言"},
-    "start": {"en": "What is given", "zh": "已知"},
+    "start": {"en": "What is given", "zh": "已知量"},
     "batch": {"en": "Mini-batch", "zh": "小批量"},
     "forward": {"en": "Forward", "zh": "前向"},
     "backward": {"en": "Backward", "zh": "反向"},
@@ -278,11 +282,11 @@ WORDS = {
     "updates": {"en": "updates", "zh": "次更新"},
     "graph": {
         "en": "Graph: first value above, first gradient below",
-        "zh": "计算图：上为首个数值，下为首个梯度",
+        "zh": "计算图：上为首个元素的值，下为它的梯度",
     },
     "symbols": {"en": "in symbols", "zh": "符号"},
     "shapes": {"en": "in shapes", "zh": "形状"},
-    "numbers": {"en": "in numbers", "zh": "数值"},
+    "numbers": {"en": "in numbers", "zh": "代入数值"},
     "tensors": {"en": "Tensors: choose an entry, see what made it", "zh": "张量：选一个元素，看它由什么算出"},
     "given": {"en": "Tensors", "zh": "张量"},
     "compare": {"en": "Side by side", "zh": "并排比较"},
@@ -301,16 +305,16 @@ WORDS = {
     },
     "with_torch": {
         "en": "The numeric derivative sides with PyTorch: NumPy is wrong.",
-        "zh": "数值微分站在 PyTorch 一边：错的是 NumPy。",
+        "zh": "数值微分与 PyTorch 一致：错的是 NumPy。",
     },
     "with_numpy": {
         "en": "The numeric derivative of NumPy's forward sides with NumPy: its backward is right, its "
         "forward is another function.",
-        "zh": "对 NumPy 的前向做数值微分，结果与 NumPy 相同：反向没有错，前向却成了另一个函数。",
+        "zh": "对 NumPy 的前向做数值微分，结果与 NumPy 的梯度一致：反向没有错，是前向成了另一个函数。",
     },
     "numeric_apart": {
         "en": "The numeric derivative is another one: here is a kink.",
-        "zh": "数值微分却不同：这里是一个折点。",
+        "zh": "数值微分却不同：这里是不可导的折点。",
     },
     "previous": {"en": "Previous step", "zh": "上一步"},
     "next": {"en": "Next step", "zh": "下一步"},
@@ -361,7 +365,7 @@ WORDS = {
     "how_try": {
         "en": "Predict, then reveal: guess each number before you see it. Break it: make a mistake on "
         "purpose, and find out where it shows first.",
-        "zh": "先猜，再看：看到每个数之前先猜。弄坏它：故意犯一个错，看它最先在哪里露出来。",
+        "zh": "先猜，再看：先猜出一个数，再揭晓。弄坏它：故意犯一个错，看哪个数最先不对。",
     },
     "keys": {
         "en": "Keys: ← → step, space plays, Home and End; in a table the arrow keys move the entry.",

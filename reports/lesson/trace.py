@@ -7,6 +7,7 @@ NumPy's forward, by central differences as in the book.
 import re
 from collections.abc import Callable
 from functools import partial
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -289,13 +290,21 @@ def _updates(scene: Scene, ours: Run, theirs: TorchRun, tensors: dict[str, Any])
 
 
 def _code_that_ran(operation: Operation, run: Run) -> dict[str, str]:
-    """The code of ours, forward and, where there is one, backward: the operation once more, to look on."""
+    """The code of ours, forward and, where there is one, backward: the operation once more, to look on.
+
+    Below the method stand those that the module's class adds to it: of Sigmoid its formula, ``_f``.
+    """
     module = run.modules[operation.out]
     inputs = [run.values[name] for name in operation.inputs]
-    ran = {"forward": lines_that_ran(type(module).forward, lambda: module(*inputs))}
-    if operation.backward:
-        arrives = run.gradients[operation.out] if operation.out != "L" else 1.0
-        ran["backward"] = lines_that_ran(type(module).backward, lambda: module.backward(arrives))
+    arrives = run.gradients[operation.out] if operation.backward and operation.out != "L" else 1.0
+    calls = {"forward": partial(module, *inputs), "backward": partial(module.backward, arrives)}
+    ran = {}
+    for method in ("forward", "backward") if operation.backward else ("forward",):
+        parts = [lines_that_ran(getattr(type(module), method), calls[method])]
+        for name, own in vars(type(module)).items():
+            if isfunction(own) and name not in calls and (lines := lines_that_ran(own, calls[method])):
+                parts.append(f"# {name}\n{lines}")
+        ran[method] = "\n\n".join(parts)
     return ran
 
 

@@ -218,6 +218,13 @@ def test_only_the_lines_that_ran_are_shown():
     assert lines_that_ran(chooses, lambda: chooses(-1)) == "if x > 0:\nelse:\n    y = None\nreturn y"
 
 
+def test_the_formula_of_a_class_is_shown_below_the_method_that_uses_it(traces):
+    step = next(
+        step for step in traces["xor"]["steps"] if (step["phase"], step["tensor"]) == ("backward", "z1")
+    )
+    assert step["numpy"].endswith("return dy * self._slope(*kept)\n\n# self._slope\nreturn (1 - y) * y")
+
+
 def test_every_text_is_there_in_every_language(traces):
     for texts in (*WORDS.values(), *TITLES.values(), *WHY.values()):
         assert texts.keys() == LANGUAGES.keys()

@@ -208,6 +208,8 @@ def test_jump_and_graph_go_to_a_step_and_keep_the_focus(opened):
     tab.keyboard.press("Space")
     assert tab.inner_text("#where") == "Step 1 / 18: Forward: z1"
     assert tab.evaluate("document.activeElement.dataset.node") == "z1"
+    told = tab.get_attribute("#graph [data-node=z1]", "aria-label")
+    assert told == "z1 Linear 0.38 1×2: Step 1, Forward: z1"
     assert tab.inner_text("#play") == "Play"
 
 

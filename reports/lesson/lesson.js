@@ -139,10 +139,10 @@ function drawNode(name, transform, W, H) {
   const group = make("g", { transform, class: step?.tensor.replace("_new", "") === name ? `now ${step.phase}` : "" });
   const node = scene().graph.find((each) => each.out === name);
   group.append(make("rect", { width: W, height: H, rx: 6 }));
-  if (node) group.append(make("text", { x: W - 7, y: 17, class: "small" }, node.name));
   const wrong = ["value", "gradient"].filter((kind) => known(name, kind) && wrongEntries(name, kind).length);
   const { label } = scene().tensors[name];
   group.append(make("text", { x: 8, y: 17, class: wrong.length ? "name wrong" : "name" }, label + (wrong.length ? " ✗" : "")));
+  if (node) group.append(make("text", { x: W - 7, y: 17, class: "small" }, node.name));
   for (const [kind, y] of [["value", 36], ["gradient", 53]]) {
     const all = known(name, kind) && numbers(name, kind);
     const text = all ? String(Number(all[0].toPrecision(2))).replace(/-/g, "−") : "";
@@ -152,7 +152,8 @@ function drawNode(name, transform, W, H) {
   const back = step && step.phase !== "forward" && steps.findIndex((each) => each.tensor === name && each.phase === "backward") + 1;
   const target = back || steps.findIndex((each) => each.tensor === name) + 1;
   if (target) {
-    const told = `${label}${wrong.length ? " ✗" : ""}${say("colon")}${say("step")} ${target}, ${titleOfStep(target)}`;
+    const seen = [...group.querySelectorAll("text")].map((text) => text.textContent).filter(Boolean).join(" ");
+    const told = `${seen}${say("colon")}${say("step")} ${target}, ${titleOfStep(target)}`;
     for (const [key, value] of Object.entries({ role: "button", tabindex: 0, "aria-label": told, "data-node": name })) group.setAttribute(key, value);
     group.addEventListener("click", () => move(target));
     group.addEventListener("keydown", (event) => {

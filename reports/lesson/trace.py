@@ -303,7 +303,7 @@ def _code_that_ran(operation: Operation, run: Run) -> dict[str, str]:
         parts = [lines_that_ran(getattr(type(module), method), calls[method])]
         for name, own in vars(type(module)).items():
             if isfunction(own) and name not in calls and (lines := lines_that_ran(own, calls[method])):
-                parts.append(f"# {name}\n{lines}")
+                parts.append(f"# self.{name}\n{lines}")
         ran[method] = "\n\n".join(parts)
     return ran
 

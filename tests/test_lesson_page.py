@@ -310,3 +310,10 @@ def test_it_prints_a_sheet_with_blanks(opened):
     assert tab.locator("#sheet > .pieces caption").all_text_contents() == ["x", "W1", "b1", "W2", "b2", "t"]
     assert tab.locator("#sheet article").count() == 14
     assert all(text == "" for text in tab.locator("#sheet article td").all_inner_texts())
+
+
+def test_the_sheet_tells_what_was_drawn_at_random(opened):
+    tab = opened().go("learning")
+    tab.emulate_media(media="print")
+    told = [text for text in tab.locator("#sheet article td").all_inner_texts() if text]
+    assert told == ["1", "3", "2", *"011110", *"101"]

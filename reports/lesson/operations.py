@@ -3,8 +3,9 @@ one entry of its output, or of a gradient, comes about.
 
 A formula is LaTeX with tensors in braces: ``{y} = \\sigma({x})``; ``{d:y}`` is the gradient of y. From one
 template the page gets the formula in symbols and the formula in shapes. How a single entry comes about is
-text with entries in brackets: ``[v x 3]`` is the fourth number of x, ``[g x 3]`` of its gradient. They are
-filled in with numbers, and show which cells to light.
+text with entries in brackets: ``[v x 3]`` is the fourth number of x, ``[g x 3]`` of its gradient; ``^{…}`` is
+an exponent. They are filled in with numbers, and show which cells to light. Why it is so is told in texts.py,
+by key.
 """
 
 import math
@@ -14,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
+import scratch
 from scratch import nn
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a tensor, or a gradient, is computed: the formula, and for each entry how it comes about."""
+    """How a tensor, or a gradient, is computed: the formula, how each entry comes about, and (by key) why."""
 
     formula: str
     entry: Callable[[tuple[int, ...]], str]
+    why: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Operation:
         forward: how it is made.
         backward: how the gradient of each input and parameter is made, in this order.
         parameters: tensor by parameter.
+        phase: "forward", or "batch" where the data are drawn.
+        uses: further tensors that the formula speaks of, though the module computes them itself.
     """
 
     module: nn.Module
@@ -46,6 +51,8 @@ class Operation:
     forward: Rule
     backward: dict[str, Rule]
     parameters: dict[str, str] = field(default_factory=dict)
+    phase: str = "forward"
+    uses: tuple[str, ...] = ()
 
 
 def _v(name: str, *index: int, shape: tuple[int, ...]) -> str:
@@ -64,6 +71,66 @@ def _sum(terms: Any) -> str:
     return " + ".join(terms)
 
 
+class Draw(nn.Module):
+    """Which samples a mini-batch has: the first of a random order, by its seed the same on both sides."""
+
+    def __init__(self, samples: int, size: int, seed: int) -> None:
+        super().__init__()
+        self.samples, self.size, self.seed = samples, size, seed
+
+    def forward(self) -> np.ndarray:
+        """i, shape (size,)."""
+        generator = scratch.Generator().manual_seed(self.seed)
+        return scratch.randperm(self.samples, generator=generator)[: self.size]
+
+
+class Take(nn.Module):
+    """Rows by their numbers. Shape: data (S, …), i (N,); y (N, …)."""
+
+    def forward(self, data: np.ndarray, i: np.ndarray) -> np.ndarray:
+        """y = data[i]."""
+        return data[i]
+
+
+def mini_batch(samples: int, size: int, seed: int, features: int) -> list[Operation]:
+    """x = X[i] and t = T[i], for i drawn at random: ``size`` of ``samples``."""
+    draw = Draw(samples, size, seed)
+    drawn = draw()
+    return [
+        Operation(
+            draw,
+            f"torch.randperm({samples}, generator=torch.Generator().manual_seed({seed}))[:{size}]",
+            (),
+            "i",
+            Rule(
+                f"{{i}} = \\text{{randperm}}({samples})_{{0 \\dots {size - 1}}}",
+                lambda at: f"randperm({samples})[{at[0]}]",
+                "draw",
+            ),
+            {},
+            phase="batch",
+        ),
+        Operation(
+            Take(),
+            "X[i]",
+            ("X", "i"),
+            "x",
+            Rule("{x} = {X}_{i}", lambda at: f"[v X {int(drawn[at[0]]) * features + at[1]}]", "take"),
+            {},
+            phase="batch",
+        ),
+        Operation(
+            Take(),
+            "T[i]",
+            ("T", "i"),
+            "t",
+            Rule("{t} = {T}_{i}", lambda at: f"[v T {int(drawn[at[0]])}]", "take"),
+            {},
+            phase="batch",
+        ),
+    ]
+
+
 def linear(x: str, weight: str, bias: str | None, out: str, sizes: tuple[int, int, int]) -> Operation:
     """y = x Wᵀ + b, for ``sizes`` samples, inputs, outputs."""
     N, I, O = sizes
@@ -78,12 +145,14 @@ def linear(x: str, weight: str, bias: str | None, out: str, sizes: tuple[int, in
         weight: Rule(
             f"{{d:{weight}}} = {{d:{out}}}^\\top {{{x}}}",
             lambda at: _sum(f"{_g(out, n, at[0], shape=ys)} · {_v(x, n, at[1], shape=xs)}" for n in range(N)),
+            "linear.weight",
         ),
         x: Rule(
             f"{{d:{x}}} = {{d:{out}}} {{{weight}}}",
             lambda at: _sum(
                 f"{_g(out, at[0], o, shape=ys)} · {_v(weight, o, at[1], shape=ws)}" for o in range(O)
             ),
+            "linear.input",
         ),
     }
     parameters = {"weight": weight}
@@ -92,6 +161,7 @@ def linear(x: str, weight: str, bias: str | None, out: str, sizes: tuple[int, in
         backward[bias] = Rule(
             f"{{d:{bias}}} = \\sum_n {{d:{out}}}_n",
             lambda at: _sum(_g(out, n, at[0], shape=ys) for n in range(N)),
+            "linear.bias",
         )
         parameters["bias"] = bias
         plus, argument = f" + {{{bias}}}", f", {bias}"
@@ -101,43 +171,62 @@ def linear(x: str, weight: str, bias: str | None, out: str, sizes: tuple[int, in
         f"F.linear({x}, {weight}{argument})",
         (x,),
         out,
-        Rule(f"{{{out}}} = {{{x}}} {{{weight}}}^\\top{plus}", entry),
+        Rule(
+            f"{{{out}}} = {{{x}}} {{{weight}}}^\\top{plus}",
+            entry,
+            "linear" if bias else "linear.without_bias",
+        ),
         {name: backward[name] for name in order},
         parameters,
     )
 
 
+def _elementwise(
+    module: nn.Module,
+    torch: str,
+    x: str,
+    out: str,
+    shape: tuple[int, ...],
+    forward: tuple[str, str],
+    backward: tuple[str, str],
+    why: str,
+) -> Operation:
+    """On each entry by itself: for forward and for backward the formula and a text, ``#`` is the entry."""
+
+    def entry(text: str) -> Callable[[tuple[int, ...]], str]:
+        return lambda at: text.replace("#", str(_at(at, shape)))
+
+    slope = Rule(f"{{d:{x}}} = {{d:{out}}} \\odot {backward[0]}", entry(backward[1]), f"{why}.input")
+    return Operation(
+        module, torch, (x,), out, Rule(f"{{{out}}} = {forward[0]}", entry(forward[1]), why), {x: slope}
+    )
+
+
 def sigmoid(x: str, out: str, shape: tuple[int, ...]) -> Operation:
     """y = 1 / (1 + e^-x)."""
-
-    def slope(at: tuple[int, ...]) -> str:
-        k = _at(at, shape)
-        return f"[g {out} {k}] · [v {out} {k}] · (1 − [v {out} {k}])"
-
-    return Operation(
+    return _elementwise(
         nn.Sigmoid(),
         f"torch.sigmoid({x})",
-        (x,),
+        x,
         out,
-        Rule(f"{{{out}}} = \\frac{{1}}{{1 + e^{{-{{{x}}}}}}}", lambda at: f"σ([v {x} {_at(at, shape)}])"),
-        {x: Rule(f"{{d:{x}}} = {{d:{out}}} \\odot {{{out}}} \\odot (1 - {{{out}}})", slope)},
+        shape,
+        (f"\\frac{{1}}{{1 + e^{{-{{{x}}}}}}}", f"1 / (1 + e^{{−[v {x} #]}})"),
+        (f"{{{out}}} \\odot (1 - {{{out}}})", f"[g {out} #] · [v {out} #] · (1 − [v {out} #])"),
+        "sigmoid",
     )
 
 
 def relu(x: str, out: str, shape: tuple[int, ...]) -> Operation:
     """y = max(0, x)."""
-
-    def slope(at: tuple[int, ...]) -> str:
-        k = _at(at, shape)
-        return f"[g {out} {k}], if [v {x} {k}] > 0, else 0"
-
-    return Operation(
+    return _elementwise(
         nn.ReLU(),
         f"torch.relu({x})",
-        (x,),
+        x,
         out,
-        Rule(f"{{{out}}} = \\max(0, {{{x}}})", lambda at: f"max(0, [v {x} {_at(at, shape)}])"),
-        {x: Rule(f"{{d:{x}}} = {{d:{out}}} \\odot [{{{x}}} > 0]", slope)},
+        shape,
+        (f"\\max(0, {{{x}}})", f"max(0, [v {x} #])"),
+        (f"[{{{x}}} > 0]", f"[g {out} #] · ([v {x} #] > 0)"),
+        "relu",
     )
 
 
@@ -157,8 +246,9 @@ def mse(x: str, target: str, out: str, shape: tuple[int, ...]) -> Operation:
         Rule(
             f"{{{out}}} = \\frac{{1}}{{{size}}} \\sum ({{{x}}} - {{{target}}})^2",
             lambda at: "(" + _sum(f"([v {x} {k}] − [v {target} {k}])²" for k in range(size)) + f") / {size}",
+            "mse",
         ),
-        {x: Rule(f"{{d:{x}}} = \\frac{{2}}{{{size}}} ({{{x}}} - {{{target}}})", slope)},
+        {x: Rule(f"{{d:{x}}} = \\frac{{2}}{{{size}}} ({{{x}}} - {{{target}}})", slope, "mse.input")},
     )
 
 
@@ -167,20 +257,24 @@ def log_softmax(x: str, out: str, shape: tuple[int, int]) -> Operation:
     _, C = shape
 
     def entry(at: tuple[int, ...]) -> str:
-        total = _sum(f"e^[v {x} {_at((at[0], c), shape)}]" for c in range(C))
+        total = _sum(f"e^{{[v {x} {_at((at[0], c), shape)}]}}" for c in range(C))
         return f"[v {x} {_at(at, shape)}] − log({total})"
 
     def slope(at: tuple[int, ...]) -> str:
         total = _sum(_g(out, at[0], c, shape=shape) for c in range(C))
-        return f"{_g(out, *at, shape=shape)} − e^{_v(out, *at, shape=shape)} · ({total})"
+        return f"{_g(out, *at, shape=shape)} − e^{{{_v(out, *at, shape=shape)}}} · ({total})"
 
     return Operation(
         nn.LogSoftmax(dim=1),
         f"torch.log_softmax({x}, dim=1)",
         (x,),
         out,
-        Rule(f"{{{out}}} = {{{x}}} - \\log \\sum_c e^{{{{{x}}}_c}}", entry),
-        {x: Rule(f"{{d:{x}}} = {{d:{out}}} - e^{{{{{out}}}}} \\sum_c {{d:{out}}}_c", slope)},
+        Rule(f"{{{out}}} = {{{x}}} - \\log \\sum_c e^{{{{{x}}}_c}}", entry, "log_softmax"),
+        {
+            x: Rule(
+                f"{{d:{x}}} = {{d:{out}}} - e^{{{{{out}}}}} \\sum_c {{d:{out}}}_c", slope, "log_softmax.input"
+            )
+        },
     )
 
 
@@ -189,8 +283,8 @@ def softmax(x: str, out: str, shape: tuple[int, int]) -> Operation:
     _, C = shape
 
     def entry(at: tuple[int, ...]) -> str:
-        total = _sum(f"e^{_v(x, at[0], c, shape=shape)}" for c in range(C))
-        return f"e^{_v(x, *at, shape=shape)} / ({total})"
+        total = _sum(f"e^{{{_v(x, at[0], c, shape=shape)}}}" for c in range(C))
+        return f"e^{{{_v(x, *at, shape=shape)}}} / ({total})"
 
     def slope(at: tuple[int, ...]) -> str:
         total = _sum(f"{_g(out, at[0], c, shape=shape)} · {_v(out, at[0], c, shape=shape)}" for c in range(C))
@@ -201,8 +295,14 @@ def softmax(x: str, out: str, shape: tuple[int, int]) -> Operation:
         f"torch.softmax({x}, dim=1)",
         (x,),
         out,
-        Rule(f"{{{out}}} = \\frac{{e^{{{{{x}}}}}}}{{\\sum_c e^{{{{{x}}}_c}}}}", entry),
-        {x: Rule(f"{{d:{x}}} = {{{out}}} \\odot ({{d:{out}}} - \\sum_c {{d:{out}}}_c {{{out}}}_c)", slope)},
+        Rule(f"{{{out}}} = \\frac{{e^{{{{{x}}}}}}}{{\\sum_c e^{{{{{x}}}_c}}}}", entry, "softmax"),
+        {
+            x: Rule(
+                f"{{d:{x}}} = {{{out}}} \\odot ({{d:{out}}} - \\sum_c {{d:{out}}}_c {{{out}}}_c)",
+                slope,
+                "softmax.input",
+            )
+        },
     )
 
 
@@ -219,64 +319,126 @@ def nll(x: str, target: str, out: str, shape: tuple[int, int], classes: np.ndarr
         f"F.nll_loss({x}, {target})",
         (x, target),
         out,
-        Rule(f"{{{out}}} = -\\frac{{1}}{{{N}}} \\sum_n {{{x}}}_{{n, {{{target}}}_n}}", entry),
+        Rule(f"{{{out}}} = -\\frac{{1}}{{{N}}} \\sum_n {{{x}}}_{{n, {{{target}}}_n}}", entry, "nll"),
         {
             x: Rule(
                 f"{{d:{x}}}_{{nc}} = -\\frac{{1}}{{{N}}} [c = {{{target}}}_n]",
-                lambda at: f"−1 / {N}" if at[1] == classes[at[0]] else "0",
+                lambda at: f"−([v {target} {at[0]}] = {at[1]}) / {N}",
+                "nll.input",
             )
         },
     )
 
 
-def batch_norm(x: str, weight: str, bias: str, out: str, shape: tuple[int, int], eps: float) -> Operation:
-    """y = γ (x - mean) / √(var + ε) + β, column by column."""
+class Mean(nn.Module):
+    """The mean of each column. Shape: x (N, C), y (C,)."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """μ = Σ x / N."""
+        return x.mean(axis=0)
+
+
+class Variance(nn.Module):
+    """The biased variance of each column. Shape: x (N, C), y (C,)."""
+
+    def forward(self, x: np.ndarray, mu: np.ndarray) -> np.ndarray:
+        """σ² = Σ (x - μ)² / N."""
+        return ((x - mu) ** 2).mean(axis=0)
+
+
+class Standardised(nn.Module):
+    """Each column with mean 0 and, but for ε, variance 1. Shape: x (N, C), mu and var (C,); y (N, C)."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: np.ndarray, mu: np.ndarray, var: np.ndarray) -> np.ndarray:
+        """x̂ = (x - μ) / √(σ² + ε)."""
+        return (x - mu) / np.sqrt(var + self.eps)
+
+
+def batch_norm(
+    x: str, weight: str, bias: str, out: str, shape: tuple[int, int], eps: float
+) -> list[Operation]:
+    """y = γ (x - μ) / √(σ² + ε) + β, column by column.
+
+    BatchNorm1d computes μ, σ² and x̂ itself. To be looked at they are computed once more before it; its
+    backward goes from y to x at once, so they have no gradients of their own.
+    """
     N, C = shape
 
-    def column(kind: str, name: str, c: int) -> list[str]:
-        return [f"[{kind} {name} {_at((n, c), shape)}]" for n in range(N)]
-
-    def entry(at: tuple[int, ...]) -> str:
-        xs = ", ".join(column("v", x, at[1]))
-        scaled = f"[v {weight} {at[1]}] · ([v {x} {_at(at, shape)}] − mean) / √(var + {eps:g})"
-        return f"{scaled} + [v {bias} {at[1]}], mean, var of {xs}"
-
-    def normalised(n: int, c: int) -> str:
-        return f"([v {out} {_at((n, c), shape)}] − [v {bias} {c}]) / [v {weight} {c}]"
+    def column(template: str, c: int) -> str:
+        return _sum(template.replace("#", str(_at((n, c), shape))) for n in range(N))
 
     def slope(at: tuple[int, ...]) -> str:
-        gs = ", ".join(column("g", out, at[1]))
+        k, c = _at(at, shape), at[1]
+        mean, along = column(f"[g {out} #]", c), column(f"[g {out} #] · [v xhat #]", c)
         return (
-            f"[v {weight} {at[1]}] / √(var + {eps:g}) · ([g {out} {_at(at, shape)}] − mean(g) "
-            f"− {normalised(*at)} · mean(g x̂)), g: {gs}"
+            f"[v {weight} {c}] / √([v var {c}] + {eps:g}) · "
+            f"([g {out} {k}] − ({mean}) / {N} − [v xhat {k}] · ({along}) / {N})"
         )
 
-    return Operation(
+    mean = Rule(
+        f"{{mu}} = \\frac{{1}}{{{N}}} \\sum_n {{{x}}}_n",
+        lambda at: f"({column(f'[v {x} #]', at[0])}) / {N}",
+        "batch_norm.mean",
+    )
+    variance = Rule(
+        f"{{var}} = \\frac{{1}}{{{N}}} \\sum_n ({{{x}}}_n - {{mu}})^2",
+        lambda at: f"({column(f'([v {x} #] − [v mu {at[0]}])²', at[0])}) / {N}",
+        "batch_norm.variance",
+    )
+    standardised = Rule(
+        f"{{xhat}} = \\frac{{{{{x}}} - {{mu}}}}{{\\sqrt{{{{var}} + \\epsilon}}}}",
+        lambda at: f"([v {x} {_at(at, shape)}] − [v mu {at[1]}]) / √([v var {at[1]}] + {eps:g})",
+        "batch_norm.standardised",
+    )
+    normalised = Operation(
         nn.BatchNorm1d(C, eps=eps, dtype=np.float64),
         f"F.batch_norm({x}, None, None, {weight}, {bias}, training=True, eps={eps:g})",
         (x,),
         out,
         Rule(
-            f"{{{out}}} = {{{weight}}} \\odot \\hat x + {{{bias}}}, \\quad "
-            f"\\hat x = \\frac{{{{{x}}} - \\mu}}{{\\sqrt{{\\sigma^2 + \\epsilon}}}}",
-            entry,
+            f"{{{out}}} = {{{weight}}} \\odot {{xhat}} + {{{bias}}}",
+            lambda at: f"[v {weight} {at[1]}] · [v xhat {_at(at, shape)}] + [v {bias} {at[1]}]",
+            "batch_norm",
         ),
         {
             weight: Rule(
-                f"{{d:{weight}}} = \\sum_n {{d:{out}}}_n \\odot \\hat x_n",
-                lambda at: _sum(
-                    f"[g {out} {_at((n, at[0]), shape)}] · {normalised(n, at[0])}" for n in range(N)
-                ),
+                f"{{d:{weight}}} = \\sum_n {{d:{out}}}_n \\odot {{xhat}}_n",
+                lambda at: column(f"[g {out} #] · [v xhat #]", at[0]),
+                "batch_norm.weight",
             ),
-            bias: Rule(f"{{d:{bias}}} = \\sum_n {{d:{out}}}_n", lambda at: _sum(column("g", out, at[0]))),
+            bias: Rule(
+                f"{{d:{bias}}} = \\sum_n {{d:{out}}}_n",
+                lambda at: column(f"[g {out} #]", at[0]),
+                "linear.bias",
+            ),
             x: Rule(
-                f"{{d:{x}}} = \\frac{{{{{weight}}}}}{{\\sqrt{{\\sigma^2 + \\epsilon}}}} \\odot "
-                f"({{d:{out}}} - \\overline{{{{d:{out}}}}} - \\hat x \\, \\overline{{{{d:{out}}} \\hat x}})",
+                f"{{d:{x}}} = \\frac{{{{{weight}}}}}{{\\sqrt{{{{var}} + \\epsilon}}}} \\odot "
+                f"({{d:{out}}} - \\text{{mean}}({{d:{out}}}) - "
+                f"{{xhat}} \\odot \\text{{mean}}({{d:{out}}} \\odot {{xhat}}))",
                 slope,
+                "batch_norm.input",
             ),
         },
         {"weight": weight, "bias": bias},
+        uses=("xhat",),
     )
+    return [
+        Operation(Mean(), f"{x}.mean(0)", (x,), "mu", mean, {}),
+        Operation(Variance(), f"{x}.var(0, unbiased=False)", (x, "mu"), "var", variance, {}),
+        Operation(
+            Standardised(eps),
+            f"({x} - mu) / (var + {eps:g}).sqrt()",
+            (x, "mu", "var"),
+            "xhat",
+            standardised,
+            {},
+        ),
+        normalised,
+    ]
 
 
 def convolution(x: str, weight: str, bias: str, out: str, size: int, window: int) -> Operation:
@@ -315,14 +477,21 @@ def convolution(x: str, weight: str, bias: str, out: str, size: int, window: int
         f"F.conv2d({x}, {weight}, {bias})",
         (x,),
         out,
-        Rule(f"{{{out}}}_t = \\sum_j {{{weight}}}_j {{{x}}}_{{t+j}} + {{{bias}}}", entry),
+        Rule(f"{{{out}}}_t = \\sum_j {{{weight}}}_j {{{x}}}_{{t+j}} + {{{bias}}}", entry, "convolution"),
         {
-            weight: Rule(f"{{d:{weight}}}_j = \\sum_t {{d:{out}}}_t {{{x}}}_{{t+j}}", weight_slope),
+            weight: Rule(
+                f"{{d:{weight}}}_j = \\sum_t {{d:{out}}}_t {{{x}}}_{{t+j}}",
+                weight_slope,
+                "convolution.weight",
+            ),
             bias: Rule(
                 f"{{d:{bias}}} = \\sum_t {{d:{out}}}_t",
                 lambda at: _sum(f"[g {out} {k}]" for k in range(places**2)),
+                "convolution.bias",
             ),
-            x: Rule(f"{{d:{x}}}_i = \\sum_j {{d:{out}}}_{{i-j}} {{{weight}}}_j", input_slope),
+            x: Rule(
+                f"{{d:{x}}}_i = \\sum_j {{d:{out}}}_{{i-j}} {{{weight}}}_j", input_slope, "convolution.input"
+            ),
         },
         {"weight": weight, "bias": bias},
     )
@@ -379,6 +548,7 @@ def scores(Q: str, K: str, out: str, T: int, d: int) -> Operation:
                 + _sum(f"{_v(Q, at[0], i, shape=qs)} · {_v(K, at[1], i, shape=qs)}" for i in range(d))
                 + f") / √{d}"
             ),
+            "scores",
         ),
         {
             Q: Rule(
@@ -388,6 +558,7 @@ def scores(Q: str, K: str, out: str, T: int, d: int) -> Operation:
                     + _sum(f"{_g(out, at[0], s, shape=ss)} · {_v(K, s, at[1], shape=qs)}" for s in range(T))
                     + f") / √{d}"
                 ),
+                "scores.input",
             ),
             K: Rule(
                 f"{{d:{K}}} = \\frac{{{{d:{out}}}^\\top {{{Q}}}}}{{{root}}}",
@@ -396,6 +567,7 @@ def scores(Q: str, K: str, out: str, T: int, d: int) -> Operation:
                     + _sum(f"{_g(out, t, at[0], shape=ss)} · {_v(Q, t, at[1], shape=qs)}" for t in range(T))
                     + f") / √{d}"
                 ),
+                "scores.input",
             ),
         },
     )
@@ -412,6 +584,7 @@ def product(P: str, V: str, out: str, T: int, d: int) -> Operation:
         Rule(
             f"{{{out}}} = {{{P}}} {{{V}}}",
             lambda at: _sum(f"{_v(P, at[0], s, shape=ps)} · {_v(V, s, at[1], shape=vs)}" for s in range(T)),
+            "product",
         ),
         {
             P: Rule(
@@ -419,12 +592,14 @@ def product(P: str, V: str, out: str, T: int, d: int) -> Operation:
                 lambda at: _sum(
                     f"{_g(out, at[0], i, shape=vs)} · {_v(V, at[1], i, shape=vs)}" for i in range(d)
                 ),
+                "product.weights",
             ),
             V: Rule(
                 f"{{d:{V}}} = {{{P}}}^\\top {{d:{out}}}",
                 lambda at: _sum(
                     f"{_v(P, t, at[0], shape=ps)} · {_g(out, t, at[1], shape=vs)}" for t in range(T)
                 ),
+                "product.values",
             ),
         },
     )

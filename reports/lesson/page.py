@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from reports.lesson.scenes import SCENES
-from reports.lesson.texts import LANGUAGES, WORDS
+from reports.lesson.texts import FAULTS, LANGUAGES, WHY, WORDS
 from reports.lesson.texts import SCENES as TITLES
 from reports.lesson.trace import trace
 from reports.progress import progress
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 def traces() -> dict[str, Any]:
     """All scenes, run now."""
     scenes = [trace(make()) for make in progress(SCENES, "scenes")]
-    return {"scenes": scenes, "words": WORDS, "titles": TITLES}
+    return {"scenes": scenes, "words": WORDS, "titles": TITLES, "why": WHY, "faults": FAULTS}
 
 
 def render(told: dict[str, Any]) -> str:
@@ -41,12 +41,21 @@ def render(told: dict[str, Any]) -> str:
         hash=f"sha256-{digest}",
         style=Markup((_HERE / "lesson.css").read_text(encoding="utf-8")),
         script=Markup(script),
-        # "</script>" in a text would end the element.
-        trace=Markup(json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")),
+        trace=Markup(within_script(told)),
         words=WORDS,
         languages=LANGUAGES,
         made={"version": version("gradmirror"), "numpy": version("numpy"), "torch": version("torch")},
     )
+
+
+def within_script(told: dict[str, Any]) -> str:
+    """As JSON, in which nothing ends the element or begins a comment in it.
+
+    Raises:
+        ValueError: a number is nan or infinite.
+    """
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("</", "<\\/").replace("<!--", "\\u003c!--")
 
 
 def write(path: Path) -> int:

@@ -12,6 +12,23 @@ from reports.lesson.operations import Operation
 
 
 @dataclass(frozen=True)
+class Learning:
+    """What comes after the first update: the same again and again, on new mini-batches.
+
+    Args:
+        updates: how many.
+        every: after so many the page shows where it has come to.
+        data: the tensors that are drawn, each with all samples that it is drawn from.
+        shown: what the network says of all samples, as log-probabilities.
+    """
+
+    updates: int
+    every: int
+    data: dict[str, str]
+    shown: str
+
+
+@dataclass(frozen=True)
 class Scene:
     """A network, its numbers, and which mistakes can be made in it.
 
@@ -22,7 +39,7 @@ class Scene:
         parameters: what is learnt.
         faults: mistakes of torch_ref/faults, by name, each with the tensor whose operation makes it.
         lr: with it the parameters are updated in the end; None leaves them.
-        steps: so many updates are made to draw a curve of the loss.
+        learning: how it goes on after the first update, if it does.
     """
 
     name: str
@@ -31,7 +48,7 @@ class Scene:
     parameters: tuple[str, ...]
     faults: tuple[tuple[str, str], ...] = ()
     lr: float | None = None
-    steps: int = 0
+    learning: Learning | None = None
 
 
 def _weights(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
@@ -40,58 +57,77 @@ def _weights(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [np.round(rng.uniform(-1, 1, shape), 1) + 0.0 for shape in shapes]
 
 
-def _xor(name: str, lr: float | None = None, steps: int = 0) -> Scene:
+def _two_layers(
+    samples: int, sizes: tuple[int, int, int], activation: Callable[..., Operation]
+) -> list[Operation]:
+    """x to z1, through the activation to a1, and on to z2."""
+    inputs, hidden, outputs = sizes
+    return [
+        op.linear("x", "W1", "b1", "z1", (samples, inputs, hidden)),
+        activation("z1", "a1", (samples, hidden)),
+        op.linear("a1", "W2", "b2", "z2", (samples, hidden, outputs)),
+    ]
+
+
+def _cross_entropy(x: str, t: np.ndarray, classes: int) -> list[Operation]:
+    """Log-softmax, and the mean of what it says of the right classes ``t``."""
+    shape = (len(t), classes)
+    return [op.log_softmax(x, "s", shape), op.nll("s", "t", "L", shape, t)]
+
+
+_PARAMETERS = ("W1", "b1", "W2", "b2")
+_XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float), np.array([0, 1, 1, 0])
+_XOR_FAULTS = (
+    ("the activation's derivative is missing", "a1"),
+    ("the derivative is taken at the input instead of the output", "a1"),
+    ("the bias gradient is averaged over the batch", "z1"),
+    ("the weights are updated before the error has passed through them", "z2"),
+)
+
+
+def _xor_weights() -> dict[str, np.ndarray]:
     scratch.manual_seed(0)
     network = scratch.models.xor_net(dtype=np.float64)
-    W1, b1, W2, b2 = (p.data.copy() for p in network.parameters())
-    x, t = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float), np.array([0, 1, 1, 0])
-    return Scene(
-        name,
-        {"x": x, "W1": W1, "b1": b1, "W2": W2, "b2": b2, "t": t},
-        [
-            op.linear("x", "W1", "b1", "z1", (4, 2, 4)),
-            op.sigmoid("z1", "a1", (4, 4)),
-            op.linear("a1", "W2", "b2", "z2", (4, 4, 2)),
-            op.log_softmax("z2", "s", (4, 2)),
-            op.nll("s", "t", "L", (4, 2), t),
-        ],
-        ("W1", "b1", "W2", "b2"),
-        (
-            ("the activation's derivative is missing", "a1"),
-            ("the derivative is taken at the input instead of the output", "a1"),
-            ("the bias gradient is averaged over the batch", "z1"),
-            ("the weights are updated before the error has passed through them", "z2"),
-        ),
-        lr,
-        steps,
-    )
+    return {name: p.data.copy() for name, p in zip(_PARAMETERS, network.parameters(), strict=True)}
 
 
 def xor() -> Scene:
     """The book's example: four samples, four hidden neurons, two classes."""
-    return _xor("xor")
+    x, t = _XOR
+    return Scene(
+        "xor",
+        {"x": x, **_xor_weights(), "t": t},
+        [*_two_layers(4, (2, 4, 2), op.sigmoid), *_cross_entropy("z2", t, 2)],
+        _PARAMETERS,
+        _XOR_FAULTS,
+    )
 
 
 def learning() -> Scene:
-    """Mini-batch, gradient, update, repeat."""
-    return _xor("learning", lr=3.0, steps=500)
+    """Mini-batch, gradient, update, repeat: XOR again, from two samples at a time."""
+    X, T = _XOR
+    batch = op.mini_batch(samples=4, size=3, seed=1, features=2)
+    drawn = T[batch[0].module()]
+    return Scene(
+        "learning",
+        {"X": X, "T": T, **_xor_weights()},
+        [*batch, *_two_layers(3, (2, 4, 2), op.sigmoid), *_cross_entropy("z2", drawn, 2)],
+        _PARAMETERS,
+        _XOR_FAULTS,
+        lr=2.0,
+        learning=Learning(updates=500, every=25, data={"x": "X", "t": "T"}, shown="s"),
+    )
 
 
 def batch() -> Scene:
     """Two layers and a batch of three: where sums over samples come from."""
-    x, W1, b1, W2, b2 = _weights(3, (3, 2), (3, 2), (3,), (2, 3), (2,))
+    x, W1, b1, W2, b2 = _weights(2, (3, 2), (3, 2), (3,), (2, 3), (2,))
     t = np.array([0, 1, 1])
     return Scene(
         "batch",
         {"x": x, "W1": W1, "b1": b1, "W2": W2, "b2": b2, "t": t},
-        [
-            op.linear("x", "W1", "b1", "z1", (3, 2, 3)),
-            op.relu("z1", "a1", (3, 3)),
-            op.linear("a1", "W2", "b2", "z2", (3, 3, 2)),
-            op.log_softmax("z2", "s", (3, 2)),
-            op.nll("s", "t", "L", (3, 2), t),
-        ],
-        ("W1", "b1", "W2", "b2"),
+        [*_two_layers(3, (2, 3, 2), op.relu), *_cross_entropy("z2", t, 2)],
+        _PARAMETERS,
         (
             ("the mask is taken from the sign of the error", "a1"),
             ("the mean's 1/N is missing in the loss's gradient", "L"),
@@ -103,26 +139,22 @@ def batch() -> Scene:
 
 def mazur() -> Scene:
     """M. Mazur, A Step by Step Backpropagation Example (2015): its numbers are published."""
-    W1, b1 = np.array([[0.15, 0.20], [0.25, 0.30]]), np.array([0.35, 0.35])
-    W2, b2 = np.array([[0.40, 0.45], [0.50, 0.55]]), np.array([0.60, 0.60])
     return Scene(
         "mazur",
         {
             "x": np.array([[0.05, 0.10]]),
-            "W1": W1,
-            "b1": b1,
-            "W2": W2,
-            "b2": b2,
+            "W1": np.array([[0.15, 0.20], [0.25, 0.30]]),
+            "b1": np.array([0.35, 0.35]),
+            "W2": np.array([[0.40, 0.45], [0.50, 0.55]]),
+            "b2": np.array([0.60, 0.60]),
             "t": np.array([[0.01, 0.99]]),
         },
         [
-            op.linear("x", "W1", "b1", "z1", (1, 2, 2)),
-            op.sigmoid("z1", "a1", (1, 2)),
-            op.linear("a1", "W2", "b2", "z2", (1, 2, 2)),
+            *_two_layers(1, (2, 2, 2), op.sigmoid),
             op.sigmoid("z2", "y", (1, 2)),
             op.mse("y", "t", "L", (1, 2)),
         ],
-        ("W1", "b1", "W2", "b2"),
+        _PARAMETERS,
         (
             ("the factor 2 of the square is missing", "L"),
             ("the derivative is taken at the input instead of the output", "y"),
@@ -151,7 +183,7 @@ def cross_entropy() -> Scene:
     return Scene(
         "cross_entropy",
         {"x": x, "t": t},
-        [op.log_softmax("x", "s", (2, 3)), op.nll("s", "t", "L", (2, 3), t)],
+        _cross_entropy("x", t, 3),
         (),
         (
             ("the activation's derivative is missing", "s"),
@@ -165,12 +197,9 @@ def batch_norm() -> Scene:
     x, t = _weights(8, (4, 2), (4, 2))
     return Scene(
         "batch_norm",
-        {"x": x, "g": np.array([1.5, 0.8]), "b": np.array([0.1, -0.2]), "t": t},
-        [
-            op.batch_norm("x", "g", "b", "y", (4, 2), 1e-5),
-            op.mse("y", "t", "L", (4, 2)),
-        ],
-        ("g", "b"),
+        {"x": x, "gamma": np.array([1.5, 0.8]), "beta": np.array([0.1, -0.2]), "t": t},
+        [*op.batch_norm("x", "gamma", "beta", "y", (4, 2), 1e-5), op.mse("y", "t", "L", (4, 2))],
+        ("gamma", "beta"),
         (
             ("the statistics of the normalisation are held constant", "y"),
             ("the gradient through the variance is missing", "y"),
@@ -200,7 +229,7 @@ def convolution() -> Scene:
 
 def attention() -> Scene:
     """One head over three places: scores, softmax, mixture."""
-    x, Wq, Wk, Wv, t = _weights(11, (3, 2), (2, 2), (2, 2), (2, 2), (3, 2))
+    x, Wq, Wk, Wv, t = _weights(35, (3, 2), (2, 2), (2, 2), (2, 2), (3, 2))
     return Scene(
         "attention",
         {"x": x, "Wq": Wq, "Wk": Wk, "Wv": Wv, "t": t},

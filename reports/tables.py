@@ -270,7 +270,7 @@ def _megabytes(count: float) -> str:
 
 
 def _times(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 10 else short(value)
 
 
 def _percent(share: float) -> str:

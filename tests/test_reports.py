@@ -973,7 +973,7 @@ def test_a_duration_has_three_digits_in_the_unit_that_suits(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1234.4, "1,234"), (1, "1"), (0.00022, "0.00022"), (10, "10"), (2.345, "2.3")]
+    ("value", "text"), [(1234.4, "1,234"), (1, "1"), (0.00022, "2.2e-4"), (10, "10"), (2.345, "2.3")]
 )
 def test_a_multiple_has_its_thousands_apart_or_two_digits(value, text):
     assert tables._times(value) == text

@@ -310,6 +310,16 @@ def test_the_sweep_draws_both_sides_over_their_ratio(tables):
     ]
 
 
+def test_a_ratio_is_named_by_its_phase_or_else_by_what_numpy_is_held_against():
+    other = timed().query("pair == 'NumPy / NumPy'").assign(pair="NumPy / other", ratio=3.0)
+    found = only(timing.ratios, {"timing": pd.concat([timed(), other])})
+    (axes,) = found["timing-a-4"].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[::-1] == ["forward", "step", "NumPy / NumPy", "NumPy / other"]
+    dots = [line.get_xdata()[0] for line in axes.lines if line.get_marker() in "oD"]
+    assert dots[::-1] == [0.5, 2, 1, 3]
+
+
 @pytest.mark.parametrize(
     ("values", "limits"),
     [([2e-7, 3e-5], (1e-7, 1e-4)), ([0, np.nan, np.inf, 1e-9], (1e-10, 1e-8)), ([0.0], (1e-17, 1e-15))],

@@ -76,7 +76,8 @@ def train_both(network: Network, epochs: int, dtype: str, seed: int) -> Trained:
     numpy_run, torch_run = _fit_numpy(network, model, epochs, dtype), _fit_torch(network, twin, epochs, dtype)
     rows = []
     for (ours, w), (theirs, twin_w) in zip(numpy_run, torch_run, strict=False):
-        row: dict[str, Any] = {"network": network.name, "dtype": dtype, "seed": seed, "epoch": ours["epoch"]}
+        row: dict[str, Any] = {"network": network.name, "batch": network.batch_size}
+        row |= {"dtype": dtype, "seed": seed, "epoch": ours["epoch"]}
         for measure in MEASURES:
             row |= {f"numpy_{measure}": ours[measure], f"torch_{measure}": theirs[measure]}
         drift = float(np.max(np.abs(w - twin_w)))

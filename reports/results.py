@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 
 # A row of results.csv is one number: these say what of, "measure" says which.
 IDENTIFIERS = (
-    *("table", "network", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step"),
+    *("table", "network", "batch", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step"),
     *("index", "label", "predicted_numpy", "predicted_torch", "verdict"),
 )
 _ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check", "bin"), "item")

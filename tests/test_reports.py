@@ -753,16 +753,16 @@ def test_every_cell_of_every_table_is_on_the_page(written):
 def test_the_figures_are_on_the_page_and_beside_it(written):
     names = sorted(path.stem for path in (written.out / "figures").iterdir())
     assert names == [
-        "confusion-64-4-10",
+        "confusion-64-4-10-30",
         "cost",
-        "drift-64-4-10-adam",
-        "drift-64-4-10-sgd",
+        "drift-64-4-10-30-adam",
+        "drift-64-4-10-30-sgd",
         "errors-float32",
         "errors-float64",
         "faults",
-        "loss-64-4-10",
-        "loss-xor-2-4-2",
-        "misread-64-4-10",
+        "loss-64-4-10-30",
+        "loss-xor-2-4-2-4",
+        "misread-64-4-10-30",
         "timing-64-4-10-30",
         "timing-xor-2-4-2-4",
     ]

@@ -40,8 +40,9 @@ def tables(
     found = {"confusion": confusion, "misread": misread}
     for table in found.values():
         table.insert(0, "network", network.name)
-        table.insert(1, "dtype", dtype)
-        table.insert(2, "seed", seed)
+        table.insert(1, "batch", network.batch_size)
+        table.insert(2, "dtype", dtype)
+        table.insert(3, "seed", seed)
     return {name: table for name, table in found.items() if len(table)}
 
 

@@ -106,14 +106,14 @@ def confusion(tables: Tables) -> pd.DataFrame:
     wrong = t[(t["predicted_numpy"] != t["label"]) | (t["predicted_torch"] != t["label"])]
     wrong = wrong.sort_values("count", ascending=False, kind="stable")
     named = {"label": "is a", "predicted_numpy": "NumPy reads", "predicted_torch": "PyTorch reads"}
-    shown = wrong[["network", "seed", *named, "count"]].rename(columns=named | {"count": "times"})
+    shown = wrong[["network", "batch", "seed", *named, "count"]].rename(columns=named | {"count": "times"})
     return shown.astype(str).reset_index(drop=True)
 
 
 def misread(tables: Tables) -> pd.DataFrame:
     """A row for each picture of the test set that is misread."""
     named = {"index": "sample", "label": "is a", "numpy": "NumPy reads", "torch": "PyTorch reads"}
-    return tables["misread"][["network", "seed", *named]].rename(columns=named).astype(str)
+    return tables["misread"][["network", "batch", "seed", *named]].rename(columns=named).astype(str)
 
 
 def timing(tables: Tables) -> pd.DataFrame:
@@ -293,7 +293,7 @@ def _megabytes(count: float) -> str:
 
 
 def _times(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 10 else short(value)
 
 
 def _percent(share: float) -> str:

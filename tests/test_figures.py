@@ -58,28 +58,28 @@ def epochs() -> pd.DataFrame:
     for side in ("numpy", "torch"):
         rows[f"{side}_test_loss"] = rows[f"{side}_train_loss"]
     other = rows.assign(numpy_test_loss=rows["numpy_test_loss"] + 0.1)
-    xor, a = rows.assign(network="XOR & <more>", seed=3), other.assign(network="a", seed=3)
-    return pd.concat([xor, a, rows.assign(network="a", seed=4)])
+    xor, a = rows.assign(network="XOR & <more>", batch=4, seed=3), other.assign(network="a", batch=9, seed=3)
+    return pd.concat([xor, a, a.assign(batch=10), rows.assign(network="a", batch=9, seed=4)])
 
 
 def confusion() -> pd.DataFrame:
     """The two sides differ once: label 2, which NumPy reads as 0 and PyTorch as 1."""
     cells = [(0, 0, 0, 50), (1, 1, 1, 40), (2, 2, 2, 30), (2, 0, 0, 4), (2, 0, 1, 1)]
     names = ["label", "predicted_numpy", "predicted_torch", "count"]
-    return pd.DataFrame(cells, columns=names).assign(network="a", seed=0)
+    return pd.DataFrame(cells, columns=names).assign(network="a", batch=9, seed=0)
 
 
 def misread() -> pd.DataFrame:
     rows = pd.DataFrame({"index": [7, 2, 5], "label": 2, "numpy": 0, "torch": [1, 0, 0]})
     rows["pixels"] = [GREYS.tobytes().hex(), GREYS[::-1].tobytes().hex(), None]
-    return rows.assign(network="a", seed=0)
+    return rows.assign(network="a", batch=9, seed=0)
 
 
 def drift_steps() -> pd.DataFrame:
     rows = pd.DataFrame({"step": range(5), "numpy_loss": 1.0, "torch_loss": 1.0, "allowed": 1e-13})
     rows = rows.assign(drift=1e-7, numpy_rounding=1e-7, torch_rounding=1e-7)
     rows["programs"] = [0, 0, 1e-16, 1e-16, 1e-15]
-    return pd.concat([rows.assign(network="a", optimizer=each) for each in ("SGD", "Adam")])
+    return pd.concat([rows.assign(network="a", batch=9, optimizer=each) for each in ("SGD", "Adam")])
 
 
 def faults() -> pd.DataFrame:
@@ -135,9 +135,9 @@ def test_a_figure_has_a_panel_for_each_network_dtype_or_training(tables):
     assert found == {
         "errors": ["errors-float64", "errors-float32"],
         "cost": ["cost", "growth"],
-        "loss": ["loss-xor-more", "loss-a"],
-        "confusion": ["confusion-a", "misread-a"],
-        "drift": ["drift-a-sgd", "drift-a-adam"],
+        "loss": ["loss-xor-more-4", "loss-a-9", "loss-a-10"],
+        "confusion": ["confusion-a-9", "misread-a-9"],
+        "drift": ["drift-a-9-sgd", "drift-a-9-adam"],
         "faults": ["faults"],
         "timing": ["timing-a-4", "timing-b-8"],
         "sweep": ["sweep-batch", "sweep-width"],
@@ -209,12 +209,12 @@ def test_no_word_leaves_its_panel(drawn, tables):
 
 
 def test_the_figures_name_their_networks_methods_and_sides(drawn):
-    assert "XOR & <more>, seed 3" in words(drawn["loss-xor-more"])
-    assert "a, seed 3" in words(drawn["loss-a"])
-    assert {"NumPy, train", "PyTorch, train"} < set(words(drawn["loss-xor-more"]))
-    assert "NumPy, test" not in words(drawn["loss-xor-more"])
-    assert "PyTorch, test" in words(drawn["loss-a"])
-    assert "a, SGD" in words(drawn["drift-a-sgd"])
+    assert "XOR & <more>, batch 4, seed 3" in words(drawn["loss-xor-more-4"])
+    assert "a, batch 9, seed 3" in words(drawn["loss-a-9"])
+    assert {"NumPy, train", "PyTorch, train"} < set(words(drawn["loss-xor-more-4"]))
+    assert "NumPy, test" not in words(drawn["loss-xor-more-4"])
+    assert "PyTorch, test" in words(drawn["loss-a-9"])
+    assert "a, batch 9, SGD" in words(drawn["drift-a-9-sgd"])
     assert "a, batch 4" in words(drawn["timing-a-4"])
     assert "the book's loop: 1.00 ms (1,000 ×)" in words(drawn["cost"])
     assert {"4 of 4", "1 of 4"} < set(words(drawn["faults"]))
@@ -226,7 +226,7 @@ def test_what_there_are_no_rows_for_is_not_drawn(tables):
     without["growth"] = without["growth"].query("entries == 1000")
     names = {panel.name for panel in figures.draw(without)}
     assert not any(re.match("confusion|misread|sweep|timing|growth", name) for name in names)
-    assert {"cost", "loss-a", "faults"} < names
+    assert {"cost", "loss-a-9", "faults"} < names
     assert list(timing.sweep(without | {"sweep": pd.DataFrame()})) == []
     assert list(timing.sweep(without | {"sweep": sweep()[:0]})) == []
 
@@ -253,7 +253,7 @@ def test_a_method_has_its_slope_beside_its_name(tables, slope):
 
 
 def test_equal_losses_have_a_place_of_their_own(tables):
-    _, below = only(accuracy.loss, tables)["loss-xor-more"].axes
+    _, below = only(accuracy.loss, tables)["loss-xor-more-4"].axes
     (marks,) = below.lines
     ticks = dict(zip(below.get_yticks(), (t.get_text() for t in below.get_yticklabels()), strict=True))
     assert [ticks.get(y) for y in marks.get_ydata()] == ["equal", None, "equal", None]
@@ -262,20 +262,21 @@ def test_equal_losses_have_a_place_of_their_own(tables):
 
 
 def test_the_matrix_has_each_count_and_marks_where_the_sides_differ(tables, drawn):
-    told = words(drawn["confusion-a"])
+    told = words(drawn["confusion-a-9"])
     assert {"50", "40", "30", "5/4", "0/1"} < set(told)
-    assert "a, seed 0; where PyTorch's differs: NumPy/PyTorch" in told
-    assert drawn["confusion-a"].count(f"stroke: {style.TORCH}") == 2
+    assert "a, batch 9, seed 0" in told
+    assert "read as (framed: NumPy's count/PyTorch's)" in told
+    assert drawn["confusion-a-9"].count(f"stroke: {style.TORCH}") == 2
     same = confusion().query("predicted_numpy == predicted_torch")
     (figure,) = only(accuracy.confusion, {"confusion": same}).values()
-    assert figure.axes[0].get_title(loc="left") == "a, seed 0; PyTorch's is the same"
     placed = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
     assert placed == {"50": (0, 0), "40": (1, 1), "30": (2, 2), "4": (0, 2)}
-    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("read as", "is a")
+    assert figure.axes[0].get_xlabel() == "read as (PyTorch's counts are the same)"
+    assert figure.axes[0].get_ylabel() == "is a"
 
 
 def test_the_misread_digits_are_drawn_as_they_are(drawn):
-    root = ElementTree.fromstring(drawn["misread-a"])
+    root = ElementTree.fromstring(drawn["misread-a-9"])
     pictures = [each.get(LINK).partition(",")[2] for each in root.iter(f"{SVG}image")]
     shown = [image.imread(io.BytesIO(base64.b64decode(each))) for each in pictures]
     assert [picture.shape[:2] for picture in shown] == [(4, 4), (4, 4)]
@@ -283,7 +284,7 @@ def test_the_misread_digits_are_drawn_as_they_are(drawn):
         # An SVG's rows may be stored from the bottom, and are then turned by its transform.
         rows = np.rint(255 * picture[..., 0]).astype(int)
         assert greys.reshape(4, 4).tolist() in (rows.tolist(), rows[::-1].tolist())
-    told = words(drawn["misread-a"])
+    told = words(drawn["misread-a-9"])
     assert "2 of 3 misread: what it is → what it is read as" in told
     assert {"2 → 0/1", "2 → 0"} < set(told)
 
@@ -308,6 +309,16 @@ def test_the_sweep_draws_both_sides_over_their_ratio(tables):
         *("NumPy, batch 100, float32", "PyTorch, batch 100, float32"),
         *("NumPy, batch 100, float64", "PyTorch, batch 100, float64"),
     ]
+
+
+def test_a_ratio_is_named_by_its_phase_or_else_by_what_numpy_is_held_against():
+    other = timed().query("pair == 'NumPy / NumPy'").assign(pair="NumPy / other", ratio=3.0)
+    found = only(timing.ratios, {"timing": pd.concat([timed(), other])})
+    (axes,) = found["timing-a-4"].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[::-1] == ["forward", "step", "NumPy / NumPy", "NumPy / other"]
+    dots = [line.get_xdata()[0] for line in axes.lines if line.get_marker() in "oD"]
+    assert dots[::-1] == [0.5, 2, 1, 3]
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,15 @@ def both(ours, theirs):
 def test_the_misread_pictures_are_those_of_the_test_set_the_differing_first(digits):
     x, label = digits.splits["float32"].test.tensors
     misread = read(digits, both)["misread"]
-    assert list(misread) == ["network", "dtype", "seed", "index", "label", "numpy", "torch", "pixels"]
+    assert list(misread) == [
+        *("network", "batch", "dtype", "seed", "index", "label", "numpy", "torch", "pixels"),
+    ]
     assert misread["index"].tolist() == [7, 11, 5, 9]
     assert misread["label"].tolist() == label[[7, 11, 5, 9]].tolist()
     assert ((misread["numpy"] - misread["label"]) % 10).tolist() == [0, 3, 1, 1]
     assert ((misread["torch"] - misread["label"]) % 10).tolist() == [2, 4, 1, 1]
     assert set(misread["network"]) == {"64-4-10"}
+    assert set(misread["batch"]) == {30}
     assert set(misread["dtype"]) == {"float32"}
     assert set(misread["seed"]) == {3}
     for row in misread.itertuples():
@@ -57,7 +60,7 @@ def test_the_confusion_counts_every_sample_once(digits):
     label = digits.splits["float32"].test.tensors[1]
     confusion = read(digits, both)["confusion"]
     assert list(confusion) == [
-        *("network", "dtype", "seed", "label", "predicted_numpy", "predicted_torch", "count"),
+        *("network", "batch", "dtype", "seed", "label", "predicted_numpy", "predicted_torch", "count"),
     ]
     assert confusion["count"].sum() == 80
     assert not confusion.duplicated(["label", "predicted_numpy", "predicted_torch"]).any()
@@ -67,7 +70,9 @@ def test_the_confusion_counts_every_sample_once(digits):
         assert rows["count"].sum() == np.count_nonzero(label == each)
     shown = tables.confusion({"confusion": confusion})
     assert shown["times"].astype(int).sum() == 4
-    assert list(shown) == ["network", "seed", "is a", "NumPy reads", "PyTorch reads", "times"]
+    assert list(shown) == [
+        *("network", "batch", "seed", "is a", "NumPy reads", "PyTorch reads", "times"),
+    ]
 
 
 def test_of_many_misread_only_the_first_have_a_picture(digits):
@@ -83,7 +88,7 @@ def test_of_many_misread_only_the_first_have_a_picture(digits):
 def test_where_all_is_right_there_is_no_table_of_the_misread_and_no_figure(digits):
     found = read(digits, lambda ours, theirs: None)
     assert list(found) == ["confusion"]
-    assert [name for name, _, _ in drawings.confusion(found)] == ["confusion-64-4-10"]
+    assert [name for name, _, _ in drawings.confusion(found)] == ["confusion-64-4-10-30"]
 
 
 def test_the_section_has_them_of_the_first_seed_and_of_pictures_only(digits):

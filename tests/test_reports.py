@@ -744,16 +744,16 @@ def test_every_cell_of_every_table_is_on_the_page(written):
 def test_the_figures_are_on_the_page_and_beside_it(written):
     names = sorted(path.stem for path in (written.out / "figures").iterdir())
     assert names == [
-        "confusion-64-4-10",
+        "confusion-64-4-10-30",
         "cost",
-        "drift-64-4-10-adam",
-        "drift-64-4-10-sgd",
+        "drift-64-4-10-30-adam",
+        "drift-64-4-10-30-sgd",
         "errors-float32",
         "errors-float64",
         "faults",
-        "loss-64-4-10",
-        "loss-xor-2-4-2",
-        "misread-64-4-10",
+        "loss-64-4-10-30",
+        "loss-xor-2-4-2-4",
+        "misread-64-4-10-30",
         "timing-64-4-10-30",
         "timing-xor-2-4-2-4",
     ]
@@ -996,7 +996,7 @@ def test_a_duration_has_three_digits_in_the_unit_that_suits(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1234.4, "1,234"), (1, "1"), (0.00022, "0.00022"), (10, "10"), (2.345, "2.3")]
+    ("value", "text"), [(1234.4, "1,234"), (1, "1"), (0.00022, "2.2e-4"), (10, "10"), (2.345, "2.3")]
 )
 def test_a_multiple_has_its_thousands_apart_or_two_digits(value, text):
     assert tables._times(value) == text

@@ -14,10 +14,16 @@ from reports.figures.style import DASHED, INK, NUMPY, RIGHT, TORCH, WRONG, blank
 
 
 def loss(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
-    """The losses of both sides by epoch, and their difference; a panel for each network, its first seed."""
-    for network, rows in tables["epochs"].groupby("network", sort=False):
+    """The losses of both sides by epoch, and their difference; a panel for each network and batch size."""
+    for (network, batch), rows in tables["epochs"].groupby(["network", "batch"], sort=False):
         first = rows[rows["seed"] == rows["seed"].iloc[0]]
-        yield f"loss-{slug(network)}", f"Loss of both sides of {network}, and their difference", _loss(first)
+        title = f"Loss of both sides of {network}, batch {batch}, and their difference"
+        yield f"loss-{slug(f'{network} {batch}')}", title, _loss(first)
+
+
+def _told(rows: pd.DataFrame) -> str:
+    network, batch, seed = rows[["network", "batch", "seed"]].iloc[0]
+    return f"{network}, batch {batch}, seed {seed}"
 
 
 def _loss(rows: pd.DataFrame) -> Figure:
@@ -50,7 +56,7 @@ def _loss(rows: pd.DataFrame) -> Figure:
         below.plot(rows["epoch"], differences[part].replace(0, equal), color=INK, linewidth=0, **style)
     above.set_ylim(bottom=0)
     above.set_ylabel("loss")
-    above.set_title(f"{rows['network'].iloc[0]}, seed {rows['seed'].iloc[0]}")
+    above.set_title(_told(rows))
     above.legend(loc="upper right")
     below.set_yscale("log")
     below.set_ylim(equal / 2, high)
@@ -68,12 +74,13 @@ def _loss(rows: pd.DataFrame) -> Figure:
 def confusion(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
     """What each network of pictures takes the digits for, and the pictures that it misreads."""
     for kind, drawing, title in (
-        ("confusion", _matrix, "Which digits {} takes for which"),
-        ("misread", _pictures, "Digits that both sides of {} misread"),
+        ("confusion", _matrix, "{}: which digits are read as which"),
+        ("misread", _pictures, "{}: digits that both sides misread"),
     ):
         if kind in tables:
-            for network, rows in tables[kind].groupby("network", sort=False):
-                yield f"{kind}-{slug(network)}", title.format(network), drawing(rows)
+            for (network, batch), rows in tables[kind].groupby(["network", "batch"], sort=False):
+                named = f"{network}, batch {batch}"
+                yield f"{kind}-{slug(f'{network} {batch}')}", title.format(named), drawing(rows)
 
 
 def _matrix(rows: pd.DataFrame) -> Figure:
@@ -100,8 +107,9 @@ def _matrix(rows: pd.DataFrame) -> Figure:
         told = str(count) if count == other else f"{count}/{other}"
         axes.text(read, label, told, ha="center", va="center", fontsize=8.5 if len(told) < 4 else 6.5)
     _square(axes, classes)
-    same = "PyTorch's is the same" if (ours == theirs).all() else "where PyTorch's differs: NumPy/PyTorch"
-    axes.set_title(f"{rows['network'].iloc[0]}, seed {rows['seed'].iloc[0]}; {same}")
+    same = "PyTorch's counts are the same" if (ours == theirs).all() else "framed: NumPy's count/PyTorch's"
+    axes.set_xlabel(f"read as ({same})")
+    axes.set_title(_told(rows))
     return figure
 
 

@@ -23,14 +23,15 @@ def drift(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
     steps = tables["drift_steps"]
     steps = steps[steps["step"] > 0]
     low, high = decades(steps[[*_CURVES]])
-    for (network, optimizer), rows in steps.groupby(["network", "optimizer"], sort=False):
+    trainings = steps.groupby(["network", "batch", "optimizer"], sort=False)
+    for (network, batch, optimizer), rows in trainings:
         figure = blank(4.3)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
         above.plot(rows["step"], rows["numpy_loss"], color=NUMPY)
         above.plot(rows["step"], rows["torch_loss"], color=TORCH, linestyle=DASHED)
         above.set_ylim(0, None)
         above.set_ylabel("loss")
-        above.set_title(f"{network}, {optimizer}")
+        above.set_title(f"{network}, batch {batch}, {optimizer}")
         for column, (label, style) in _CURVES.items():
             below.plot(rows["step"], rows[column].replace(0, np.nan), label=label, **style)
         below.set_yscale("log")
@@ -38,5 +39,5 @@ def drift(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
         below.set_xlabel("step")
         below.set_ylabel("largest difference\n/ largest weight")
         figure.legend(loc="outside lower center", ncols=2)
-        title = f"How far the weights of {network} by {optimizer} are apart, step by step"
-        yield f"drift-{slug(f'{network} {optimizer}')}", title, figure
+        title = f"How far the weights of {network}, batch {batch}, by {optimizer} are apart, step by step"
+        yield f"drift-{slug(f'{network} {batch} {optimizer}')}", title, figure

@@ -24,7 +24,7 @@ def ratios(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]
             axes.plot([row.low, row.high], [y, y], color=colour, linewidth=3, alpha=0.6)
             axes.plot(row.ratio, y, marker, color=colour, markersize=5)
         axes.axvline(1, color=INK, linewidth=1)
-        names = rows["phase"].where(rows["pair"] != "NumPy / NumPy", "NumPy / NumPy")
+        names = rows["phase"].where(rows["pair"] == "NumPy / PyTorch", rows["pair"])
         axes.set_yticks(range(len(rows)), names[::-1])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(axis="y", visible=False)

@@ -34,13 +34,10 @@ def chapter(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Seq
         dtype: of the training.
         seeds: each gives a training of its own.
     """
-    # One training of each network, though it may be trained with several batch sizes.
-    by_name = {network.name: network for network, _, _ in reversed(plans)}
-    pictured = [(network, seeds[0]) for network in by_name.values()]
     tasks = [
         Task(
             f"training {network.name}, batch {network.batch_size}, seed {seed}",
-            partial(_trained, network, epochs, every, dtype, seed, read=(network, seed) in pictured),
+            partial(_trained, network, epochs, every, dtype, seed, read=seed == seeds[0]),
         )
         for network, epochs, every in plans
         for seed in seeds

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+_POOL = ("user_api", "internal_api", "prefix", "version", "architecture", "num_threads")
 _PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib")
 
 
@@ -50,17 +51,11 @@ def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version_of(name) for name in _PACKAGES},
         "threads": {
             "asked_for": threads,
             "torch": torch.get_num_threads(),
-            "pools": [
-                {
-                    key: pool.get(key)
-                    for key in ("user_api", "internal_api", "prefix", "version", "num_threads")
-                }
-                for pool in [*pools, *_mkl()]
-            ],
+            "pools": [{key: pool.get(key) for key in _POOL} for pool in [*pools, *_mkl()]],
         },
         "commit": _commit(),
     }
@@ -76,7 +71,7 @@ def _mkl() -> list[dict[str, Any]]:
     if not threads:
         return []
     name = {"user_api": "blas", "internal_api": "mkl", "prefix": "PyTorch's MKL"}
-    return [name | {"version": version and version[1], "num_threads": int(threads[1])}]
+    return [name | {"version": version and version[1], "architecture": None, "num_threads": int(threads[1])}]
 
 
 def _cpu() -> str:
@@ -88,7 +83,8 @@ def _cpu() -> str:
     return names[0] if names else platform.machine()
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Of an installed package; None of another."""
     try:
         return version(package)
     except PackageNotFoundError:

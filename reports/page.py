@@ -207,7 +207,7 @@ def facts(environment: dict[str, Any]) -> dict[str, str]:
     """The environment in a few lines."""
     threads, load = environment["threads"], environment["load"]
     pools = ", ".join(
-        " ".join(filter(None, (pool["prefix"], pool["version"], f"× {pool['num_threads']}")))
+        " ".join(filter(None, [*map(pool.get, _POOL), f"× {pool['num_threads']}"]))
         for pool in threads["pools"]
     )
     return {
@@ -220,6 +220,10 @@ def facts(environment: dict[str, Any]) -> dict[str, str]:
         "Commit": environment["commit"] or "not a checkout",
         "Started": environment["started"],
     }
+
+
+# What is told of a library with threads; the architecture is that of the kernels it has chosen.
+_POOL = ("prefix", "version", "architecture")
 
 
 def _precision(options: dict[str, Any]) -> str:

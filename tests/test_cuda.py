@@ -88,7 +88,7 @@ def test_the_section_can_be_kept(section, tmp_path):
         "driver": None,
     }
     long = pd.read_csv(tmp_path / "results.csv").query("measure == 'error'")
-    assert long["value"].tolist() == section.tables["cuda"]["error"].tolist()
+    assert long["value"].tolist() == pytest.approx(section.tables["cuda"]["error"].tolist(), rel=1e-14)
     assert set(long["item"]) == {"NumPy", "PyTorch, CPU"}
 
 

@@ -765,7 +765,7 @@ def test_the_figures_are_on_the_page_and_beside_it(written):
 def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digits):
     assert not any("GPU" in heading for heading in written.page.text("h2"))
     assert "GPU" not in (written.out / "report.md").read_text()
-    section = cuda.run([digits], device=torch.device("cpu"), blocks=5, block=0.0005, seed=0)
+    section = cuda.chapter([digits], device="cpu", blocks=5, block=0.0005, seed=0).run()
     results.sections["cuda"] = section
     results.options["device"] = "cuda"
     page.write(results)
@@ -921,7 +921,7 @@ def test_the_environment_names_machine_versions_threads_and_command():
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", told["started"])
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     facts = page.facts(told)
-    assert re.match(r"PyTorch × 2, .*openblas \S+ × 2", facts["Threads"])
+    assert re.match(r"PyTorch × 2, .*openblas \S+ \w+ × 2", facts["Threads"])
     assert f"numpy {told['packages']['numpy']}" in facts["Versions"]
 
 
@@ -930,7 +930,7 @@ def test_what_is_not_known_about_the_machine_is_said_so():
     facts = page.facts(told)
     assert facts["Load at the start"] == "unknown"
     assert facts["Commit"] == "not a checkout"
-    assert environment._version("no-such-package-at-all") is None
+    assert environment.version_of("no-such-package-at-all") is None
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

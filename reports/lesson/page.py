@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from reports.environment import version_of
 from reports.lesson.scenes import SCENES
 from reports.lesson.texts import FAULTS, LANGUAGES, WHY, WORDS
 from reports.lesson.texts import SCENES as TITLES
@@ -44,7 +44,12 @@ def render(told: dict[str, Any]) -> str:
         trace=Markup(within_script(told)),
         words=WORDS,
         languages=LANGUAGES,
-        made={"version": version("gradmirror"), "numpy": version("numpy"), "torch": version("torch")},
+        made={
+            # A checkout that is run where it lies is not installed.
+            "version": version_of("gradmirror") or "not installed",
+            "numpy": version_of("numpy"),
+            "torch": version_of("torch"),
+        },
     )
 
 

@@ -13,6 +13,7 @@ from reports.progress import progress
 from reports.results import Section
 from scratch import nn, optim
 from scratch.data import DataLoader
+from scratch.gradcheck import TOO_BLIND
 from torch_ref import Training, compare_training
 
 
@@ -39,9 +40,7 @@ def run(plans: Sequence[Plan], *, dtype: str, seed: int) -> Section:
         }
         steps_of_it = found.frame.assign(**told)
         last = steps_of_it.iloc[-1].to_dict()
-        verdict = (
-            "agree" if found else "too blind to say" if found.blind else f"part at step {found.parts_at}"
-        )
+        verdict = "agree" if found else TOO_BLIND if found.blind else f"part at step {found.parts_at}"
         ends.append(last | {"verdict": verdict})
         all_steps.append(steps_of_it)
     table = pd.DataFrame(ends)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from joblib import Parallel, delayed
 
 import scratch
@@ -24,6 +25,7 @@ from reports.errors import UnusableError
 from reports.progress import progress
 from scratch import nn
 from scratch.checkpoint import write_whole
+from scratch.gradcheck import TOO_BLIND
 from scratch.structure import leaves, like
 from torch_ref import check, mirror
 from torch_ref.catalog import LOSSES, MODULES, Case
@@ -41,10 +43,12 @@ def draw(case: Case, seed: int) -> Draw:
     """A module of this case and inputs, other ones from every seed.
 
     The scale is 10^U(-3, 3), or a tenth of that, and so on, where a function overflows; the batch has up to
-    three times the rows of the case's own, if the module takes other numbers of them.
+    three times the rows of the case's own, if the module takes other numbers of them. Both random generators
+    are set, torch's because check draws the masks of dropout from it.
     """
     rng = np.random.default_rng(seed)
     scratch.manual_seed(seed)
+    torch.manual_seed(seed)
     module = case.make(np.float64)
     scale = 10 ** rng.uniform(-3, 3)
     rows = rng.uniform()
@@ -90,7 +94,7 @@ def outcomes(case: Case, seeds: range) -> list[Outcome]:
             shapes = " ".join("x".join(map(str, x.shape)) for _, x in leaves(inputs))
             result = check(module, mirror(module), *inputs)
             told = {
-                name: "agree" if c else "too blind to say" if blind(c) else c.verdict
+                name: "agree" if c else TOO_BLIND if blind(c) else c.verdict
                 for name, c in result.comparisons.items()
             }
             told |= {"manners": "; ".join(result.manners)} if result.manners else {}
@@ -134,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
             failed += some
             _write(options.out, failed)
     del counts["manners"]
-    unseen = sum(outcome.verdict == "too blind to say" for outcome in failed)
+    unseen = sum(outcome.verdict == TOO_BLIND for outcome in failed)
     told = ", ".join(f"{count:,} in {made_in}" for made_in, count in sorted(counts.items()))
     print(f"{len(chosen)} entries of the catalog, {options.draws} draws each, compared: {told}.")
     print(f"False alarms: {len(failed) - unseen}. Too blind to say: {unseen}. Each is a row of {options.out}")

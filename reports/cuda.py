@@ -38,6 +38,7 @@ from reports.sides import Gradients, Trainable, numpy_side
 from reports.timing import median_interval
 from scratch import nn
 from scratch.checkpoint import write_whole
+from scratch.gradcheck import TOO_BLIND
 from scratch.numerical import Objective
 from torch_ref.compare import compare_objective
 from torch_ref.judge import Tensor
@@ -199,7 +200,7 @@ class Standard(NamedTuple):
         wrong = [t.name for t in judged if t.torch.shape != t.numpy.shape or np.any(t.wrong(t.torch))]
         if wrong:
             return f"differs in {', '.join(wrong)}"
-        return "agree" if all(t.sensitivity < np.inf for t in judged) else "too blind to say"
+        return "agree" if all(t.sensitivity < np.inf for t in judged) else TOO_BLIND
 
     def error(self, gradients: Gradients) -> tuple[float, str]:
         """The largest error by the largest entry of its tensor, and which tensor that is."""

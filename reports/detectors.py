@@ -22,6 +22,7 @@ from reports.progress import progress
 from reports.tables import fault_totals, markdown
 from scratch import nn
 from scratch.checkpoint import write_whole
+from scratch.gradcheck import TOO_BLIND
 from scratch.numerical import Objective
 from scratch.structure import leaves, like
 from torch_ref import Check, as_torch, check, mirror
@@ -189,7 +190,7 @@ NAMES = ("named", "misnamed")
 
 def blind(found: Comparison) -> bool:
     """Whether it says nothing but that it could not have seen an error."""
-    return set(found.frame["verdict"]) <= {"agree", "too blind to say"}
+    return set(found.frame["verdict"]) <= {"agree", TOO_BLIND}
 
 
 def names_told(found: Check) -> set[str]:

@@ -13,6 +13,7 @@ from reports.networks import Network
 from reports.results import Rows, Section
 from scratch import nn, optim
 from scratch.data import DataLoader
+from scratch.gradcheck import TOO_BLIND
 from torch_ref import Training, compare_training
 
 
@@ -47,7 +48,7 @@ def _drifted(plan: Plan, dtype: str, seed: int) -> Rows:
         dtype=dtype,
         seed=seed,
     )
-    verdict = "agree" if found else "too blind to say" if found.blind else f"part at step {found.parts_at}"
+    verdict = "agree" if found else TOO_BLIND if found.blind else f"part at step {found.parts_at}"
     return Rows({"drift": steps.tail(1).assign(verdict=verdict), "drift_steps": steps})
 
 

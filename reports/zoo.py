@@ -17,6 +17,7 @@ from reports.errors import DisagreementError
 from reports.networks import Network, by_name
 from reports.progress import progress
 from scratch.checkpoint import write_whole
+from scratch.gradcheck import TOO_BLIND
 
 
 def plan(network: Network, steps: int) -> drift.Plan:
@@ -44,7 +45,7 @@ def row(name: str, steps: int, rounds: int, seed: int) -> dict[str, object]:
     step = table[(table["phase"] == "step") & (table["pair"] == "NumPy / PyTorch")].iloc[0]
     found: dict[str, object] = {"network": name, "batch": chosen.batch_size, "steps": steps, "seed": seed}
     found |= {key: last[key] for key in training.frame.columns if key != "step"}
-    found["verdict"] = "agree" if training else "too blind to say" if training.blind else "part"
+    found["verdict"] = "agree" if training else TOO_BLIND if training.blind else "part"
     found |= {
         key: step[key]
         for key in ("setting", "numpy_seconds", "other_seconds", "ratio", "low", "high", "rounds")

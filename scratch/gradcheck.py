@@ -26,6 +26,9 @@ _ROUNDINGS = 64
 # And by how many of the deviations that random rounding showed; see also torch_ref/judge.py.
 _SPREADS = 8
 
+# The verdict on a comparison that could not have seen an error.
+TOO_BLIND = "too blind to say"
+
 
 class TensorCheck(NamedTuple):
     """One row: a gradient as backward has it against the numeric one.
@@ -74,7 +77,7 @@ def _verdict(row: TensorCheck) -> str:
     if row.ok:
         return "ok"
     if row.error <= row.tolerance:
-        return "too blind to say"
+        return TOO_BLIND
     return f"WRONG at {list(row.worst)}: backward {row.backward:.9g}, numeric {row.numeric:.9g}"
 
 

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 
 from reports import alarms, cli, detectors
 from scratch import nn
+from torch_ref import check, mirror
 from torch_ref.faults import FAULTS, switch_on
 
 LAYERS = """
@@ -211,6 +213,16 @@ def test_draws_differ_in_weights_numbers_scale_and_batch():
     scales = [draw.scale for draw in draws]
     assert min(scales) < 0.1
     assert max(scales) > 10
+
+
+def test_a_draw_is_the_same_again_masks_included():
+    case = next(case for case in alarms.cases() if case.kind == "Dropout")
+    tables = []
+    for _ in range(2):
+        module, inputs, _ = alarms.draw(case, 0)
+        tables.append(check(module, mirror(module), *inputs).frame)
+        torch.rand(1)
+    pd.testing.assert_frame_equal(*tables)
 
 
 def test_a_draw_stays_where_the_function_is_finite():

@@ -605,6 +605,32 @@ def test_a_saturated_module_is_not_taken_for_a_linear_one() -> None:
     assert np.max(np.abs(slopes.parameters["bias_ih"])) < 1e-20
 
 
+class Bounded(nn.Module):
+    """Something large and, beside it, something bounded."""
+
+    def __init__(self, large: float) -> None:
+        self.weight = nn.Parameter(np.full(2, -60.0))
+        self.large = np.array([large, 1.0])
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x * self.large + np.tanh(x * self.weight)
+
+
+class HalfLinear(Bounded):
+    """One channel is linear in the weight, one bounded."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return np.where([True, False], x * self.weight * self.large, np.tanh(x * self.weight))
+
+
+@pytest.mark.parametrize("large", [1.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("kind", [Bounded, HalfLinear])
+def test_nothing_large_hides_that_a_module_is_saturated(kind: type[Bounded], large: float) -> None:
+    objective = Objective(kind(large), np.ones((1, 2)))
+    slopes = differentiate(objective, Step("complex", None, np.dtype(np.float64)))
+    assert abs(slopes.parameters["weight"][1]) < 1e-20
+
+
 def test_the_complex_step_of_mish_keeps_its_digits() -> None:
     x = np.linspace(-30, 40, 701)
     mish = nn.Mish()

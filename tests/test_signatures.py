@@ -2,11 +2,13 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
 from scratch import nn, optim
 from scratch.optim import lr_scheduler
+from torch_ref.catalog import LOSSES, MODULES
 
 PAIRS = [
     (ours, getattr(theirs, name))
@@ -57,3 +59,82 @@ def test_arguments_come_in_pytorchs_order(ours, theirs):
     )
     shared = [name for name in its if name in mine]
     assert [name for name in mine if name in its] == shared
+
+
+# ---- and what is not said is so
+
+# What has a default and must be said all the same.
+SAID = {
+    **{name: {"dim": -1} for name in ("Softmax", "LogSoftmax", "Softmin")},
+    **{f"Upsampl{name}": {"scale_factor": 2.0} for name in ("e", "ingNearest2d", "ingBilinear2d")},
+    "OneCycleLR": {"total_steps": 40},
+}
+LEAST = {
+    **{"lr_lambda": lambda step: 0.9, "step_size": 4, "milestones": [3, 7], "gamma": 0.8, "T_max": 9},
+    **{"T_0": 6, "base_lr": 0.01, "max_lr": 0.1},
+}
+
+
+def assert_same_settings(ours, theirs, names):
+    """Numbers, words and tuples of them are the same; one number stands for one an axis."""
+    plain = (bool, int, float, str, tuple)
+    for name in names:
+        mine, its = (getattr(side, name, None) for side in (ours, theirs))
+        if isinstance(mine, plain) and isinstance(its, plain):
+            shape = max(np.shape(mine), np.shape(its), key=len)
+            equal = np.array_equal(np.broadcast_to(mine, shape), np.broadcast_to(its, shape))
+            assert equal, f"{name} is {mine!r}, PyTorch's {its!r}"
+
+
+@pytest.mark.parametrize(
+    "case", {case.kind: case for case in (*MODULES, *LOSSES)}.values(), ids=lambda case: case.kind
+)
+def test_a_module_made_of_the_least_is_pytorchs(case):
+    kind, its = getattr(nn, case.kind), getattr(torch.nn, case.kind)
+    _, *names = inspect.signature(kind.__init__).parameters
+    given = dict(zip(names, case.args, strict=False)) | case.kwargs
+    least = {name: value for name, value in given.items() if name not in defaults(kind.__init__)}
+    least |= SAID.get(case.kind, {})
+    ours, theirs = kind(**least), its(**least)
+    assert_same_settings(ours, theirs, names)
+    assert [(name, *p.shape) for name, p in ours.named_parameters()] == [
+        (name, *p.shape) for name, p in theirs.named_parameters()
+    ]
+
+
+OPTIMIZERS = [name for name, _ in inspect.getmembers(optim, inspect.isclass) if name != "Optimizer"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_made_of_the_least_is_pytorchs(name):
+    (ours,) = getattr(optim, name)([nn.Parameter(np.ones(2))]).param_groups
+    (theirs,) = getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(2))]).param_groups
+    assert {key: theirs[key] for key in ours if key != "params"} == {
+        key: value for key, value in ours.items() if key != "params"
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ours for ours, _ in PAIRS if ours.__module__.endswith("lr_scheduler")],
+    ids=lambda kind: kind.__name__,
+)
+def test_a_schedule_made_of_the_least_is_pytorchs(kind):
+    _, *names = inspect.signature(kind.__init__).parameters
+    if "schedulers" in names:
+        pytest.skip("it is made of others")
+    least = {name: LEAST[name] for name in names[1:] if name not in defaults(kind.__init__)}
+    least |= SAID.get(kind.__name__, {})
+    optimizers = (
+        optim.SGD([nn.Parameter(np.ones(2))], lr=0.1, momentum=0.9),
+        torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9),
+    )
+    modules = (lr_scheduler, torch.optim.lr_scheduler)
+    sides = [getattr(m, kind.__name__)(o, **least) for m, o in zip(modules, optimizers, strict=True)]
+    assert_same_settings(*sides, names)
+    for step in range(30):
+        for optimizer, scheduler in zip(optimizers, sides, strict=True):
+            optimizer.step()
+            scheduler.step(*([1.0 - 1e-5 * step] if kind.__name__ == "ReduceLROnPlateau" else []))
+        (ours,), (theirs,) = (optimizer.param_groups for optimizer in optimizers)
+        assert (ours["lr"], ours["momentum"]) == pytest.approx((theirs["lr"], theirs["momentum"]), rel=1e-12)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
+from scratch.gradcheck import TOO_BLIND
 from scratch.numerical import Objective
 from scratch.structure import leaves
 from torch_ref.compare import Comparison
@@ -53,7 +54,7 @@ def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | No
         comparison: what came of it.
         right: our own module of the same kind with the same weights, if we have one.
     """
-    others = ("PyTorch is wrong", "fits NumPy's forward", "too blind to say")
+    others = ("PyTorch is wrong", "fits NumPy's forward", TOO_BLIND)
     wrong = [t for t in comparison.wrong if t.verdict not in others]
     if not wrong:
         return []

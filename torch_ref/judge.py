@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from scratch.gradcheck import TOO_BLIND
+
 # How many spreads an entry may be off: of all correct results of the campaign (`make alarms`) none was off by
 # more than 3.
 SPREADS = 8
@@ -120,7 +122,7 @@ class Tensor:
                 return "both are wrong" if len(wrong) == 2 else f"{wrong[0]} is wrong"
             if not self.same_forward:
                 return "fits NumPy's forward"
-        return "agree" if self.sensitivity < np.inf else "too blind to say"
+        return "agree" if self.sensitivity < np.inf else TOO_BLIND
 
     @property
     def row(self) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class Upsample(Module):
             else [math.floor(n * f) for n, f in zip(sizes, each, strict=True)]
         )
         if min(*counts, *sizes) < 1:
-            raise ValueError(f"{self}: from sizes {sizes} to {tuple(counts)}, wanted 1 or more")
+            raise ValueError(f"{self}: x has sizes {sizes}, to become {tuple(counts)}, wanted 1 or more")
         return [
             (o, n / o if f is None or self.recompute_scale_factor else 1 / f)
             for n, o, f in zip(sizes, counts, factors, strict=True)

@@ -1,0 +1,58 @@
+"""Whatever is refused, the message says by whom and names an argument: walked over the catalog."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+from scratch import nn
+from torch_ref.catalog import LOSSES, MODULES
+
+everything = pytest.mark.parametrize("case", MODULES + LOSSES, ids=lambda case: case.name)
+
+
+def refusal(call) -> str:
+    """The message with which a call is refused, or "" if it is not."""
+    try:
+        with np.errstate(all="ignore"):
+            call()
+    except Exception as error:  # Python's own included, of values that no one passes
+        return str(error)
+    return ""
+
+
+@everything
+def test_a_constructor_names_what_it_refuses(case) -> None:
+    kind = getattr(nn, case.kind)
+    _, *names = inspect.signature(kind.__init__).parameters
+    given = dict(zip(names, case.args, strict=False)) | case.kwargs
+    for name in names:
+        for wrong in (-1, 0, 1.5, "no", np.nan, (1, 2, 3, 4, 5), None):
+            told = refusal(lambda more=given | {name: wrong}: kind(**more))
+            if told.startswith(f"{case.kind}: "):
+                assert re.match(rf"{case.kind}: ({'|'.join(names)}) (is|are|and|has|goes) ", told), told
+
+
+def unfit(x: np.ndarray):
+    """What a module may not take in the place of x."""
+    yield from (x.tolist(), x.astype(np.float32), x.astype(int), x.astype(complex), x.astype(str))
+    yield from (x[None], x[None, None], x.reshape(-1)[:1].reshape(()), x.reshape(-1))
+    for axis in range(x.ndim):
+        yield from (np.concatenate([x, x], axis), np.take(x, [], axis))
+    if x.dtype.kind in "iuf":
+        yield from (x + 100, x - 100)
+
+
+@everything
+def test_forward_names_what_it_refuses(case) -> None:
+    inputs = case.draw(np.float64)
+    module = case.make(np.float64)
+    names = [*inspect.signature(module.forward).parameters, *vars(module), "input", "h_0", "c_0", "image"]
+    for at, x in enumerate(inputs):
+        for wrong in unfit(x) if isinstance(x, np.ndarray) else ():
+            arguments = [wrong if i == at else right for i, right in enumerate(inputs)]
+            told = refusal(lambda arguments=arguments: case.make(np.float64)(*arguments))
+            if told.startswith(case.kind):
+                _, said = re.match(rf"{case.kind}(\([^:]*\))?: (.*)", told, re.DOTALL).groups()
+                assert re.search(rf"\b({'|'.join(names)})\b", said), told

@@ -117,13 +117,11 @@ def verdict(results: Results) -> str:
 
 
 def headlines(found: tables.Tables) -> list[Headline]:
-    """The figures for the first screen."""
-    return [
-        *_gradient_headlines(found),
-        *_accuracy_headlines(found),
-        *_time_headlines(found),
-        *_checker_headlines(found),
-    ]
+    """The figures for the first screen, the first three the main ones."""
+    (gradients,) = _gradient_headlines(found)
+    accuracy, drift = _accuracy_headlines(found)
+    *times, cost = _time_headlines(found)
+    return [gradients, accuracy, *times[:1], drift, *times[1:], cost, *_checker_headlines(found)]
 
 
 def _checker_headlines(found: tables.Tables) -> list[Headline]:

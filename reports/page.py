@@ -1,5 +1,6 @@
 """report.html, report.md, the figures, and the summary on the terminal: the same findings, four times."""
 
+import re
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def write(results: Results) -> None:
         "entries": int(results.tables["cost"]["entries"].iloc[0]),
         "cost_network": results.tables["cost"]["network"].iloc[0],
         "half_the_digits": tables.short(results.tables["accuracy"]["half_the_digits"].iloc[0]),
-        "method": dict(point.split(": ", 1) for point in told.split("\n\n")),
+        "method": dict(point.split(": ", 1) for point in re.split(r"\n{2,}", told.strip())),
         "not_timed": _not_timed(results.tables),
     }
     for name in ("report.html", "report.md"):

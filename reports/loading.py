@@ -1,20 +1,21 @@
 """results.json, read back: the file that results.py writes, held against its description results.schema.json.
 
-The description is a JSON Schema, which names every table and column and says what is in it. Of that language
-it uses a few words, and these are what ``problems`` knows; the tests hold it against the package jsonschema.
+The description is a JSON Schema, which names every table and column and says what is in it.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from reports.errors import UnusableError
 from reports.results import SCHEMA_VERSION, Results, Section
@@ -53,13 +54,13 @@ def load(path: str | PathLike[str]) -> Results:
         raise UnusableError(f"{path}: no results.json of gradmirror report, which has a schema_version")
     if version != SCHEMA_VERSION:
         raise UnusableError(f"{path}: schema_version {version!r}, wanted {SCHEMA_VERSION}; make it anew")
-    for problem in problems(content, schema()):
+    if problem := _problem(content):
         raise UnusableError(f"{path}: {problem}")
     try:
         sections = {name: _section(name, told) for name, told in content["sections"].items()}
         if "timing" in sections:
             _check_samples(sections["timing"])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UnusableError(f"{path}: {error}") from None
     return Results(path.parent, content["environment"], content["options"], sections)
 
@@ -110,7 +111,7 @@ def _parse(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise UnusableError(f"{path}: not JSON: byte {error.start} is not UTF-8") from None
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
         cut = not text or (text[0] == "{" and (text[-1] != "}" or error.pos >= len(text)))
         why = "truncated" if cut else "not JSON"
@@ -121,6 +122,11 @@ def _parse(path: Path) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"it has {constant}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return _refuse(text) if math.isinf(number) else number
 
 
 def _section(name: str, told: dict[str, Any]) -> Section:
@@ -148,57 +154,12 @@ def _kind(column: pd.Series, told: dict[str, Any]) -> Any:
     return object if "null" in types else "str"
 
 
-def problems(value: Any, told: dict[str, Any], where: str = "") -> Iterator[str]:
-    """Where and how a value is not what a schema describes.
-
-    It knows $ref, const, enum, type, minimum, items, required, properties and additionalProperties.
-    """
-    if "$ref" in told:
-        yield from problems(value, _defined(told), where)
-    place = f"{where}: " if where else ""
-    if "const" in told and (value != told["const"] or isinstance(value, bool)):
-        yield f"{place}{_short(value)}, wanted {told['const']!r}"
-    if "enum" in told and value not in told["enum"]:
-        yield f"{place}{_short(value)}, wanted one of {', '.join(map(str, told['enum']))}"
-    types = _types(told)
-    if types and not any(_IS[each](value) for each in types):
-        yield f"{place}{_short(value)}, wanted {' or '.join(types)}"
-    elif "minimum" in told and _IS["number"](value) and value < told["minimum"]:
-        yield f"{place}{value!r}, wanted {told['minimum']} or more"
-    if isinstance(value, list) and "items" in told:
-        for number, item in enumerate(value):
-            yield from problems(item, told["items"], f"{where}[{number}]")
-    if isinstance(value, dict):
-        yield from _problems_of_members(value, told, where)
-
-
-def _problems_of_members(value: dict[str, Any], told: dict[str, Any], where: str) -> Iterator[str]:
-    place = f"{where}: " if where else ""
-    missing = [name for name in told.get("required", ()) if name not in value]
-    if missing:
-        yield f"{place}missing: {', '.join(missing)}"
-    others = told.get("additionalProperties", True)
-    for name, member in value.items():
-        inner = f"{where}.{name}" if where else name
-        if name in told.get("properties", ()):
-            yield from problems(member, told["properties"][name], inner)
-        elif others is False:
-            yield f"{inner}: not described in {_FILE}"
-        elif isinstance(others, dict):
-            yield from problems(member, others, inner)
-
-
-_IS: dict[str, Callable[[Any], bool]] = {
-    "null": lambda value: value is None,
-    "boolean": lambda value: isinstance(value, bool),
-    "string": lambda value: isinstance(value, str),
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-    "number": lambda value: (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-    ),
-    "integer": lambda value: _IS["number"](value) and value == int(value) and abs(value) < 2**63,
-}
+def _problem(content: Any) -> str:
+    """Where and how a content is not what is described, or ""."""
+    error = best_match(Draft202012Validator(schema()).iter_errors(content))
+    if error is None:
+        return ""
+    return f"{error.json_path.removeprefix('$').removeprefix('.')}: {shorten(error.message, 200)}"
 
 
 def _types(told: dict[str, Any]) -> list[str]:
@@ -212,8 +173,3 @@ def _defined(told: dict[str, Any]) -> dict[str, Any]:
 
 def _looked_up(column: dict[str, Any]) -> dict[str, Any]:
     return _defined(column) | column if "$ref" in column else column
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 40 else text[:40] + "…"

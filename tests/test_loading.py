@@ -1,8 +1,6 @@
 """results.json: all of it is described, it reads back as it was written, and what is not so is refused."""
 
-import copy
 import json
-import random
 import re
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 
 from reports import cuda, networks
 from reports.errors import UnusableError
-from reports.loading import columns, described, load, problems, round_ratios, schema
+from reports.loading import columns, described, load, round_ratios, schema
 from reports.results import SCHEMA_VERSION, Results
 
 
@@ -256,7 +254,7 @@ def test_a_file_that_is_no_text(tmp_path):
 
 def test_a_number_beyond_all_numbers(quick_report, saved):
     text = re.sub(r'"tolerance": [^,]+', '"tolerance": 1e999', quick_report.read_text(), count=1)
-    refused(saved(text), "tables.gradients[0].tolerance: Infinity, wanted number or null")
+    refused(saved(text), "not JSON: it has 1e999")
 
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", 1.5])
@@ -270,57 +268,60 @@ def timing_samples(content: dict) -> dict:
 
 
 TAMPERED = {
-    "no sections": (lambda c: c.pop("sections"), "missing: sections"),
-    "no environment": (lambda c: c.pop("environment"), "missing: environment"),
-    "no cpu": (lambda c: c["environment"].pop("cpu"), "environment: missing: cpu"),
+    "no sections": (lambda c: c.pop("sections"), "'sections' is a required property"),
+    "no environment": (lambda c: c.pop("environment"), "'environment' is a required property"),
+    "no cpu": (lambda c: c["environment"].pop("cpu"), "environment: 'cpu' is a required property"),
     "a table gone": (
         lambda c: c["sections"]["gradients"]["tables"].pop("cost"),
-        "sections.gradients.tables: missing: cost",
+        "sections.gradients.tables: 'cost' is a required property",
     ),
     "a column gone": (
         lambda c: c["sections"]["accuracy"]["tables"]["accuracy"][3].pop("verdict"),
-        "sections.accuracy.tables.accuracy[3]: missing: verdict",
+        "sections.accuracy.tables.accuracy[3]: 'verdict' is a required property",
     ),
     "a column more": (
         lambda c: c["sections"]["accuracy"]["tables"]["accuracy"][3].update(luck=7),
-        "sections.accuracy.tables.accuracy[3].luck: not described in results.schema.json",
+        "sections.accuracy.tables.accuracy[3]: Additional properties are not allowed ('luck' was unexpected)",
     ),
-    "a section more": (lambda c: c["sections"].update(luck={}), "sections.luck: not described"),
+    "a section more": (
+        lambda c: c["sections"].update(luck={}),
+        "sections: Additional properties are not allowed ('luck' was unexpected)",
+    ),
     "a number as text": (
         lambda c: c["sections"]["gradients"]["tables"]["gradients"][0].update(scale="0.5"),
-        'sections.gradients.tables.gradients[0].scale: "0.5", wanted number or null',
+        "sections.gradients.tables.gradients[0].scale: '0.5' is not of type 'number', 'null'",
     ),
     "a count as a half": (
         lambda c: c["sections"]["accuracy"]["tables"]["accuracy"][0].update(predictions_differ=1.5),
-        "predictions_differ: 1.5, wanted integer",
+        "predictions_differ: 1.5 is not of type 'integer'",
     ),
     "a count that no integer holds": (
         lambda c: c["sections"]["accuracy"]["tables"]["accuracy"][0].update(predictions_differ=2**70),
-        "predictions_differ: 1180591620717411303424, wanted integer",
+        "too large",
     ),
     "a count below 0": (
         lambda c: c["sections"]["accuracy"]["tables"]["accuracy"][0].update(predictions_differ=-1),
-        "predictions_differ: -1, wanted 0 or more",
+        "predictions_differ: -1 is less than the minimum of 0",
     ),
     "yes as a number": (
         lambda c: c["sections"]["accuracy"]["tables"]["accuracy"][0].update(seed=True),
-        "seed: true, wanted integer",
+        "seed: True is not of type 'integer'",
     ),
     "a verdict gone": (
         lambda c: c["sections"]["drift"]["tables"]["drift"][0].update(verdict=None),
-        "sections.drift.tables.drift[0].verdict: null, wanted string",
+        "sections.drift.tables.drift[0].verdict: None is not of type 'string'",
     ),
     "a table as a number": (
         lambda c: c["sections"]["drift"]["tables"].update(drift=3),
-        "sections.drift.tables.drift: 3, wanted array",
+        "sections.drift.tables.drift: 3 is not of type 'array'",
     ),
     "a precision that is none": (
         lambda c: c["sections"]["drift"]["tables"]["drift"][0].update(dtype="int8"),
-        'dtype: "int8", wanted one of float32, float64',
+        "dtype: 'int8' is not one of ['float32', 'float64']",
     ),
     "a time as text": (
         lambda c: timing_samples(c)["blocks"]["numpy"][1].update(step="1 ms"),
-        'blocks.numpy[1].step: "1 ms", wanted number',
+        "blocks.numpy[1].step: '1 ms' is not of type 'number'",
     ),
     "no samples": (
         lambda c: c["sections"]["timing"]["samples"].update(timing=[]),
@@ -344,35 +345,3 @@ TAMPERED = {
 def test_a_file_that_was_tampered_with(content, saved, tamper, said):
     tamper(content)
     refused(saved(content), said)
-
-
-def test_the_schema_means_what_the_package_jsonschema_takes_it_to_mean(content):
-    """1,000 changes at random, each of one member of a report: both find fault with the same ones."""
-    for section in content["sections"].values():
-        section["tables"] = {name: rows[:1] for name, rows in section["tables"].items()}
-    for told in content["sections"]["timing"]["samples"]["timing"]:
-        told["blocks"] = {side: blocks[:1] for side, blocks in told["blocks"].items()}
-    judge = jsonschema.Draft202012Validator(schema())
-    rng = random.Random(0)
-    verdicts = []
-    for _ in range(1000):
-        changed = copy.deepcopy(content)
-        inner = changed
-        while True:
-            key = rng.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
-            if not inner[key] or not isinstance(inner[key], dict | list) or rng.random() < 0.1:
-                break
-            inner = inner[key]
-        change = rng.choice(["remove", "replace", "empty", "add"])
-        if change == "remove":
-            del inner[key]
-        elif change == "add" and isinstance(inner, dict):
-            inner["new"] = None
-        elif change == "empty":
-            inner[key] = type(inner[key])()
-        else:
-            inner[key] = rng.choice([None, True, 0, 1, 1.0, -1, 1.5, "agree", "", [], {}, [0], {"x": 1}])
-        ours = next(problems(changed, schema()), "")
-        assert bool(ours) is not judge.is_valid(changed), (key, inner, ours)
-        verdicts.append(bool(ours))
-    assert 250 < sum(verdicts) < 900

@@ -799,8 +799,8 @@ def test_the_headlines_are_on_both_pages(written):
     assert [headline.title for headline in told] == [
         "Largest difference",
         "Test accuracy",
-        "Weights drift apart by",
         "A step of 64-4-10",
+        "Weights drift apart by",
         "A step of XOR 2-4-2",
         "Without backpropagation",
         "Mistakes found",

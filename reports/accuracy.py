@@ -90,6 +90,8 @@ def train_both(network: Network, epochs: int, dtype: str, seed: int) -> Trained:
         drift = float(np.max(np.abs(w - twin_w)))
         rows.append(row | {"drift": drift, "relative_drift": drift / float(np.max(np.abs(w)))})
     x = network.splits[dtype].test.tensors[0]
+    model.eval()
+    twin.eval()
     with no_grad(), torch.no_grad():
         ours, theirs = model(x), twin(torch.from_numpy(x)).numpy()
     return Trained(pd.DataFrame(rows), np.argmax(ours, axis=1), np.argmax(theirs, axis=1))

@@ -5,13 +5,15 @@ tomorrow: it is concluded from the rows of all of them, in the order in which th
 """
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import pandas as pd
@@ -31,7 +33,7 @@ class Task:
         key: what it is about, in words; no two tasks of a report have the same.
         find: finds the rows. It can be pickled, and so can its arguments.
         process: None beside others; 0 alone, in the process of the report; from 1 on alone, in a fresh
-            process of this number. What times anything is alone.
+            process of this number. What times a training step is alone.
         weight: about how long it takes, in seconds; the progress bar goes by it.
     """
 
@@ -80,7 +82,7 @@ class Workers:
     Args:
         jobs: processes on this machine; 1 is none beside this one.
         threads: of each.
-        backend: of joblib: "loky" is this machine, "dask" and "ray" can be a cluster.
+        backend: of joblib: "loky" is this machine, "dask" can be a cluster.
         scheduler: the address of a dask scheduler; None starts one here, of ``jobs`` workers.
     """
 
@@ -88,6 +90,48 @@ class Workers:
     threads: int = 1
     backend: str = "loky"
     scheduler: str | None = None
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Within, the cluster is there, if there is to be one.
+
+        Raises:
+            UnusableError: dask is missing; nobody answers; or a worker has several threads, which would share
+                one random generator.
+        """
+        if self.backend != "dask":
+            if self.scheduler:
+                raise UnusableError(f"--scheduler {self.scheduler}: wanted --backend dask beside it")
+            yield
+            return
+        try:
+            from dask.distributed import Client
+        except ImportError as error:
+            raise UnusableError(
+                "--backend dask: wanted the package distributed: pip install distributed"
+            ) from error
+        from joblib import parallel_config
+
+        here = {"n_workers": self.jobs, "threads_per_worker": 1, "dashboard_address": None}
+        try:
+            client = Client(self.scheduler, timeout=_ANSWER) if self.scheduler else Client(**here)
+        except (OSError, ValueError) as error:
+            where = self.scheduler or "on this machine"
+            raise UnusableError(f"--scheduler {where}: no dask scheduler answers there: {error}") from error
+        with client:
+            threads = client.nthreads()
+            if not threads or max(threads.values()) > 1:
+                raise UnusableError(
+                    f"--scheduler: its workers have {sorted(threads.values())} threads, wanted one or more "
+                    "workers of 1 each: dask worker --nthreads 1"
+                )
+            with parallel_config("dask", n_jobs=len(threads), client=client):
+                yield
+
+
+# Seconds that a scheduler has to answer, and a process to end by itself.
+_ANSWER = 10
+_PATIENCE = 0.5
 
 
 def run(chapters: Sequence[Chapter], journal: Journal, workers: Workers) -> Iterator[tuple[str, Section]]:
@@ -97,10 +141,13 @@ def run(chapters: Sequence[Chapter], journal: Journal, workers: Workers) -> Iter
     first; then what is timed, on a machine that does nothing else.
 
     Raises:
-        UnusableError: the journal has tasks that are not of this plan; the backend is not there.
+        UnusableError: the journal has tasks that are not of this plan.
+        ValueError: two tasks have the same key.
         KeyboardInterrupt: Ctrl-C; what is in the journal is not lost.
     """
     tasks = [task for chapter in chapters for task in chapter.tasks]
+    if len(keys := [task.key for task in tasks]) > len(set(keys)):
+        raise ValueError(f"campaign: two tasks of {next(key for key in keys if keys.count(key) > 1)!r}")
     if strange := journal.rows.keys() - {task.key for task in tasks}:
         raise UnusableError(
             f"{journal.path}: has rows of {sorted(strange)[0]!r}, which is not of this report"
@@ -139,67 +186,49 @@ def _done(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[str, Rows]]
 
 
 def _beside(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[str, Rows]]:
-    if (workers.jobs == 1 and workers.backend == "loky") or len(tasks) < 2:
+    here = workers.backend == "loky"
+    if (here and workers.jobs == 1) or len(tasks) < 2:
         yield from ((task.key, _timed(task)) for task in tasks)
         return
     from joblib import Parallel, delayed  # here, since a report of one process has no use for it
 
-    with _joblib(workers):
-        parallel = Parallel(return_as="generator_unordered", batch_size=1)
-        yield from parallel(delayed(_by_a_worker)(task, workers.threads) for task in tasks)
+    parallel = Parallel(workers.jobs if here else None, return_as="generator_unordered", batch_size=1)
+    parent = os.getpid() if here else None
+    with _ctrl_c_is_ours():
+        done = parallel(delayed(_by_a_worker)(task, workers.threads, parent) for task in tasks)
+    yield from done
+
+
+def _by_a_worker(task: Task, threads: int, parent: int | None) -> tuple[str, Rows]:
+    if parent:
+        _end_with(parent)
+    with limit_threads(threads):
+        return task.key, _timed(task)
 
 
 @contextmanager
-def _joblib(workers: Workers) -> Iterator[None]:
-    """Joblib, set to those who are to do it.
-
-    Raises:
-        UnusableError: a package is missing; nobody answers; or a worker has several threads, which would
-            share one random generator.
-    """
-    from joblib import parallel_config
-
-    if workers.backend == "dask":
-        try:
-            from dask.distributed import Client
-        except ImportError as error:
-            raise UnusableError(
-                "--backend dask: wanted the package distributed: pip install distributed"
-            ) from error
-        given = (
-            {"address": workers.scheduler}
-            if workers.scheduler
-            else {"n_workers": workers.jobs, "threads_per_worker": 1}
-        )
-        try:
-            client = (
-                Client(**given, dashboard_address=None)
-                if not workers.scheduler
-                else Client(**given, timeout=10)
-            )
-        except (OSError, ValueError) as error:
-            raise UnusableError(
-                f"--scheduler {workers.scheduler}: no dask scheduler answers there: {error}"
-            ) from error
-        with client:
-            threads = client.nthreads()
-            if not threads or max(threads.values()) > 1:
-                raise UnusableError(
-                    f"--scheduler: its workers have {sorted(threads.values())} threads, wanted one or more "
-                    "workers of 1 each: dask worker --nthreads 1"
-                )
-            with parallel_config("dask", n_jobs=len(threads), client=client):
-                yield
-        return
-    with parallel_config(workers.backend, n_jobs=workers.jobs):
+def _ctrl_c_is_ours() -> Iterator[None]:
+    """A process that is started within never gets Ctrl-C: the report is stopped, and stops it."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _by_a_worker(task: Task, threads: int) -> tuple[str, Rows]:
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the report is stopped, and stops its workers
-    with limit_threads(threads):
-        return task.key, _timed(task)
+@cache
+def _end_with(parent: int) -> None:
+    """Let this worker end when the report is gone, however that ended; joblib would keep it for minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(_PATIENCE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _timed(task: Task) -> Rows:
@@ -214,14 +243,15 @@ def _in_a_fresh_process(tasks: Sequence[Task], threads: int) -> Iterator[tuple[s
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(theirs, threads), daemon=True)
-    process.start()
+    with _ctrl_c_is_ours():
+        process.start()
     theirs.close()
     try:
         for task in tasks:
-            ours.send(task)
             try:
+                ours.send(task)
                 answer = ours.recv()
-            except EOFError:
+            except (EOFError, BrokenPipeError):
                 raise ChildProcessError(f"the process that was to find {task.key!r} died") from None
             if isinstance(answer, BaseException):
                 raise answer
@@ -233,12 +263,8 @@ def _in_a_fresh_process(tasks: Sequence[Task], threads: int) -> Iterator[tuple[s
         process.join()
 
 
-_PATIENCE = 0.5
-
-
 def _serve(tasks: Any, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with limit_threads(threads):
+    with limit_threads(threads), suppress(BrokenPipeError):
         while True:
             try:
                 task = tasks.recv()

@@ -316,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument(
         "--backend",
-        choices=["loky", "dask", "ray"],
+        choices=["loky", "dask"],
         default="loky",
         help="joblib's, for all but the timing (%(default)s)",
     )

@@ -21,9 +21,9 @@ from reports.accuracy import MEASURES
 from reports.detectors import RIGHT
 from reports.errors import UnusableError
 from reports.figures.style import duration
+from reports.intervals import Interval, judge, median_interval
 from reports.loading import columns, described, load, round_ratios
 from reports.results import Results
-from reports.timing import Interval, drawn_medians, judge
 
 SIDES = {"numpy": "NumPy", "torch": "PyTorch"}
 # They are others in every report.
@@ -326,7 +326,7 @@ def accuracy(old: tables.Tables, new: tables.Tables) -> Part:
     """What each network learned: seed by seed, and the mean difference over the seeds with its interval."""
     part = Part("Accuracy on the test set, old and new paired by seed")
     both = _paired(old, new, "accuracy", "accuracy")
-    groups = [rows for _, rows in both.groupby(["network", "dtype"], sort=False)]
+    groups = [rows for _, rows in both.groupby(["network", "batch", "dtype"], sort=False)]
     others = [rows for rows in groups if not _identical(rows)]
     means = [_mean(rows, side) for rows in others for side in SIDES]
     judged = {"higher", "lower", _ONE_SEED}
@@ -369,7 +369,7 @@ def _mean(rows: pd.DataFrame, side: str) -> dict[str, str]:
         verdict = "higher" if found.low > 0 else "lower" if found.high < 0 else "within noise"
     first = rows.iloc[0]
     return {
-        "network": f"{first['network']}, {first['dtype']}",
+        "network": f"{first['network']}, batch {first['batch']}, {first['dtype']}",
         "side": SIDES[side],
         "seeds": str(len(rows)),
         "old": f"{before.mean():.2%}",
@@ -382,7 +382,10 @@ def _mean(rows: pd.DataFrame, side: str) -> dict[str, str]:
 
 def _by_seed(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each seed of a network."""
-    columns = {"network": rows["network"] + ", " + rows["dtype"], "seed": rows["seed"].map(str)}
+    columns = {
+        "network": rows["network"] + ", batch " + rows["batch"].map(str) + ", " + rows["dtype"],
+        "seed": rows["seed"].map(str),
+    }
     for side, name in SIDES.items():
         for which in ("old", "new"):
             columns[f"{name}, {which}"] = rows[f"{side}_test_accuracy_{which}"].map("{:.2%}".format)
@@ -491,10 +494,12 @@ def _time_row(time: Time, same_machine: bool) -> dict[str, str]:
 
 
 def ratio_interval(old: np.ndarray, new: np.ndarray) -> Interval:
-    """The median of new by the median of old, and its 95% interval: both are drawn anew (bootstrap)."""
-    rng = np.random.default_rng(0)
-    low, high = np.percentile(drawn_medians(new, rng) / drawn_medians(old, rng), (2.5, 97.5))
-    return Interval(float(np.median(new) / np.median(old)), float(low), float(high))
+    """The median of new by the median of old, and its 95% interval, from those of both."""
+    before, after = median_interval(old), median_interval(new)
+    ratio = after.median / before.median
+    down = np.hypot(np.log(after.median / after.low), np.log(before.high / before.median))
+    up = np.hypot(np.log(after.high / after.median), np.log(before.median / before.low))
+    return Interval(ratio, float(ratio * np.exp(-down)), float(ratio * np.exp(up)))
 
 
 # Checker

@@ -31,11 +31,11 @@ from reports.cli import _natural, _positive
 from reports.data import Data
 from reports.environment import limit_threads
 from reports.errors import UnusableError
+from reports.intervals import median_interval
 from reports.networks import Network
 from reports.progress import progress
 from reports.results import Rows, Section
 from reports.sides import Gradients, Trainable, numpy_side
-from reports.timing import median_interval
 from scratch import nn
 from scratch.checkpoint import write_whole
 from scratch.gradcheck import TOO_BLIND

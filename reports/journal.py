@@ -38,7 +38,7 @@ class Journal:
         Raises:
             OSError: it cannot be written.
         """
-        if path.exists():
+        if path.exists() and path.read_bytes().count(b"\n") > 1:
             os.replace(path, path.with_suffix(".previous.jsonl"))
         write_whole(path, _line({"conditions": conditions}))
         return cls(path)
@@ -115,12 +115,12 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def _compare(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    for name in sorted({*then, *now}):
-        if then.get(name) != now.get(name):
-            raise UnusableError(
-                f"--resume: {path} was begun with {name} {then.get(name)!r}, this is {now.get(name)!r}; rows "
-                "of both would stand in one report"
-            )
+    differ = [name for name in dict.fromkeys((*then, *now)) if then.get(name) != now.get(name)]
+    if differ:
+        was, given = (", ".join(f"{name} {told.get(name)!r}" for name in differ) for told in (then, now))
+        raise UnusableError(
+            f"--resume: {path} was begun with {was}; this is {given}, and would not be one report"
+        )
 
 
 def _packed(rows: Rows) -> dict[str, Any]:

@@ -34,27 +34,28 @@ def run(options: argparse.Namespace) -> int:
     with environment.limit_threads(options.threads):
         told = _sizes(options)
         chapters = _chapters(told, [_data(name, options) for name in told["datasets"]])
-        results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
-        start = Journal.resume if options.resume else Journal.begin
-        journal = start(results.out / "rows.jsonl", _conditions(results))
-        page.remove(results)
-        results.write()
         jobs = options.jobs or (1 if options.quick else environment.cores() // options.threads or 1)
         workers = Workers(jobs, options.threads, options.backend, options.scheduler)
-        try:
-            for name, section in run_campaign(chapters, journal, workers):
-                results.add(name, section)
-                say(f"{name}: {section.seconds:.1f} s")
-            begin = perf_counter()
-            results.sort([chapter.name for chapter in chapters])
-            page.write(results)
-            lesson.write(results.out / "lesson.html")
-            journal.end()
-        except KeyboardInterrupt:
-            tasks = sum(len(chapter.tasks) for chapter in chapters)
-            raise KeyboardInterrupt(
-                f"{len(journal.rows)} of {tasks} rows are kept; --resume goes on"
-            ) from None
+        results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
+        with workers.ready():
+            start = Journal.resume if options.resume else Journal.begin
+            journal = start(results.out / "rows.jsonl", _conditions(results))
+            page.remove(results)
+            results.write()
+            try:
+                for name, section in run_campaign(chapters, journal, workers):
+                    results.add(name, section)
+                    say(f"{name}: {section.seconds:.1f} s")
+                begin = perf_counter()
+                results.sort([chapter.name for chapter in chapters])
+                page.write(results)
+                lesson.write(results.out / "lesson.html")
+                journal.end()
+            except KeyboardInterrupt:
+                tasks = sum(len(chapter.tasks) for chapter in chapters)
+                raise KeyboardInterrupt(
+                    f"{len(journal.rows)} of {tasks} rows are kept; --resume goes on"
+                ) from None
         say(f"page: {perf_counter() - begin:.1f} s")
     print(page.summary(results))
     return 0 if results.agrees else 1
@@ -75,6 +76,8 @@ _FULL = {
     "rounds": 20,
     "block": 0.05,
     "processes": 3,
+    "swept_batches": [1, 10, 100, 1000],
+    "swept_widths": [10, 50, 200, 1000],
 }
 _QUICK = {
     "seeds": 2,
@@ -90,6 +93,8 @@ _QUICK = {
     "rounds": 6,
     "block": 0.005,
     "processes": 0,
+    "swept_batches": [10, 100],
+    "swept_widths": [10, 50],
 }
 _GIVEN = ("seeds", "epochs", "rounds", "processes")
 _TOLD = ("quick", "datasets", "models", "batch_sizes", "columns", "seed", "dtype", "threads", "device")
@@ -103,9 +108,10 @@ def _sizes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _conditions(results: Results) -> dict[str, Any]:
-    """What has to be the same for rows to stand in one report."""
+    """What has to be the same for rows to stand in one report, the command line's first."""
+    options = {f"--{key.replace('_', '-')}": results.options[key] for key in (*_TOLD, *_GIVEN)}
     machine = {key: results.environment[key] for key in ("cpu", "cores", "python", "packages", "commit")}
-    return results.options | machine
+    return options | machine
 
 
 def _data(name: str, options: argparse.Namespace) -> Data:
@@ -118,9 +124,9 @@ def _data(name: str, options: argparse.Namespace) -> Data:
 def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
     """The sections of the report, each on the networks that belong there.
 
-    Gradients, their cost and the check itself are those of the book's network and of XOR. These two are
-    trained and timed, or else each network that was asked for, on each dataset and with each batch size.
-    If none was, some larger ones are trained for a few steps.
+    Gradients, their cost and the check itself are those of the book's network and of XOR. Each network that
+    was asked for is trained and timed, on each dataset and with each batch size. If none was, these two are,
+    and some larger ones are trained for a few steps.
     """
     book, small = networks.two_layer(datasets[0]), networks.by_name("xor_net")
     wide = networks.two_layer(datasets[0], 1024, batch_size=512)
@@ -128,8 +134,11 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
     asked = list(_asked(told, datasets))
     seed, dtype, steps = told["seed"], told["dtype"], told["model_steps"]
     long = (small, told["xor_epochs"], max(1, told["xor_epochs"] // 20))
-    by_sgd = [drift.Plan(book, "SGD", {"lr": 0.1}, told["drift_steps"])]
-    by_sgd += [drift.Plan(book, "Adam", {}, told["drift_steps"])]
+    plans = [drift.Plan(book, "SGD", {"lr": 0.1}, told["drift_steps"])]
+    plans += [drift.Plan(book, "Adam", {}, told["drift_steps"])]
+    books = book.name, book.batch_size
+    others = [each for each in asked if (each.name, each.batch_size) != books]
+    plans += [zoo.plan(each, steps) for each in (others if asked else map(zoo.smaller, _SHOWN))]
     chapters = [
         gradients.chapter(
             [book, small],
@@ -144,11 +153,7 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
             dtype=dtype,
             seeds=range(seed, seed + told["seeds"]),
         ),
-        drift.chapter(
-            [*by_sgd, *(zoo.plan(each, steps) for each in asked or map(zoo.smaller, _SHOWN))],
-            dtype=dtype,
-            seed=seed,
-        ),
+        drift.chapter(plans, dtype=dtype, seed=seed),
         checker.chapter(cost, most=told["faults"], seed=seed),
         timing.chapter(
             asked or [book, small, wide],
@@ -159,8 +164,8 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
             processes=told["processes"],
             columns=told["columns"],
             swept=[
-                *(("batch", networks.two_layer(datasets[0], batch_size=size)) for size in (1, 10, 100, 1000)),
-                *(("width", networks.two_layer(datasets[0], size)) for size in (10, 50, 200, 1000)),
+                *(("batch", networks.two_layer(datasets[0], batch_size=n)) for n in told["swept_batches"]),
+                *(("width", networks.two_layer(datasets[0], n)) for n in told["swept_widths"]),
             ],
         ),
     ]
@@ -187,9 +192,15 @@ def _asked(told: dict[str, Any], datasets: list[Data]) -> Iterator[Network]:
             else network.name
         )
         network = replace(network, name=name, batch_size=size or network.batch_size)
-        if network.batch_size > (most := len(network.splits["float64"].train)):
+        most = len(network.splits["float64"].train)
+        if network.batch_size > most:
             raise UnusableError(
                 f"--batch-sizes: {network.batch_size} is more than the {most} samples of {network.name}"
+            )
+        if model == "mlp_batchnorm" and 1 in (network.batch_size, most % network.batch_size):
+            raise UnusableError(
+                f"--batch-sizes: {network.batch_size} makes a batch of 1 of the {most} samples of "
+                f"{network.name}, whose batch norm wants 2 or more"
             )
         if (key := (network.name, network.batch_size)) not in seen:
             seen.add(key)
@@ -197,4 +208,4 @@ def _asked(told: dict[str, Any], datasets: list[Data]) -> Iterator[Network]:
 
 
 def _command(options: argparse.Namespace) -> list[str]:
-    return ["gradmirror", "report", *map(shlex.quote, options.words)]
+    return ["gradmirror", "report", *(shlex.quote(word) for word in options.words if word != "--resume")]

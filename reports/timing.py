@@ -8,22 +8,24 @@ for both.
 """
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from reports.campaign import Chapter, Task
+from reports.intervals import Interval, judge, median_interval
 from reports.networks import Network, with_one_batch
 from reports.progress import progress
 from reports.results import Rows, Section
 from reports.sides import COLUMNS, PHASES, TORCH_OPTIONS, Trainable, compare_column, numpy_side, torch_side
 from scratch import nn
-from torch_ref import compare
+from scratch.gradcheck import TOO_BLIND
+from torch_ref import Comparison, compare
 
 Blocks = list[dict[str, float]]
 
@@ -81,7 +83,7 @@ def _timed(
     network: Network, dtype: str, rounds: int, block: float, seed: int, process: int, columns: Sequence[str]
 ) -> Rows:
     told = {"network": network.name, "batch": network.batch_size, "dtype": dtype, "process": process}
-    if reason := disagreement(network, dtype, seed):
+    if reason := disagreement(partial(_both_sides, network), dtype, seed):
         empty = {"reason": reason, "setting": "", "left_out": {}, "blocks": {}}
         return Rows({}, {"timing": [told | empty]})
     left_out = {name: reason for name in columns if (reason := _why_not(name, network, dtype, seed))}
@@ -95,11 +97,8 @@ def _timed(
 def _why_not(name: str, network: Network, dtype: str, seed: int) -> str:
     """Why this column is not timed: it is not there, or its gradients are not NumPy's."""
     column = COLUMNS[name]
-    if reason := column.why_not(network, dtype):
-        return reason
-    found = compare_column(column, network, dtype, seed).frame
-    wrong = found[found["verdict"] != "agree"]["tensor"]
-    return f"the gradients disagree in {', '.join(wrong)}" if len(wrong) else ""
+    compared = partial(compare_column, column, network)
+    return column.why_not(network, dtype) or disagreement(compared, dtype, seed)
 
 
 def _swept(vary: str, network: Network, dtype: str, block: float, seed: int) -> Rows:
@@ -151,26 +150,36 @@ def _conclude(rows: Rows, seed: int) -> Section:
     return Section({"timing": timing, **rows.tables}, rows.samples, agrees)
 
 
-def disagreement(network: Network, dtype: str, seed: int) -> str:
-    """Why this configuration is not timed: which gradients differ, or "" if they agree.
+def disagreement(compared: Callable[[str, int], Comparison], dtype: str, seed: int) -> str:
+    """Why a configuration is not timed: which gradients differ, or "" if they agree.
 
     In float32 a rounding may flip a ReLU that sits on its kink, on one side only. So a disagreement is asked
     again from two more seeds, since an error is there from every seed; and where there are so many kinks that
     always some flip, as behind a convolution, once more in float64, of the same code. The gradient by the
     input does not count: training has no use for it, and where pixels are blank, equal maxima are many.
+
+    Args:
+        compared: compares the gradients in a dtype, from a seed.
+        dtype: of the timing.
+        seed: of the weights.
     """
     for each, made_in in (*((each, dtype) for each in range(seed, seed + 3)), (seed, "float64")):
-        x, target = network.batch(made_in)
-        model, twin = network.build(made_in, each)
-        losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss()}
         try:
-            found = compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
+            found = compared(made_in, each).frame.query("verdict != 'agree' and tensor != 'input'")
         except ValueError as error:
             return str(error)
-        wrong = [t for t in found.frame[found.frame["verdict"] != "agree"]["tensor"] if t != "input"]
-        if not wrong:
+        if found.empty:
             return ""
-    return "the gradients disagree in " + ", ".join(wrong)
+    blind = set(found["verdict"]) == {TOO_BLIND}
+    return f"the gradients {'cannot be compared' if blind else 'disagree'} in {', '.join(found['tensor'])}"
+
+
+def _both_sides(network: Network, dtype: str, seed: int) -> Comparison:
+    """The gradients of NumPy and PyTorch on the batch that is timed."""
+    x, target = network.batch(dtype)
+    model, twin = network.build(dtype, seed)
+    losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss()}
+    return compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
 
 
 def measure(
@@ -225,46 +234,6 @@ def _calibrate(side: Trainable, block: float) -> int:
     return max(1, round(steps * block / seconds))
 
 
-class Interval(NamedTuple):
-    """A median and its 95% interval."""
-
-    median: float
-    low: float
-    high: float
-
-
-def median_interval(samples: Sequence[Any] | np.ndarray, seed: int = 0) -> Interval:
-    """The median of all, with the 95% percentile interval of medians drawn anew (bootstrap).
-
-    Args:
-        samples: (n,), of one process; or (P, n), of P: then processes are drawn first, and then n samples of
-            each, since processes may differ by more than the samples of one do (Kalibera and Jones 2013).
-        seed: of the drawing.
-    """
-    low, high = map(float, np.percentile(drawn_medians(samples, np.random.default_rng(seed)), (2.5, 97.5)))
-    return Interval(float(np.median(samples)), low, high)
-
-
-def drawn_medians(samples: Sequence[Any] | np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Medians of samples drawn anew, 5,000 times; the samples as ``median_interval`` has them."""
-    of_all = np.atleast_2d(np.asarray(samples, float))
-    processes, count = of_all.shape
-    process = rng.integers(processes, size=(_DRAWS, processes, 1))
-    return np.median(of_all[process, rng.integers(count, size=(_DRAWS, processes, count))], axis=(1, 2))
-
-
-_DRAWS = 5_000
-
-
-def judge(ratio: Interval, noise: float) -> str:
-    """NumPy is faster or slower if all of the interval is farther from 1, in ratio, than the noise."""
-    if ratio.high < 1 / (1 + noise):
-        return "NumPy faster"
-    if ratio.low > 1 + noise:
-        return "NumPy slower"
-    return "not distinguishable"
-
-
 def summary(measured: Sequence[dict[str, Blocks]], seed: int) -> Iterator[dict[str, Any]]:
     """Rows: for each phase NumPy / PyTorch, and for the step NumPy / NumPy, the noise.
 
@@ -286,7 +255,7 @@ def summary(measured: Sequence[dict[str, Blocks]], seed: int) -> Iterator[dict[s
         for phase in phases:
             ratio, control = compared(other, phase), compared("control", phase)
             # What two equal models can differ by: the interval's width, or its distance from 1 if more.
-            noise = max(control.high - control.low, control.high - 1, 1 - control.low)
+            noise = max(control.high - control.low, control.high - 1, 1 / control.low - 1)
             yield {
                 "pair": pair,
                 "phase": phase,

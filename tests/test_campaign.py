@@ -32,6 +32,12 @@ def square(number: int, log: Path | None = None) -> Rows:
     return Rows({"squares": pd.DataFrame({"n": [number], "square": [number**2]})}, {"raw": [number]})
 
 
+def slow(number: int, log: Path) -> Rows:
+    found = square(number, log)
+    time.sleep(60)
+    return found
+
+
 def fail() -> Rows:
     raise ValueError("no such number")
 
@@ -116,7 +122,7 @@ def test_to_begin_keeps_what_an_unfinished_report_left(journal):
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
-    [("seed", 1, "begun with seed 0, this is 1"), ("more", 2, "begun with more None, this is 2")],
+    [("seed", 1, "begun with seed 0; this is seed 1"), ("more", 2, "begun with more None; this is more 2")],
 )
 def test_other_conditions_are_refused_by_name(journal, name, value, told):
     with pytest.raises(UnusableError, match=told):
@@ -231,17 +237,68 @@ def test_a_fresh_process_that_dies_is_told(journal):
         list(campaign.run([Chapter("all", tasks, conclude)], journal, Workers()))
 
 
-def test_a_scheduler_that_is_not_there_is_told(journal):
+def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr(campaign, "_ANSWER", 0.5)
     workers = Workers(backend="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(UnusableError, match=r"--scheduler tcp://127\.0\.0\.1:9: no dask scheduler answers"):
-        list(campaign.run(chapters(), journal, workers))
+        workers.ready().__enter__()
 
 
-def test_without_dask_it_is_said_what_to_install(journal, monkeypatch):
+def test_without_dask_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask.distributed", None)
     with pytest.raises(UnusableError, match="--backend dask: wanted the package distributed"):
-        list(campaign.run(chapters(), journal, Workers(backend="dask")))
+        Workers(backend="dask").ready().__enter__()
+
+
+def test_a_scheduler_wants_its_backend():
+    with pytest.raises(UnusableError, match="--scheduler tcp://a:1: wanted --backend dask beside it"):
+        Workers(scheduler="tcp://a:1").ready().__enter__()
+
+
+def test_two_tasks_of_one_key_are_refused(journal):
+    with pytest.raises(ValueError, match="two tasks of 'square of 0'"):
+        list(campaign.run([*chapters(), *chapters()], journal, Workers()))
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and is not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_report(log, tmp_path, number):
+    program = (
+        "import pathlib, sys, test_campaign as t\n"
+        "from reports import campaign\nfrom reports.journal import Journal\n"
+        "tasks = [t.Task(str(n), t.partial(t.slow, n, pathlib.Path(sys.argv[1]))) for n in range(4)]\n"
+        "journal = Journal.begin(pathlib.Path(sys.argv[2]), {})\n"
+        "list(campaign.run([t.Chapter('all', tasks, t.conclude)], journal, t.Workers(jobs=2)))\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, str(log), str(tmp_path / "rows")],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    for _ in range(600):
+        if log.exists() and len(pids(log)) == 2:
+            break
+        time.sleep(0.1)
+    workers = pids(log)
+    assert all(map(alive, workers))
+    os.killpg(running.pid, number) if number == signal.SIGINT else running.send_signal(number)
+    running.wait(timeout=30)
+    for _ in range(100):
+        if not any(map(alive, workers)):
+            break
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
 
 
 @pytest.mark.campaign
@@ -249,7 +306,8 @@ def test_a_dask_cluster_of_two_workers_finds_the_same(journal, log, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         workers = Workers(backend="dask", scheduler=cluster.scheduler_address)
-        sections = dict(campaign.run(chapters(log), journal, workers))
+        with workers.ready():
+            sections = dict(campaign.run(chapters(log), journal, workers))
         assert len(pids(log)) == 2
         assert os.getpid() not in pids(log)
         words = ["--quick", "--datasets", "digits", "--backend", "dask", "--scheduler"]
@@ -260,7 +318,7 @@ def test_a_dask_cluster_of_two_workers_finds_the_same(journal, log, tmp_path):
 
 
 @pytest.mark.campaign
-def test_workers_of_several_threads_are_refused(journal):
+def test_workers_of_several_threads_are_refused():
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         workers = Workers(backend="dask", scheduler=cluster.scheduler_address)

@@ -462,6 +462,8 @@ TINY = {
     "rounds": 3,
     "block": 0.0005,
     "processes": 0,
+    "swept_batches": [1],
+    "swept_widths": [1],
 }
 
 

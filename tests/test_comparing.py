@@ -334,7 +334,7 @@ def test_accuracy_that_is_lower_from_every_seed_is_worse(compare, side):
     said = compare(change)
     assert said.code == 1
     assert said.verdict.startswith(
-        f"1 thing changed, 1 for the worse: {name}'s accuracy of 64-50-10, float32: "
+        f"1 thing changed, 1 for the worse: {name}'s accuracy of 64-50-10, batch 100, float32: "
     )
     assert said.verdict.endswith(", lower.")
     found = rows(said, "Accuracy on the test set")

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from reports import accuracy, gradients, networks, readings, tables
+from reports.data import Data
 from reports.figures import accuracy as drawings
 from scratch import datasets
 from scratch.data import TensorDataset
@@ -122,3 +123,13 @@ def test_what_is_no_square_picture_is_none(shape):
 
 def test_numbers_of_characters_are_no_pictures():
     assert readings.square(np.zeros((4, 64), np.int64)) is None
+
+
+def test_the_confusion_is_that_of_the_accuracy_beside_it():
+    """Batch norm reads otherwise while it is trained."""
+    network = networks.by_name("mlp_batchnorm", Data("digits"))
+    found = accuracy.chapter([(network, 1, 1)], dtype="float32", seeds=[0]).run().tables
+    right = found["confusion"].query("label == predicted_numpy")["count"].sum()
+    assert right / found["confusion"]["count"].sum() == pytest.approx(
+        found["accuracy"]["numpy_test_accuracy"][0]
+    )

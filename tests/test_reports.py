@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from reports import (
     environment,
     figures,
     gradients,
+    intervals,
     networks,
     page,
     sides,
@@ -63,6 +65,8 @@ OPTIONS = {
     "rounds": 4,
     "block": 0.0005,
     "processes": 0,
+    "swept_batches": [1],
+    "swept_widths": [1],
 }
 COMMAND = ["gradmirror", "report", "--data-root", "'<script>alert(1)</script> & \"more\"'"]
 
@@ -336,7 +340,7 @@ def test_a_disagreement_is_asked_again_from_two_more_seeds_and_in_float64(
 
     monkeypatch.setattr(networks.Network, "build", remember)
     monkeypatch.setattr(timing, "compare", compared)
-    assert timing.disagreement(xor, "float32", 7) == reason
+    assert timing.disagreement(partial(timing._both_sides, xor), "float32", 7) == reason
     assert builds == asked
 
 
@@ -384,12 +388,12 @@ def test_the_sides_take_turns_and_every_second_round_goes_backwards():
 
 
 def test_the_interval_of_equal_samples_is_a_point():
-    assert timing.median_interval([1.5] * 6) == (1.5, 1.5, 1.5)
+    assert intervals.median_interval([1.5] * 6) == (1.5, 1.5, 1.5)
 
 
 def test_the_interval_holds_the_median_and_narrows_with_more_samples():
     samples = np.random.default_rng(0).normal(2, 0.1, 400)
-    few_, many = timing.median_interval(samples[:10]), timing.median_interval(samples)
+    few_, many = intervals.median_interval(samples[:10]), intervals.median_interval(samples)
     for found, given in ((few_, samples[:10]), (many, samples)):
         assert found.median == np.median(given)
         assert min(given) <= found.low < found.median < found.high <= max(given)
@@ -401,8 +405,8 @@ def test_the_interval_holds_the_median_and_narrows_with_more_samples():
 
 def test_the_interval_is_the_same_from_the_same_seed():
     samples = np.random.default_rng(1).normal(size=100)
-    assert timing.median_interval(samples, 3) == timing.median_interval(samples, 3)
-    assert timing.median_interval(samples, 3) != timing.median_interval(samples, 4)
+    assert intervals.median_interval(samples, 3) == intervals.median_interval(samples, 3)
+    assert intervals.median_interval(samples, 3) != intervals.median_interval(samples, 4)
 
 
 @pytest.mark.parametrize(
@@ -422,7 +426,7 @@ def test_the_interval_is_the_same_from_the_same_seed():
     ],
 )
 def test_a_side_is_faster_only_if_the_interval_is_beyond_the_noise(low, high, noise, verdict):
-    assert timing.judge(timing.Interval((low + high) / 2, low, high), noise) == verdict
+    assert intervals.judge(intervals.Interval((low + high) / 2, low, high), noise) == verdict
 
 
 def blocks(*steps: float) -> list[dict[str, float]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import campaign, networks, sides, timing
+from reports import campaign, intervals, networks, sides, timing
 from reports.data import Data
 from reports.journal import Journal
 
@@ -51,11 +51,29 @@ def test_processes_are_drawn_before_the_rounds_of_each():
     rng = np.random.default_rng(0)
     together = rng.normal(1, 0.01, (3, 20))
     apart = together + np.array([[-0.1], [0.0], [0.1]])
-    narrow, wide = timing.median_interval(together), timing.median_interval(apart)
+    narrow, wide = intervals.median_interval(together), intervals.median_interval(apart)
     assert narrow.high - narrow.low < 0.02
     assert wide.low < 0.91
     assert wide.high > 1.09
-    assert timing.median_interval(apart.reshape(-1)).high < 1.09
+    assert intervals.median_interval(apart.reshape(-1)).high < 1.09
+
+
+def test_of_three_processes_that_differ_nineteen_in_twenty_intervals_hold_the_truth():
+    rng = np.random.default_rng(0)
+    found = [
+        intervals.median_interval(rng.normal(rng.normal(1, 0.05, (3, 1)), 0.01, (3, 20)), seed)
+        for seed in range(100)
+    ]
+    assert 92 <= sum(each.low <= 1 <= each.high for each in found) <= 100
+
+
+@pytest.mark.parametrize("ratio", [0.9, 1.1])
+def test_two_equal_models_never_beat_each_other(ratio):
+    steps = np.random.default_rng(0).normal(ratio, 0.0005, 20)
+    numpy = [dict.fromkeys(sides.PHASES, each) for each in steps]
+    control = [dict.fromkeys(sides.PHASES, 1.0)] * 20
+    *_, row = timing.summary([{"numpy": numpy, "torch": control, "control": control}], seed=0)
+    assert (row["pair"], row["verdict"]) == ("NumPy / NumPy", "not distinguishable")
 
 
 def test_the_sweep_has_a_row_for_each_point():

@@ -86,7 +86,9 @@ def _failure(tests: list[str], name: str) -> str:
     os.close(pipe)
     status = os.waitpid(child, 0)[1]
     with os.fdopen(told) as lines:
-        return (lines.readline().strip() or f"status {status}") if status else ""
+        return (
+            (lines.readline().strip() or f"exit code {os.waitstatus_to_exitcode(status)}") if status else ""
+        )
 
 
 def reason(name: str, diff: str, reasons: dict[str, dict[str, str]]) -> str | None:
@@ -172,23 +174,41 @@ def main() -> int:
         kept = Kept.start(OUTCOMES, {"seed": seed, "sample": options.sample, "code": code})
     # One mutant, so that all are made and it is known which test touches what.
     subprocess.run([*MUTMUT, "run", "--max-children", "1", "scratch.nn.linear.xǁIdentity*"], check=True)
-    os.chdir("mutants")
-    sys.path.insert(0, os.getcwd())
     names = sorted(
         name
-        for path in Path("scratch").rglob("*.meta")
+        for path in Path("mutants/scratch").rglob("*.meta")
         for name in json.loads(path.read_text())["exit_code_by_key"]
     )
     sample = random.Random(kept.of["seed"]).sample(names, min(kept.of["sample"], len(names)))
-    settled = {name for name, killed in kept.killed.items() if killed or not options.again}
-    print(f"A sample of {len(sample)} by seed {kept.of['seed']}, of which {len(settled)} are tried.")
+    explained = _explained(sample)
+    settled = {name for name, killed in kept.killed.items() if killed or not options.again} | {*explained}
+    print(
+        f"A sample of {len(sample)} by seed {kept.of['seed']}; {len(settled & {*sample})} need no try.",
+        flush=True,
+    )
+    os.chdir("mutants")
+    sys.path.insert(0, os.getcwd())
     for found in _tried([name for name in sample if name not in settled], options.jobs):
         kept.add(found)
         if not found["killed"]:
             tqdm.write(f"{found['mutant']} survives")
     os.chdir("..")
-    _tell([name for name in sample if not kept.killed[name]], len(sample), len(names))
+    killed = [name for name in sample if kept.killed.get(name)]
+    _tell(sample, {*killed}, explained, len(names))
     return 0
+
+
+def _shown(name: str) -> str:
+    """The mutant as a diff."""
+    return subprocess.run([*MUTMUT, "show", name], check=True, capture_output=True, text=True).stdout
+
+
+def _explained(names: Iterable[str]) -> dict[str, str]:
+    """Why no test can kill them: of those for which that is known."""
+    reasons = tomllib.loads(REASONS.read_text())
+    known = [name for name in names if name.rpartition("__mutmut_")[0] in reasons]
+    found = {name: reason(name, _shown(name), reasons) for name in known}
+    return {name: why for name, why in found.items() if why is not None}
 
 
 def _tried(names: Iterable[str], jobs: int) -> Iterator[dict[str, Any]]:
@@ -203,20 +223,18 @@ def _tried(names: Iterable[str], jobs: int) -> Iterator[dict[str, Any]]:
         yield from tqdm(pool.imap_unordered(outcome, trials), "mutants", len(trials), unit="")
 
 
-def _tell(survivors: list[str], tried: int, total: int) -> None:
-    """Every survivor, with its reason or without, and the shares."""
-    reasons = tomllib.loads(REASONS.read_text())
-    explained = 0
-    for name in survivors:
-        shown = subprocess.run([*MUTMUT, "show", name], check=True, capture_output=True, text=True).stdout
-        why = reason(name, shown, reasons)
-        explained += why is not None
-        print(shown, f"Explained: {why}" if why else "Not explained.", sep="", end="\n\n")
-    killed = tried - len(survivors)
-    for told, count in (("killed", killed), ("killed or explained", killed + explained)):
-        low, high = binomtest(count, tried).proportion_ci(method="wilson")
-        print(f"{told}: {count / tried:.1%} (95% interval {low:.1%} to {high:.1%} of all {total:,})")
-    print(f"killed {killed}, explained {explained}, of {tried}")
+def _tell(sample: list[str], killed: set[str], explained: dict[str, str], total: int) -> None:
+    """Every one that was not killed, with its reason if there is one, and the shares."""
+    left = [name for name in sample if name not in killed]
+    for name in left:
+        why = explained.get(name)
+        print(_shown(name), f"Explained: {why}." if why else "Not explained.", sep="", end="\n\n")
+    reasons = sum(name in explained for name in left)
+    for told, count in (("killed", len(killed)), ("killed or explained", len(killed) + reasons)):
+        low, high = binomtest(count, len(sample)).proportion_ci(method="wilson")
+        share = f"{count / len(sample):.1%} (95% interval {low:.1%} to {high:.1%} of all {total:,})"
+        print(f"{told}: {share}")
+    print(f"killed {len(killed)}, explained {reasons}, of {len(sample)}")
 
 
 if __name__ == "__main__":

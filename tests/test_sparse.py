@@ -172,3 +172,9 @@ REFUSED = {
 def test_it_is_refused_and_said_why(call, error, message) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_row_of_just_the_largest_norm_stays_as_it_is() -> None:
+    table = nn.Embedding(2, 2, max_norm=5.0, dtype=np.float64)
+    table.weight.data = np.array([[3.0, 4.0], [6.0, 8.0]])
+    assert table(np.array([0, 1]))[0].tolist() == [3.0, 4.0]

@@ -45,7 +45,7 @@ noise. It then ends with 1 if something got worse: a verdict lost, accuracy lowe
 
 _REPORT_EXAMPLES = """\
 examples:
-  gradmirror report                              the full report, in less than a minute
+  gradmirror report                              the full report, in a minute or two
   gradmirror report --quick                      a small one, to see that all is well
   gradmirror report --threads 2 --dtype float64  other conditions for training and timing
   gradmirror report --models two_layer_net GPT --datasets mnist5k digits --batch-sizes 10 100
@@ -269,11 +269,11 @@ def _parser() -> argparse.ArgumentParser:
         help="mnist5k, digits, mnist: the images to learn (mnist5k)",
     )
     _add_place(report)
-    report.add_argument("--seed", type=_natural, default=0, help="the first seed (%(default)s)")
-    report.add_argument("--seeds", type=_positive, metavar="N", help="how many trainings (5; quick: 2)")
-    report.add_argument("--epochs", type=_positive, metavar="N", help="of each training (10; quick: 2)")
+    report.add_argument("--seed", type=natural, default=0, help="the first seed (%(default)s)")
+    report.add_argument("--seeds", type=positive, metavar="N", help="how many trainings (5; quick: 2)")
+    report.add_argument("--epochs", type=positive, metavar="N", help="of each training (10; quick: 2)")
     report.add_argument(
-        "--threads", type=_positive, default=1, metavar="N", help="for both sides alike (%(default)s)"
+        "--threads", type=positive, default=1, metavar="N", help="for both sides alike (%(default)s)"
     )
     report.add_argument(
         "--models",
@@ -286,17 +286,17 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--batch-sizes",
         nargs="+",
-        type=_positive,
+        type=positive,
         default=[],
         metavar="N",
         help="for each of them (as usual for each: 100 digits, 32 or 16 texts)",
     )
     report.add_argument(
-        "--rounds", type=_positive, metavar="N", help="of timing, in each process (20; quick: 6)"
+        "--rounds", type=positive, metavar="N", help="of timing, in each process (20; quick: 6)"
     )
     report.add_argument(
         "--processes",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="fresh ones that time everything anew (3; quick: none)",
     )
@@ -310,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument(
         "--jobs",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="processes for all but the timing (as many as cores; quick: 1)",
     )
@@ -358,8 +358,8 @@ def _parser() -> argparse.ArgumentParser:
         "--transposed", nargs="+", metavar="W", help="parameters that you store the other way round"
     )
     check.add_argument("--scale", type=_rate, default=1.0, help="of the inputs (%(default)s)")
-    check.add_argument("--seed", type=_natural, default=0, help="of inputs and weights (%(default)s)")
-    check.add_argument("--seeds", type=_positive, default=1, metavar="N", help="how many (%(default)s)")
+    check.add_argument("--seed", type=natural, default=0, help="of inputs and weights (%(default)s)")
+    check.add_argument("--seeds", type=positive, default=1, metavar="N", help="how many (%(default)s)")
     check.add_argument(
         "--dtype", action="append", choices=["float32", "float64"], help="once or twice (both)"
     )
@@ -371,8 +371,8 @@ def _parser() -> argparse.ArgumentParser:
         "--dataset", choices=["mnist5k", "digits", "xor", "mnist"], default="mnist5k", help="(%(default)s)"
     )
     _add_place(train)
-    train.add_argument("--epochs", type=_positive, default=10, metavar="N", help="in all (%(default)s)")
-    train.add_argument("--batch-size", type=_positive, default=100, metavar="N", help="(%(default)s)")
+    train.add_argument("--epochs", type=positive, default=10, metavar="N", help="in all (%(default)s)")
+    train.add_argument("--batch-size", type=positive, default=100, metavar="N", help="(%(default)s)")
     train.add_argument(
         "--optimizer",
         choices=["SGD", "Adagrad", "RMSprop", "Adam", "AdamW"],
@@ -382,8 +382,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--lr", type=_rate, help="learning rate (0.1 for SGD, else the optimizer's own default)"
     )
-    train.add_argument("--hidden", type=_positive, metavar="N", help="size of the hidden layer (50; xor: 4)")
-    train.add_argument("--seed", type=_natural, default=0, help="of weights and shuffles (%(default)s)")
+    train.add_argument("--hidden", type=positive, metavar="N", help="size of the hidden layer (50; xor: 4)")
+    train.add_argument("--seed", type=natural, default=0, help="of weights and shuffles (%(default)s)")
     _add_dtype(train, "of weights and data")
     train.add_argument("--checkpoint", metavar="FILE", help="written after each epoch")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
@@ -399,18 +399,18 @@ def _parser() -> argparse.ArgumentParser:
 
     codes = _EXIT_CODES.format(zero="no false alarm", one="at least one")
     alarms = _command(commands, "alarms", _ALARMS, _ALARMS_EXAMPLES + codes, _alarms)
-    alarms.add_argument("--draws", type=_positive, default=200, metavar="N", help="of each (%(default)s)")
+    alarms.add_argument("--draws", type=positive, default=200, metavar="N", help="of each (%(default)s)")
     alarms.add_argument("--only", default="", metavar="NAME", help="entries with this in their name")
-    alarms.add_argument("--jobs", type=_positive, default=2, metavar="N", help="processes (%(default)s)")
+    alarms.add_argument("--jobs", type=positive, default=2, metavar="N", help="processes (%(default)s)")
     alarms.add_argument("--out", default="reports/out/alarms.csv", metavar="FILE.csv", help="(%(default)s)")
 
     codes = _EXIT_CODES.format(zero="both sides train alike", one="the trainings of a network part")
     models = _command(commands, "models", _MODELS, _MODELS_EXAMPLES + codes, _models)
     models.add_argument("--only", nargs="+", choices=MODELS, metavar="NAME", help=", ".join(MODELS))
-    models.add_argument("--steps", type=_positive, default=300, metavar="N", help="(%(default)s)")
-    models.add_argument("--rounds", type=_positive, default=20, metavar="N", help="timed (%(default)s)")
-    models.add_argument("--seed", type=_natural, default=0, help="of weights and batches (%(default)s)")
-    models.add_argument("--threads", type=_positive, default=1, metavar="N", help="(%(default)s)")
+    models.add_argument("--steps", type=positive, default=300, metavar="N", help="(%(default)s)")
+    models.add_argument("--rounds", type=positive, default=20, metavar="N", help="timed (%(default)s)")
+    models.add_argument("--seed", type=natural, default=0, help="of weights and batches (%(default)s)")
+    models.add_argument("--threads", type=positive, default=1, metavar="N", help="(%(default)s)")
     models.add_argument("--out", default="reports/out/models.csv", metavar="FILE.csv", help="(%(default)s)")
 
     codes = _EXIT_CODES.format(zero="written", one="does not happen")
@@ -446,13 +446,15 @@ def _add_dtype(parser: argparse.ArgumentParser, of_what: str) -> None:
     )
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """An argument that is a whole number from 0 on."""
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return int(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument that is a whole number above 0."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

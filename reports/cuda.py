@@ -27,7 +27,7 @@ import torch
 
 from reports import networks
 from reports.campaign import Chapter, Task
-from reports.cli import _natural, _positive
+from reports.cli import natural, positive
 from reports.data import Data
 from reports.environment import limit_threads
 from reports.errors import UnusableError
@@ -369,8 +369,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES)
     )
     parser.add_argument("--quick", action="store_true", help="blocks of 5 ms instead of 50")
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="on the CPU (%(default)s)")
-    parser.add_argument("--seed", type=_natural, default=0, help="of weights (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="on the CPU (%(default)s)")
+    parser.add_argument("--seed", type=natural, default=0, help="of weights (%(default)s)")
     options = parser.parse_args(argv)
     try:
         require(options.device)

@@ -71,7 +71,7 @@ _FULL = {
     "cost_hidden": 50,
     "growth_hidden": [1, 2, 5, 10, 20],
     "drift_steps": 200,
-    "model_steps": 50,
+    "model_steps": 30,
     "faults": None,
     "rounds": 20,
     "block": 0.05,

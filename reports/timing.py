@@ -67,9 +67,9 @@ def chapter(
     tasks += [
         Task(
             f"sweep of {vary}, {network.name}, batch {network.batch_size}",
-            partial(_swept, vary, with_one_batch(network), dtype, block / 5, seed),
+            partial(_swept, vary, with_one_batch(network), dtype, block / 10, seed),
             process=numbers[0],
-            weight=0.3 + 4 * _SWEEP_ROUNDS * block / 5,
+            weight=0.1 + 4 * _SWEEP_ROUNDS * block / 10,
         )
         for vary, network in swept
     ]
@@ -83,7 +83,8 @@ def _timed(
     network: Network, dtype: str, rounds: int, block: float, seed: int, process: int, columns: Sequence[str]
 ) -> Rows:
     told = {"network": network.name, "batch": network.batch_size, "dtype": dtype, "process": process}
-    if reason := disagreement(partial(_both_sides, network), dtype, seed):
+    # Of the same code and the same seeds it is enough to ask once.
+    if process <= 1 and (reason := disagreement(partial(_both_sides, network), dtype, seed)):
         empty = {"reason": reason, "setting": "", "left_out": {}, "blocks": {}}
         return Rows({}, {"timing": [told | empty]})
     left_out = {name: reason for name in columns if (reason := _why_not(name, network, dtype, seed))}
@@ -187,7 +188,7 @@ def measure(
 ) -> tuple[dict[str, Blocks], str]:
     """Blocks of "numpy", of "torch" at its fastest setting, of "control", a second NumPy model, and more."""
     choices = {name: torch_side(network, dtype, seed, options) for name, options in TORCH_OPTIONS.items()}
-    tried = take_turns(choices, max(3, rounds // 4), block / 2, f"choosing SGD for {network.name}")
+    tried = take_turns(choices, max(3, rounds // 4), block / 5, f"choosing SGD for {network.name}")
     setting = min(tried, key=lambda name: float(np.median([each["step"] for each in tried[name]])))
     sides: dict[str, Trainable] = {
         "numpy": numpy_side(network, dtype, seed),

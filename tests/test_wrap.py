@@ -21,7 +21,7 @@ def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
     parameters = {name: p.detach().clone().requires_grad_() for name, p in wrapped.named_parameters()}
 
     def function(*args: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         weights = dict(zip(parameters, args[len(tensors) :], strict=True))
         y = torch.func.functional_call(wrapped, weights, like(inputs, iter(args[: len(tensors)])))
         return tuple(each for _, each in leaves(y))

@@ -24,7 +24,7 @@ FIGURES = """() => [...document.querySelectorAll("figure svg")].map(svg => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    assert cli.main(["report", "--quick", "--models", "--out", str(out)]) == 0
+    assert cli.main(["report", "--quick", "--out", str(out)]) == 0
     return (out / "report.html").as_uri()
 
 

@@ -325,7 +325,7 @@ def test_workers_of_several_threads_are_refused():
         with pytest.raises(
             UnusableError, match=r"its workers have \[2\] threads, wanted one or more workers of 1"
         ):
-            list(campaign.run(chapters(), journal, workers))
+            workers.ready().__enter__()
 
 
 # ---- stopped at any moment
@@ -356,8 +356,10 @@ def test_a_report_killed_ten_times_loses_no_row_and_has_none_twice(tmp_path):
         assert keys[: len(kept)] == kept
         kept = keys
         json.loads((out / "results.json").read_bytes())
-    subprocess.run([*command, "--resume"], cwd=ROOT, check=True)
-    subprocess.run([*command[:-1], str(tmp_path / "whole")], cwd=ROOT, check=True)
+    # Of 60 seeds, one or another parts by a ReLU that a rounding flips; then both runs must say so.
+    ends = [[*command, "--resume"], [*command[:-1], str(tmp_path / "whole")]]
+    codes = [subprocess.run(each, cwd=ROOT).returncode for each in ends]
+    assert codes[0] == codes[1] in (0, 1)
     shapes = [
         {
             name: {key: len(rows) for key, rows in section["tables"].items()}

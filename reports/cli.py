@@ -153,7 +153,7 @@ _COVERAGE = """\
 List what of torch.nn and torch.optim is here, and what is not: the table of the README.
 """
 
-# The networks of reports/zoo.py, which --help need not import.
+# The larger networks of reports/networks.py, which --help need not import.
 MODELS = ("mlp_batchnorm", "simple_conv_net", "deep_conv_net", "CharLSTM", "GPT")
 # Those of reports/sides.py.
 COLUMNS = ("torch-default", "torch-foreach", "torch-fused", "torch-compile", "jax", "autograd")

@@ -157,27 +157,29 @@ def test_what_a_side_does_not_have_is_said(monkeypatch, name, module):
         assert reason == f"this network has a {module}, which the {title} side does not have"
 
 
+@pytest.fixture
+def asked_anew():
+    """What keeps torch.compile from working is found out once a process; here it is another each time."""
+    sides._compile_error.cache_clear()
+    yield
+    sides._compile_error.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
 def test_a_missing_compiler_is_said(monkeypatch, xor):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    sides._compile_error.cache_clear()
-    try:
-        reason = sides.COLUMNS["torch-compile"].why_not(xor, "float32")
-    finally:
-        sides._compile_error.cache_clear()
+    reason = sides.COLUMNS["torch-compile"].why_not(xor, "float32")
     assert reason == "torch.compile needs a C++ compiler, and no-such-compiler is not there"
 
 
+@pytest.mark.usefixtures("asked_anew")
 def test_a_compiler_that_does_not_work_is_said(monkeypatch, xor):
     def fails(function):
         raise RuntimeError("Dynamo is not supported\non this Python")
 
     monkeypatch.setattr(torch, "compile", fails)
     monkeypatch.setenv("CXX", sys.executable)
-    sides._compile_error.cache_clear()
-    try:
-        reason = sides.COLUMNS["torch-compile"].why_not(xor, "float32")
-    finally:
-        sides._compile_error.cache_clear()
+    reason = sides.COLUMNS["torch-compile"].why_not(xor, "float32")
     assert reason == "torch.compile does not work here: Dynamo is not supported"
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports.figures.style import NUMPY, TORCH, duration
+from reports.figures.style import NUMPY, TORCH, time_ticks
 
 
 def cuda(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]:
@@ -49,9 +48,7 @@ def _panel(title: str, rows: pd.DataFrame) -> Figure:
     axes.set_yscale("log")
     axes.set_xlim(rows["low"].min() / 3, rows["high"].max() * 3)
     axes.set_ylim(100 * rows["error"].min() / 10, 100 * rows["error"].max() * 10)
-    axes.xaxis.set_major_locator(LogLocator(10))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: duration(seconds)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    time_ticks(axes.xaxis)
     axes.set_xlabel("time of a step")
     axes.set_ylabel("largest error, %")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)

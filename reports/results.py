@@ -15,7 +15,7 @@ import pandas as pd
 
 from scratch.checkpoint import write_whole
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # A row of results.csv is one number: these say what of, "measure" says which.
 IDENTIFIERS = (

@@ -174,6 +174,8 @@ def accuracy(tables: Tables) -> pd.DataFrame:
     ]
     columns["largest weight difference"] = t["drift"].map(short)
     columns["relative"] = t["relative_drift"].map(short)
+    if t["float64_drift"].notna().any():
+        columns["relative, in float64"] = t["float64_drift"].map(short)
     columns["verdict"] = t["verdict"]
     return pd.DataFrame(columns)
 

@@ -252,11 +252,12 @@ def test_the_first_every_nth_and_the_last_epoch_are_kept(xor):
     assert section.agrees
 
 
-def other_rate_for_torch(monkeypatch, factor: float) -> None:
+def other_rate_for_torch(monkeypatch, factor: float, dtypes=gradients.DTYPES) -> None:
     fit = accuracy._fit_torch
 
-    def changed(network, *args):
-        return fit(dataclasses.replace(network, lr=network.lr * factor), *args)
+    def changed(network, model, epochs, dtype):
+        lr = network.lr * (factor if dtype in dtypes else 1)
+        return fit(dataclasses.replace(network, lr=lr), model, epochs, dtype)
 
     monkeypatch.setattr(accuracy, "_fit_torch", changed)
 
@@ -268,9 +269,26 @@ def test_another_learning_rate_on_one_side_is_seen(digits, results, monkeypatch,
     (row,) = section.tables["accuracy"].to_dict("records")
     assert row["verdict"] == "differ"
     assert row["relative_drift"] > row["half_the_digits"]
+    assert (row["float64_drift"] > 1e-3) == (dtype == "float32")
     assert not section.agrees
     results.sections["accuracy"] = section
     assert page.verdict(results) == "The two sides disagree: what 64-4-10 learned from seed 5."
+
+
+def test_what_parts_in_float32_only_is_judged_in_float64(digits, results, monkeypatch):
+    other_rate_for_torch(monkeypatch, 1.2, ["float32"])
+    section = accuracy.chapter([(digits, 2, 1)], dtype="float32", seeds=[5]).run()
+    (row,) = section.tables["accuracy"].to_dict("records")
+    assert row["relative_drift"] > row["half_the_digits"]
+    assert row["float64_drift"] < 1e-14
+    assert row["verdict"] == "agree"
+    results.sections["accuracy"] = section
+    assert tables.accuracy(results.tables)["relative, in float64"].tolist() == [
+        tables.short(row["float64_drift"])
+    ]
+    page.write(results)
+    for name in ("report.html", "report.md"):
+        assert "again in float64" in (results.out / name).read_text(encoding="utf-8")
 
 
 def test_a_side_whose_loss_becomes_nan_ends_the_rows_and_differs(digits, monkeypatch):
@@ -279,6 +297,7 @@ def test_a_side_whose_loss_becomes_nan_ends_the_rows_and_differs(digits, monkeyp
     assert section.tables["epochs"]["epoch"].tolist() == [0]
     (row,) = section.tables["accuracy"].to_dict("records")
     assert (row["epoch"], row["epochs"], row["drift"], row["verdict"]) == (0, 3, 0, "differ")
+    assert np.isnan(row["float64_drift"])
     assert not section.agrees
 
 

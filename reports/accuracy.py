@@ -12,9 +12,10 @@ import torch
 import scratch.training
 import torch_ref.training
 from reports import readings
-from reports.campaign import Chapter, Task
+from reports.campaign import Chapter
 from reports.networks import Network, parameter_vector, to_torch
 from reports.results import Rows, Section
+from reports.tasks import Task
 from scratch import nn, no_grad, optim
 from scratch.data import DataLoader
 from scratch.training import History
@@ -27,9 +28,9 @@ def chapter(plans: Sequence[tuple[Network, int, int]], *, dtype: str, seeds: Seq
 
     Roundings differ, and training carries them on: it multiplies a difference as it does any other change of
     the weights. The two sides agree if, in the end, the weights have half of their digits in common (relative
-    difference of √u at most); a wrong gradient is far beyond that after a few steps. So is, in float32, a ReLU
-    that a rounding flips on one side only. Such a training is done again in float64, which has room for far
-    fewer of these, and is judged there.
+    difference of √u at most); a wrong gradient is far beyond that after a few steps. So is, in float32, a
+    ReLU that a rounding flips on one side only. Such a training is done again in float64, where that is rare,
+    and is judged there.
 
     Args:
         plans: networks, for how many epochs to train each, and every how many epochs to keep a row.

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from reports.campaign import Chapter, Task
+from reports.campaign import Chapter
 from reports.detectors import added_up, kill_matrix
 from reports.networks import Network
 from reports.results import Rows, Section
+from reports.tasks import Task
 from scratch import nn
 from scratch.gradcheck import check_directions, gradcheck
 from scratch.numerical import Objective

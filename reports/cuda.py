@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from reports import networks
-from reports.campaign import Chapter, Task
+from reports.campaign import Chapter
 from reports.cli import natural, positive
 from reports.data import Data
 from reports.environment import limit_threads
@@ -36,6 +36,7 @@ from reports.networks import Network
 from reports.progress import progress
 from reports.results import Rows, Section
 from reports.sides import Gradients, Trainable, numpy_side
+from reports.tasks import Task
 from scratch import nn
 from scratch.checkpoint import write_whole
 from scratch.gradcheck import TOO_BLIND

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from reports.campaign import Chapter, Task
+from reports.campaign import Chapter
 from reports.networks import Network
 from reports.results import Rows, Section
+from reports.tasks import Task
 from scratch import nn, optim
 from scratch.data import DataLoader
 from scratch.gradcheck import TOO_BLIND

@@ -14,10 +14,11 @@ import pandas as pd
 import torch
 
 from reports import cost
-from reports.campaign import Chapter, Task
+from reports.campaign import Chapter
 from reports.errors import DisagreementError
 from reports.networks import Network
 from reports.results import Rows, Section
+from reports.tasks import Task
 from scratch import nn
 from scratch.numerical import Objective, numerical_gradient
 from torch_ref import Comparison, compare

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from reports import accuracy, checker, cuda, drift, environment, gradients, networks, page, timing, zoo
-from reports.campaign import Chapter, Workers
+from reports.campaign import Chapter
 from reports.campaign import run as run_campaign
 from reports.data import Data
 from reports.errors import UnusableError
@@ -19,6 +19,7 @@ from reports.lesson import page as lesson
 from reports.networks import Network
 from reports.progress import say
 from reports.results import Results
+from reports.tasks import Workers
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,11 +52,10 @@ def run(options: argparse.Namespace) -> int:
                 page.write(results)
                 lesson.write(results.out / "lesson.html")
                 journal.end()
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, ChildProcessError) as stop:
                 tasks = sum(len(chapter.tasks) for chapter in chapters)
-                raise KeyboardInterrupt(
-                    f"{len(journal.rows)} of {tasks} rows are kept; --resume goes on"
-                ) from None
+                kept = f"{len(journal.rows)} of {tasks} rows are kept; --resume goes on"
+                raise type(stop)(f"{stop}; {kept}" if str(stop) else kept) from None
         say(f"page: {perf_counter() - begin:.1f} s")
     print(page.summary(results))
     return 0 if results.agrees else 1

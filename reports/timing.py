@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from reports.campaign import Chapter, Task
+from reports.campaign import Chapter
 from reports.intervals import Interval, judge, median_interval
 from reports.networks import Network, with_one_batch
 from reports.progress import progress
 from reports.results import Rows, Section
 from reports.sides import COLUMNS, PHASES, TORCH_OPTIONS, Trainable, compare_column, numpy_side, torch_side
+from reports.tasks import Task
 from scratch import nn
 from scratch.gradcheck import TOO_BLIND
 from torch_ref import Comparison, compare

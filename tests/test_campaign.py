@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports import campaign
-from reports.campaign import Chapter, Task, Workers
+from reports import campaign, tasks
+from reports.campaign import Chapter
 from reports.errors import UnusableError
 from reports.journal import Journal
 from reports.results import Rows, Section
+from reports.tasks import Task, Workers
 
 ROOT = Path(__file__).parent.parent
 CONDITIONS = {"seed": 0, "cpu": "a", "packages": {"numpy": "2"}}
@@ -232,14 +233,20 @@ def test_what_a_task_raises_ends_the_campaign_and_the_rest_is_kept(journal, log,
 
 
 def test_a_fresh_process_that_dies_is_told(journal):
-    tasks = [Task("the last", partial(os._exit, 3), process=1)]
-    with pytest.raises(ChildProcessError, match="'the last' died"):
-        list(campaign.run([Chapter("all", tasks, conclude)], journal, Workers()))
+    last = Task("the last", partial(os._exit, 3), process=1)
+    with pytest.raises(ChildProcessError, match="a process died of 'the last': it was killed"):
+        list(campaign.run([Chapter("all", [last], conclude)], journal, Workers()))
+
+
+def test_a_worker_that_dies_is_told(journal):
+    all_die = [Task(str(n), partial(os._exit, 3)) for n in range(3)]
+    with pytest.raises(ChildProcessError, match="a process died: it was killed, or memory ran out"):
+        list(campaign.run([Chapter("all", all_die, conclude)], journal, Workers(jobs=2)))
 
 
 def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(campaign, "_ANSWER", 0.5)
+    monkeypatch.setattr(tasks, "_ANSWER", 0.5)
     workers = Workers(backend="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(UnusableError, match=r"--scheduler tcp://127\.0\.0\.1:9: no dask scheduler answers"):
         workers.ready().__enter__()

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +21,8 @@ import torch
 from safetensors import safe_open
 
 from reports import cli
+from reports.results import Rows, Section
+from reports.tasks import Task
 from scratch import nn
 
 ROOT = Path(__file__).parent.parent
@@ -483,6 +487,20 @@ def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, m
     files = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert files == ["notes.txt", "results.csv", "results.json", "rows.jsonl"]
     assert read(tmp_path / "out").json["agrees"] is None
+
+
+def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monkeypatch):
+    from reports import campaign, report
+
+    tasks = [Task("first", lambda: Rows({})), Task("second", partial(os._exit, 3), process=1)]
+    dying = campaign.Chapter("gradients", tasks, lambda rows: Section(rows.tables, {}, True))
+    monkeypatch.setattr(report, "_chapters", lambda *args: [dying])
+    said = main("report", "--quick", "--dataset", "digits", "--out", "out")
+    assert said.code == 2
+    assert said.err.endswith(
+        "gradmirror report: error: a process died of 'second': it was killed, or memory ran out; "
+        "1 of 2 rows are kept; --resume goes on\n"
+    )
 
 
 def test_a_wrong_gradient_ends_with_1_and_is_named(main, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from reports import campaign, intervals, networks, sides, timing
 from reports.data import Data
 from reports.journal import Journal
+from reports.tasks import Workers
 
 OPTIONS = {"dtype": "float32", "rounds": 3, "block": 0.0005, "seed": 0}
 
@@ -90,7 +91,7 @@ def in_fresh_processes(folder: Path, configurations: list[networks.Network], **o
     """The table of a chapter, from as many fresh processes as it wants."""
     journal = Journal.begin(folder / "rows.jsonl", {})
     chapter = timing.chapter(configurations, **options)
-    ((_, section),) = campaign.run([chapter], journal, campaign.Workers())
+    ((_, section),) = campaign.run([chapter], journal, Workers())
     return section.tables["timing"]
 
 

@@ -6,6 +6,9 @@ stand; one that was being written is cut off and its task done again. Numbers co
 
 import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ import pandas as pd
 from reports.errors import UnusableError
 from reports.results import Rows, plain
 from scratch.checkpoint import write_whole
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @dataclass
@@ -98,6 +104,38 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self.rows[key] = _unpacked(json.loads(line))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Within, no other report writes into this folder, which is made if there is none.
+
+    The lock is the operating system's and on the folder itself: it ends with the process, however that ends.
+    Windows has none of this kind, and there nothing is noticed.
+
+    Raises:
+        UnusableError: another one does.
+        OSError: it cannot be made or opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(lock, folder)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UnusableError(
+            f"{folder}: another report is being written there; wait for it, or give --out another folder"
+        ) from None
 
 
 def _line(content: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from reports.campaign import Chapter
 from reports.campaign import run as run_campaign
 from reports.data import Data
 from reports.errors import UnusableError
-from reports.journal import Journal
+from reports.journal import Journal, alone_in
 from reports.lesson import page as lesson
 from reports.networks import Network
 from reports.progress import say
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         UnusableError: the data are not there, or damaged; there is no GPU, and one is asked for; there is
-            nothing to resume, or not this report.
+            nothing to resume, or not this report; another report writes into the folder.
         OSError: a file cannot be written.
         KeyboardInterrupt: Ctrl-C; the rows finished until then are on disk.
     """
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         jobs = options.jobs or (1 if options.quick else environment.cores() // options.threads or 1)
         workers = Workers(jobs, options.threads, options.backend, options.scheduler)
         results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)
-        with workers.ready():
+        with alone_in(results.out), workers.ready():
             start = Journal.resume if options.resume else Journal.begin
             journal = start(results.out / "rows.jsonl", _conditions(results))
             page.remove(results)

@@ -21,6 +21,7 @@ import torch
 from safetensors import safe_open
 
 from reports import cli
+from reports.journal import alone_in
 from reports.results import Rows, Section
 from reports.tasks import Task
 from scratch import nn
@@ -487,6 +488,14 @@ def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, m
     files = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert files == ["notes.txt", "results.csv", "results.json", "rows.jsonl"]
     assert read(tmp_path / "out").json["agrees"] is None
+
+
+def test_two_reports_do_not_write_into_one_folder(main, tmp_path):
+    with alone_in(tmp_path / "out"):
+        said = main("report", "--quick", "--dataset", "digits", "--out", "out")
+    assert said.code == 2
+    assert "out: another report is being written there; wait for it, or give --out another" in said.err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monkeypatch):

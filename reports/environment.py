@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 _POOL = ("user_api", "internal_api", "prefix", "version", "architecture", "num_threads")
-_PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib")
+_PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib", "jax", "autograd")
 
 
 def cores() -> int:

@@ -114,10 +114,13 @@ def alone_in(folder: Path) -> Iterator[None]:
     Windows has none of this kind, and there nothing is noticed.
 
     Raises:
-        UnusableError: another one does.
+        UnusableError: another one does; there is a file in its place.
         OSError: it cannot be made or opened.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UnusableError(f"--out {folder}: it is a file, wanted a folder") from None
     if sys.platform == "win32":
         yield
         return

@@ -205,6 +205,7 @@ _BOOK = "the book's loop"
 def facts(environment: dict[str, Any]) -> dict[str, str]:
     """The environment in a few lines."""
     threads, load = environment["threads"], environment["load"]
+    versions = {"Python": environment["python"], **environment["packages"]}
     pools = ", ".join(
         " ".join(filter(None, [*map(pool.get, _POOL), f"× {pool['num_threads']}"]))
         for pool in threads["pools"]
@@ -214,7 +215,10 @@ def facts(environment: dict[str, Any]) -> dict[str, str]:
         "Load at the start": "unknown" if load is None else " ".join(f"{each:.2f}" for each in load),
         "Threads": f"PyTorch × {threads['torch']}, {pools}",
         "Versions": ", ".join(
-            [f"Python {environment['python']}", *(f"{k} {v}" for k, v in environment["packages"].items())]
+            [
+                f"Python {environment['python']}",
+                *(f"{k} {v}" for k, v in environment["packages"].items() if v),
+            ]
         ),
         "Commit": environment["commit"] or "not a checkout",
         "Started": environment["started"],

@@ -35,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
     with environment.limit_threads(options.threads):
         told = _sizes(options)
         chapters = _chapters(told, [_data(name, options) for name in told["datasets"]])
+        if options.jobs and options.scheduler:
+            raise UnusableError(f"--jobs {options.jobs}: the cluster of --scheduler has workers of its own")
         jobs = options.jobs or (1 if options.quick else environment.cores() // options.threads or 1)
         workers = Workers(jobs, options.threads, options.backend, options.scheduler)
         results = Results(Path(options.out), environment.describe(_command(options), options.threads), told)

@@ -490,6 +490,21 @@ def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, m
     assert read(tmp_path / "out").json["agrees"] is None
 
 
+def test_a_file_where_the_folder_should_be_is_told(main, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    said = main("report", "--quick", "--dataset", "digits", "--out", "out")
+    assert said.code == 2
+    assert said.err == "gradmirror report: error: --out out: it is a file, wanted a folder\n"
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_jobs_are_not_for_a_cluster(main):
+    cluster = ("--backend", "dask", "--scheduler", "tcp://127.0.0.1:9")
+    said = main("report", "--quick", "--dataset", "digits", "--jobs", 2, *cluster)
+    assert said.code == 2
+    assert "error: --jobs 2: the cluster of --scheduler has workers of its own" in said.err
+
+
 def test_two_reports_do_not_write_into_one_folder(main, tmp_path):
     with alone_in(tmp_path / "out"):
         said = main("report", "--quick", "--dataset", "digits", "--out", "out")

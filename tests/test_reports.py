@@ -946,6 +946,7 @@ def test_the_environment_names_machine_versions_threads_and_command():
     facts = page.facts(told)
     assert re.match(r"PyTorch × 2, .*openblas \S+ \w+ × 2", facts["Threads"])
     assert f"numpy {told['packages']['numpy']}" in facts["Versions"]
+    assert "None" not in facts["Versions"]
 
 
 def test_what_is_not_known_about_the_machine_is_said_so():

@@ -214,12 +214,7 @@ def facts(environment: dict[str, Any]) -> dict[str, str]:
         "Processor": f"{environment['cpu']}, {environment['cores']} cores",
         "Load at the start": "unknown" if load is None else " ".join(f"{each:.2f}" for each in load),
         "Threads": f"PyTorch × {threads['torch']}, {pools}",
-        "Versions": ", ".join(
-            [
-                f"Python {environment['python']}",
-                *(f"{k} {v}" for k, v in environment["packages"].items() if v),
-            ]
-        ),
+        "Versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "Commit": environment["commit"] or "not a checkout",
         "Started": environment["started"],
     }

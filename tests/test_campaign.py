@@ -363,10 +363,9 @@ def test_a_report_killed_ten_times_loses_no_row_and_has_none_twice(tmp_path):
         assert keys[: len(kept)] == kept
         kept = keys
         json.loads((out / "results.json").read_bytes())
-    # Of 60 seeds, one or another parts by a ReLU that a rounding flips; then both runs must say so.
     ends = [[*command, "--resume"], [*command[:-1], str(tmp_path / "whole")]]
-    codes = [subprocess.run(each, cwd=ROOT).returncode for each in ends]
-    assert codes[0] == codes[1] in (0, 1)
+    for end in ends:
+        subprocess.run(end, cwd=ROOT, check=True)
     shapes = [
         {
             name: {key: len(rows) for key, rows in section["tables"].items()}

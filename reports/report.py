@@ -140,7 +140,8 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
     plans += [drift.Plan(book, "Adam", {}, told["drift_steps"])]
     books = book.name, book.batch_size
     others = [each for each in asked if (each.name, each.batch_size) != books]
-    plans += [zoo.plan(each, steps) for each in (others if asked else map(zoo.smaller, _SHOWN))]
+    larger = others if asked else [zoo.smaller(name, datasets[0]) for name in _SHOWN]
+    plans += [zoo.plan(each, steps) for each in larger]
     chapters = [
         gradients.chapter(
             [book, small],
@@ -172,8 +173,10 @@ def _chapters(told: dict[str, Any], datasets: list[Data]) -> list[Chapter]:
         ),
     ]
     if told["device"] != "cpu":
-        on_gpu = asked or ([book] if told["quick"] else [book, wide, *map(networks.by_name, _ON_GPU)])
-        chapters.append(cuda.chapter(on_gpu, device=told["device"], block=told["block"], seed=seed))
+        more = [] if told["quick"] else [wide, *(networks.by_name(name, datasets[0]) for name in _ON_GPU)]
+        chapters.append(
+            cuda.chapter(asked or [book, *more], device=told["device"], block=told["block"], seed=seed)
+        )
     return chapters
 
 

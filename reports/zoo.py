@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports import drift, timing
 from reports.cli import MODELS
+from reports.data import Data
 from reports.environment import limit_threads
 from reports.errors import DisagreementError
 from reports.networks import Network, by_name
@@ -25,9 +26,9 @@ def plan(network: Network, steps: int) -> drift.Plan:
     return drift.Plan(network, "SGD", {"lr": network.lr}, steps)
 
 
-def smaller(name: str) -> Network:
+def smaller(name: str, data: Data) -> Network:
     """With a tenth of the batch, or a quarter of the texts: for a report, which should not take long."""
-    whole = by_name(name)
+    whole = by_name(name, data)
     return replace(whole, batch_size=10 if whole.batch_size == 100 else 4)
 
 

@@ -61,8 +61,8 @@ def _double(objective: Objective) -> Truth:
 def _require_fit(network: Network, exact: dict[str, np.ndarray]) -> None:
     """Refuse what is not, for each tensor, the slope along a random direction.
 
-    Steps are tried until one is fine enough to show an error of 1e-6: over a long one there may lie a kink. If
-    none is, as where all is saturated, the slope is what it is to the rounding of L.
+    Steps are tried until one is fine enough to show an error of 1e-6: over a long one there may lie a kink.
+    If none is, as where all is saturated, the slope is what it is to the rounding of L.
 
     Raises:
         ValueError: it is another one.
@@ -72,7 +72,7 @@ def _require_fit(network: Network, exact: dict[str, np.ndarray]) -> None:
     for name, array in network.tensors().items():
         v = rng.standard_normal(array.shape)
         expected, size = float(np.sum(exact[name] * v)), float(np.linalg.norm(exact[name] * v))
-        fits = {True: [], False: []}
+        fits: dict[bool, list[bool]] = {True: [], False: []}
         for h in (1e-5, 1e-7, 1e-3, 1e-9):
             slope, error, _ = slopes.along(array, v, h * _size(array))
             sharp = error <= 1e-6 * size
@@ -130,7 +130,7 @@ class _Slopes:
     def _measured(self) -> float:
         """By fourth differences to one side, in which of a smooth function only its roundings are left.
 
-        Steps as small as an ulp of float64 show whether that is kept; if they move nothing, an ulp of float32.
+        Steps as small as an ulp of float64 show whether that is kept; if they move nothing, one of float32.
         """
         rng = np.random.default_rng(0)
         for step in (np.finfo(np.float64).eps, np.finfo(np.float32).eps):

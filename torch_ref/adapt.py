@@ -236,7 +236,7 @@ def _slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, _
     Parameters that are objects of their own are appended to ``root``, so that a path leads to them.
     """
     thing = _at(root, path)
-    if id(thing) in seen:
+    if id(thing) in seen or isinstance(thing, type | ModuleType):
         return
     seen.add(id(thing))
     params, grads = getattr(thing, "params", None), getattr(thing, "grads", None)

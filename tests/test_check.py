@@ -1,5 +1,7 @@
 """check: right layers of every form pass, wrong ones are refused, and it says which side, where and why."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -411,6 +413,12 @@ def test_networks_share_arrays_with_their_layers(form, transposed) -> None:
     assert found, str(found)
 
 
+def test_an_object_may_keep_modules() -> None:
+    layer = Network(nn.Linear(5, 3), nn.Tanh())
+    layer.unused, layer.log = torch.nn.Linear(5, 3), logging.getLogger()
+    assert check(layer, torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Tanh()), X)
+
+
 def test_what_a_layer_keeps_from_an_earlier_pass_is_no_parameter() -> None:
     class Used(Affine):
         def backward(self, dy):
@@ -515,6 +523,11 @@ def test_functions_that_return_a_cache() -> None:
     assert check((forward, backward), lambda x, w, b: x @ w + b, *inputs, dtypes="float64")
     relu = (lambda x: (np.where(x.real > 0, x, 0), x), lambda dy, x: dy * (x > 0))
     assert check(relu, torch.relu, X, dtypes="float64")
+
+
+def test_a_backward_may_return_a_list() -> None:
+    assert check((np.multiply, lambda dz, x, y: [dz * y, dz * x]), torch.mul, X, X[::-1], dtypes="float64")
+    assert check((np.tanh, lambda dy, x: [dy / np.cosh(x) ** 2]), torch.tanh, X, dtypes="float64")
 
 
 def test_a_backward_may_take_the_gradients_of_all_outputs_as_a_tuple() -> None:

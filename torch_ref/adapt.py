@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from scratch import nn
 from scratch.nn.parameter import lay_out
@@ -164,7 +165,8 @@ def _entries(kept: Any) -> list[tuple[Any, Any]]:
         return list(kept.items())
     if isinstance(kept, list | tuple):
         return list(enumerate(kept))
-    if isinstance(kept, np.ndarray | type | ModuleType):
+    # A class, a module; or what is copied in a way of its own: an array, a logger.
+    if isinstance(kept, type | ModuleType) or type(kept).__reduce__ is not object.__reduce__:
         return []
     # The attributes; with __slots__ in a second dict, and the first may be None.
     state = object.__getstate__(kept)
@@ -236,7 +238,7 @@ def _slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, _
     Parameters that are objects of their own are appended to ``root``, so that a path leads to them.
     """
     thing = _at(root, path)
-    if id(thing) in seen or isinstance(thing, type | ModuleType):
+    if id(thing) in seen or isinstance(thing, type | ModuleType | torch.nn.Module):
         return
     seen.add(id(thing))
     params, grads = getattr(thing, "params", None), getattr(thing, "grads", None)
@@ -341,7 +343,7 @@ class _Functions(nn.Module):
         _demand(
             self.functions[1], given, "dy and the inputs; or dy and cache, where forward returns y, cache"
         )
-        return self.functions[1](*given)
+        return _gradients(self.functions[1](*given))
 
 
 class _Object(nn.Module):
@@ -395,7 +397,8 @@ class _Adapted(_Object):
 
     def __init__(self, root: list[Any]) -> None:
         super().__init__(root)
-        self.start = dict(_walk(root))
+        kinds = np.ndarray | float | int | None
+        self.start = {path: value for path, value in _walk(root) if isinstance(value, kinds)}
         self.taken: dict[str, tuple[_Slot, list[Path], bool]] = {}
 
     def take(self, name: str, slot: _Slot, transposed: bool, shape: Shape | None) -> None:
@@ -422,7 +425,7 @@ class _Adapted(_Object):
         if len(dy) > 1 and not _takes(backward, len(dy)):
             dy = (dy,)
         _demand(backward, dy, "dy, one for each output or a tuple of them")
-        dx = backward(*dy)
+        dx = _gradients(backward(*dy))
         for name, (slot, _, transposed) in self.taken.items():
             if slot.grad is _ABSENT and (there := _at(self.root, slot.grad_paths[0][:-1])):
                 wanted = " or ".join(repr(path[-1]) for path in slot.grad_paths[:2])
@@ -450,6 +453,13 @@ class _Adapted(_Object):
                 if isinstance(start, np.ndarray):
                     start = zeros[id(value)]
                 _put(self.root, path, 0 * start if isinstance(start, float | int) else start)
+
+    def to(self, dtype: Any) -> nn.Module:
+        """Convert, also the modules that the object keeps."""
+        for _, value in list(_walk(self.root)):
+            if isinstance(value, nn.Module):
+                value.to(dtype)
+        return super().to(dtype)
 
     def train(self, mode: bool = True) -> nn.Module:
         """Switch the object as well: by its train() and eval(), or by the flags in it and below it."""
@@ -518,6 +528,13 @@ def _demand(backward: Any, given: Sequence[Any], wanted: str) -> None:
         raise TypeError(
             f"adapt: backward{inspect.signature(backward)} is to be given {len(given)} arguments: {wanted}"
         )
+
+
+def _gradients(dx: Any) -> Any:
+    """What backward returns: a list as a tuple, and bare if there is one."""
+    if isinstance(dx, list) and any(isinstance(g, np.ndarray) for g in dx):
+        dx = tuple(dx)
+    return dx[0] if isinstance(dx, tuple) and len(dx) == 1 else dx
 
 
 def _arrays(value: Any) -> Any:

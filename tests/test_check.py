@@ -413,6 +413,26 @@ def test_networks_share_arrays_with_their_layers(form, transposed) -> None:
     assert found, str(found)
 
 
+@pytest.mark.parametrize("grads", ["attributes", "list", "tuple"])
+def test_a_gradient_that_backward_forgets_does_not_arrive(grads) -> None:
+    class Forgets(Affine):
+        def __init__(self) -> None:
+            self.W, self.b = np.zeros((5, 3)), np.zeros(3)
+            if grads != "attributes":
+                self.params, self.grads = [self.W, self.b], ()
+
+        def backward(self, dy):
+            self.dW = self.x.T @ dy
+            self.grads = (self.dW,) if grads == "tuple" else [self.dW]
+            if len(dy) < 4:
+                self.db = dy.sum(axis=0)
+            return dy @ self.W.T
+
+    transposed = "W" if grads == "attributes" else "params[0]"
+    found = check(Forgets(), torch.nn.Linear(5, 3), X, transposed=transposed, dtypes="float64")
+    assert [(cause.name, cause.tensors) for cause in found.causes] == [("no gradient arrives", ("bias",))]
+
+
 def test_an_object_may_keep_modules() -> None:
     layer = Network(nn.Linear(5, 3), nn.Tanh())
     layer.unused, layer.log = torch.nn.Linear(5, 3), logging.getLogger()

@@ -196,12 +196,13 @@ def _at(kept: Any, path: Path) -> Any:
 
 
 def _put(kept: Any, path: Path, value: Any) -> None:
-    """Keep ``value`` there from now on; or nothing, if it is _ABSENT."""
+    """Keep ``value`` there from now on; or nothing, None in a tuple, if it is _ABSENT."""
     way, key = path[:-1], path[-1]
     owner = _at(kept, way)
     if isinstance(owner, tuple):
         make = getattr(type(owner), "_make", tuple)  # a named one is made otherwise
-        _put(kept, way, make([*owner[:key], value, *owner[key + 1 :]]))
+        entry = None if value is _ABSENT else value
+        _put(kept, way, make([*owner[:key], entry, *owner[key + 1 :]]))
     elif isinstance(owner, list | dict):
         if value is _ABSENT:
             del owner[key]
@@ -427,7 +428,8 @@ class _Adapted(_Object):
         _demand(backward, dy, "dy, one for each output or a tuple of them")
         dx = _gradients(backward(*dy))
         for name, (slot, _, transposed) in self.taken.items():
-            if slot.grad is _ABSENT and (there := _at(self.root, slot.grad_paths[0][:-1])):
+            there = _at(self.root, slot.grad_paths[0][:-1])
+            if slot.grad is _ABSENT and isinstance(there, dict) and there:
                 wanted = " or ".join(repr(path[-1]) for path in slot.grad_paths[:2])
                 raise ValueError(
                     f"adapt: backward leaves the gradients {[*there]} in grads, wanted {wanted} for {name}"

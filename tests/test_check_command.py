@@ -123,7 +123,7 @@ def test_the_scale_is_that_of_the_inputs(main):
         ((*LINEAR[:4], "5", "--input", "4x5"), "mine: Affine cannot be made with --args [5]"),
         ((*LINEAR[:7], "4by5"), "--input: cannot read '4by5'; wanted a shape such as 4x16"),
         ((*LINEAR[:7], "4x6"), "the two sides cannot be compared"),
-        ((*LINEAR, "--transposed", "W"), "if it is stored the other way round"),
+        ((*LINEAR, "--transposed", "W"), "it is not stored the other way round"),
         ((*LINEAR, "--transposed", "V"), "transposed: there is no parameter ['V']; there are ['W', 'b']"),
         (("mine.py:square", "--against", "torch.square", "--input", "4"), "wanted an object that has both"),
     ],

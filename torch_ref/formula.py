@@ -69,13 +69,20 @@ class Formula(np.ndarray):
                 _refuse_ties((plain[0], ufunc.reduce(plain[0], axis=axis, keepdims=True)))
         if out:
             return out[0] if len(out) == 1 else out
-        return result.view(Formula) if isinstance(result, np.ndarray) else result
+        return _viewed(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Functions that are made of ufuncs show there what they do; some others are known to be none."""
         if function in _NO_FORMULAS:
             _refused()
-        return super().__array_function__(function, types, args, kwargs)
+        return _viewed(super().__array_function__(function, types, args, kwargs))
+
+
+def _viewed(result: Any) -> Any:
+    """As a Formula: some functions return plain arrays."""
+    if isinstance(result, tuple | list):
+        return type(result)(map(_viewed, result))
+    return result.view(Formula) if isinstance(result, np.ndarray) else result
 
 
 _NOT_ANALYTIC = ("absolute", "conjugate", "sign")

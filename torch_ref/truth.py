@@ -87,8 +87,8 @@ def _extrapolated(network: Network) -> Truth:
     gradients, errors = {}, {}
     slopes = _Slopes(network)
     for name, array in network.tensors().items():
-        # Where the bend of a smooth L, h³, and rounding, u / h, are in balance.
-        h = slopes.unit**0.25 * _size(array)
+        # Where what two steps of a smooth L differ by, h², and rounding, u / h, are in balance.
+        h = float(np.cbrt(slopes.unit)) * _size(array)
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
             gradient[index], error[index], kink = slopes.along(array[(*index, ...)], 1.0, h)
@@ -98,20 +98,25 @@ def _extrapolated(network: Network) -> Truth:
 
 
 class _Slopes:
-    """L along directions. ``unit`` is what its roundings are, by the size of L."""
+    """L along directions.
+
+    ``rounding`` is how far L may be off, and ``unit`` that by how much L changes with its inputs.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.here = network.loss(0, *network.inputs)
-        self.unit = max(float(np.finfo(network.dtype).eps), self._measured())
+        eps = float(np.finfo(network.dtype).eps)
+        measured, change = self._measured()
+        self.rounding = max(measured, 4 * eps * float(abs(self.here)))
+        self.unit = max(eps, min(self.rounding / change, 1e-3)) if change else 1e-3
 
     def along(self, part: np.ndarray, v: np.ndarray | float, h: float) -> tuple[float, float, float]:
         """The slope of L if ``part`` moves along v, how far off that may be, and what a kink adds to it."""
         right, left, far_right, far_left = (self._moved([(part, step * h * v)]) for step in (1, -1, 2, -2))
         near, far = (right - left) / (2 * h), (far_right - far_left) / (4 * h)
-        noise = 4 * self.unit * self.network.objective.size / h
-        # The first term that is left is to the one taken out as that is to the whole.
-        error = abs(near - far) * self.unit**0.25 + noise
+        # The extrapolated slope is far better than the two, unless a kink lies between.
+        error = abs(near - far) + self.rounding / h
         # How much the slopes to both sides differ doubles with h; not so if there is a kink.
         bend, wide_bend = (right + left - 2 * self.here) / h, (far_right + far_left - 2 * self.here) / (2 * h)
         kink = abs(2 * bend - wide_bend)
@@ -127,26 +132,28 @@ class _Slopes:
             for (part, _), before in zip(moves, befores, strict=True):
                 part[...] = before
 
-    def _measured(self) -> float:
-        """By fourth differences to one side, in which of a smooth function only its roundings are left.
+    def _measured(self) -> tuple[float, float]:
+        """The rounding of L, and how much L changes if all that it depends on does, relatively.
 
-        Steps as small as an ulp of float64 show whether that is kept; if they move nothing, one of float32.
+        In fourth differences of a smooth function only its roundings are left; to one side, where there is no
+        kink. Steps are as small as an ulp of float64, to show whether that is kept; if they move nothing, as
+        one of float32.
         """
         rng = np.random.default_rng(0)
+        rounding = change = 0.0
         for step in (np.finfo(np.float64).eps, np.finfo(np.float32).eps):
-            largest, still = 0.0, True
             for _ in range(8):
                 moves = [
                     (array, step * _size(array) * rng.standard_normal(array.shape))
                     for array in self.network.tensors().values()
                 ]
                 ends = [self._moved([(part, k * move) for part, move in moves]) for k in (1, 2, 3, 4)]
-                still = still and all(end == self.here for end in ends)
                 fourth = self.here - 4 * ends[0] + 6 * ends[1] - 4 * ends[2] + ends[3]
-                largest = max(largest, float(abs(fourth)))
-            if not still:
+                rounding = max(rounding, float(abs(fourth)) / 4)
+                change = max(change, float(abs(ends[3] - self.here)) / (4 * float(step)))
+            if change:
                 break
-        return largest / 4 / (4 * self.network.objective.size)
+        return rounding, change
 
 
 def _size(array: np.ndarray) -> float:

@@ -327,6 +327,136 @@ def test_a_backward_that_overwrites_gradients_is_told() -> None:
     assert "overwrites the gradient of weight, bias" in found.verdict
 
 
+class StaleMask:
+    """Keeps the mask of its first forward."""
+
+    mask = None
+
+    def forward(self, x):
+        if self.mask is None:
+            self.mask = x > 0
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+class AddsUpErrors:
+    """What it passes on is the sum of all calls."""
+
+    passed_on = 0.0
+
+    def forward(self, x):
+        self.x = x
+        return np.tanh(x)
+
+    def backward(self, dy):
+        self.passed_on = self.passed_on + dy * (1 - np.tanh(self.x) ** 2)
+        return self.passed_on
+
+
+class AddsUpGradients(Affine):
+    """In an array of its own, that nobody sets to 0."""
+
+    total = 0.0
+
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.total = self.total + self.dW
+        self.dW = self.total
+        return dx
+
+
+class StepsInPlace(Affine):
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.W -= 0.1 * self.dW
+        return dx
+
+
+class Steps(Affine):
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.W = self.W - 0.1 * self.dW
+        return dx
+
+
+class KeepsItsOutput:
+    """As a recurrent layer that goes on from the hidden state of the call before."""
+
+    before = 0.0
+
+    def forward(self, x):
+        self.before = np.tanh(x + self.before)
+        return self.before
+
+    def backward(self, dy):
+        return dy * (1 - self.before**2)
+
+
+STALE = "a call keeps state: after another one, backward gives another gradient of "
+
+
+@pytest.mark.parametrize(
+    ("mine", "reference", "told"),
+    [
+        (StaleMask, torch.nn.ReLU(), STALE + "input"),
+        (AddsUpErrors, torch.nn.Tanh(), STALE + "input"),
+        (AddsUpGradients, torch.nn.Linear(5, 3), STALE + "weight"),
+        (
+            StepsInPlace,
+            torch.nn.Linear(5, 3),
+            "a call changes weight, wanted the weights left to the optimizer",
+        ),
+        (Steps, torch.nn.Linear(5, 3), "a call changes weight, wanted the weights left to the optimizer"),
+        (
+            KeepsItsOutput,
+            torch.nn.Tanh(),
+            "forward keeps state between calls: after another call, the same input gives another output",
+        ),
+    ],
+)
+def test_what_reaches_into_the_next_call_is_told(mine, reference, told) -> None:
+    transposed = ["W"] if issubclass(mine, Affine) else []
+    found = check(mine(), reference, X, dtypes=["float64"], transposed=transposed)
+    assert found.manners == (told,)
+    assert not found
+
+
+def test_what_is_not_defined_for_negative_numbers_is_called_on_others() -> None:
+    class StaleLog:
+        p = None
+
+        def forward(self, p):
+            self.p = p if self.p is None else self.p
+            return np.log(p)
+
+        def backward(self, dy):
+            return dy / self.p
+
+    assert check(StaleLog(), torch.log, np.abs(X), dtypes=["float64"]).manners == (STALE + "input",)
+
+
+def test_a_random_forward_is_told_and_nothing_else_is_made_of_it() -> None:
+    class Dropout:
+        rng = np.random.default_rng(0)
+
+        def __deepcopy__(self, memo):
+            return self
+
+        def forward(self, x):
+            self.mask = (self.rng.random(x.shape) > 0.5) / 0.5
+            return x * self.mask
+
+        def backward(self, dy):
+            return dy * self.mask
+
+    found = check(Dropout(), torch.nn.Dropout(0.5), X)
+    assert found.causes == ()
+    (told,) = found.manners
+    assert told.startswith("forward is random: the same input gives another output the second time.")
+
+
 def test_neither_side_is_changed() -> None:
     layer, reference, x = Affine(), torch.nn.Linear(5, 3), X.copy()
     before = {name: p.clone() for name, p in reference.named_parameters()}

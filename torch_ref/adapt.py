@@ -250,9 +250,11 @@ class _Adapted(nn.Module):
             slot.grad = np.zeros_like(slot.data) if isinstance(slot.grad, np.ndarray) else None
         dx = self.thing.backward(*dy)
         for name, (slot, transposed) in self.slots.items():
+            p = getattr(self, name)
+            p.data = np.transpose(slot.data) if transposed else slot.data  # a step may have been taken
             if slot.grad is None:
                 continue
-            p, grad = getattr(self, name), np.asarray(slot.grad)
+            grad = np.asarray(slot.grad)
             grad = grad.T if transposed else grad
             if grad.shape != p.shape:
                 raise ValueError(_misshapen(name, grad.shape, p.shape))

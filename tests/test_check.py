@@ -285,7 +285,7 @@ def test_a_kink_is_decided_at_the_kink() -> None:
 
     found = check((forward, lambda dy, x: dy * (x >= 0)), torch.relu, X)
     assert found.comparisons["float64"]
-    assert verdicts(found, TIES) == {"output": "agree", "input": "differ"}
+    assert verdicts(found, f"float64, {TIES}") == {"output": "agree", "input": "differ"}
     assert found.causes[0].name == "the slope at 0 is 1"
 
 
@@ -300,6 +300,90 @@ def test_a_forward_that_complex_numbers_break_is_differentiated_in_long_doubles(
     )
     assert found, str(found)
     assert found.comparisons["float64"].method.startswith("central differences in")
+
+
+# ---- ties and kinks
+
+
+def test_a_target_takes_part_in_ties() -> None:
+    class AbsoluteError:
+        """1 where x is the target; PyTorch has 0 there."""
+
+        def forward(self, x, target):
+            self.difference = x - target
+            return np.mean(np.abs(self.difference))
+
+        def backward(self, dy):
+            return dy * np.where(self.difference >= 0, 1.0, -1.0) / self.difference.size
+
+    found = check(AbsoluteError(), torch.nn.L1Loss(), X, X[::-1].copy())
+    assert verdicts(found, f"float64, {TIES}") == {"output": "agree", "input": "differ"}
+
+
+def test_a_target_of_probabilities_stays_one() -> None:
+    class CrossEntropy:
+        """Right where a row of the target has the sum 1, and there alone."""
+
+        def forward(self, x, target):
+            e = np.exp(x - x.max(axis=1, keepdims=True))
+            self.y, self.target = e / e.sum(axis=1, keepdims=True), target
+            return -np.sum(target * np.log(self.y)) / len(x)
+
+        def backward(self, dy):
+            return dy * (self.y - self.target) / len(self.y)
+
+    target = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+    assert check(CrossEntropy(), torch.nn.CrossEntropyLoss(), X, target, dtypes=["float64"])
+
+
+def only_between_0_and_1(p):
+    assert np.all((p > 0) & (p < 1))
+    return p**2
+
+
+def test_an_input_that_must_be_positive_stays_so_and_the_others_sit_on_kinks() -> None:
+    pair = (
+        lambda x, p: np.where(x > 0, x, 0) + np.log(p),
+        lambda dy, x, p: (dy * (x >= 0), dy / p),
+    )
+    found = check(pair, lambda x, p: torch.relu(x) + torch.log(p), X, np.abs(X), dtypes=["float64"])
+    assert verdicts(found, f"float64, {TIES}")["input 0"] == "differ"
+    assert not found.untried
+
+
+@pytest.mark.parametrize(
+    ("pair", "reference", "x"),
+    [
+        ((only_between_0_and_1, lambda dy, p: 2 * p * dy), torch.square, np.abs(np.tanh(X))),
+        (
+            (lambda x: np.sqrt(np.abs(x)), lambda dy, x: dy * np.sign(x) / (2 * np.sqrt(np.abs(x)))),
+            lambda x: x.abs().sqrt(),
+            X,
+        ),
+    ],
+    ids=["between 0 and 1", "no derivative at 0"],
+)
+def test_where_a_function_is_not_defined_on_some_kinks_others_are_tried(pair, reference, x) -> None:
+    found = check(pair, reference, x, dtypes=["float64"])
+    assert found, str(found)
+    assert not found.untried
+
+
+def test_what_is_defined_on_no_kink_says_so_and_passes() -> None:
+    def forward(x):
+        if len(np.unique(x)) < x.size:
+            raise ZeroDivisionError("equal numbers")
+        return x**2
+
+    found = check((forward, lambda dy, x: 2 * x * dy), torch.square, X, dtypes=["float64"])
+    assert found
+    assert list(found.comparisons) == ["float64"]
+    assert "Not tried on ties and kinks: equal numbers." in str(found)
+
+
+def test_ties_are_compared_in_a_precision_that_was_asked_for() -> None:
+    found = check(nn.ReLU(), torch.nn.ReLU(), X, dtypes=["float32"])
+    assert list(found.comparisons) == ["float32", "float32, ties and kinks"]
 
 
 # ---- manners
@@ -484,8 +568,15 @@ def test_neither_side_is_changed() -> None:
         (object(), torch.nn.Tanh(), {}, "object has no forward and backward"),
         (nn.Tanh(), "torch.nn.Tanh", {}, "reference is str, wanted a torch module or a function"),
         ((lambda x: x / 0, lambda dy, x: dy), lambda x: x, {}, "nan or inf"),
+        (
+            nn.Tanh(),
+            torch.nn.Tanh(),
+            {"dtypes": []},
+            r"dtypes is \[\], wanted some of \['float64', 'float32'\]",
+        ),
+        (nn.Tanh(), torch.nn.Tanh(), {"dtypes": "float64"}, "dtypes is 'float64', wanted some of"),
     ],
-    ids=["transposed", "count", "unknown name", "no backward", "no module", "inf"],
+    ids=["transposed", "count", "unknown name", "no backward", "no module", "inf", "no dtype", "no list"],
 )
 def test_what_cannot_be_compared_is_told(mine, reference, options, message) -> None:
     with pytest.raises((TypeError, ValueError), match=message), np.errstate(all="ignore"):

@@ -612,6 +612,25 @@ class RowByRow(nn.Linear):
         return dy @ self.weight.data
 
 
+def test_gradients_of_a_backward_before_the_check_are_forgotten() -> None:
+    layer = nn.Linear(5, 3, dtype=np.float64)
+    layer.weight.grad = np.full((3, 5), np.nan)
+    layer.bias.grad = np.full(3, 7.0)
+    assert check(layer, torch.nn.Linear(5, 3), X)
+
+
+def test_a_gradient_of_nan_is_wrong_and_not_bad_manners() -> None:
+    class NoNumber(Affine):
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.db = self.db * np.nan
+            return dx
+
+    found = check(NoNumber(), torch.nn.Linear(5, 3), X, transposed=["W"])
+    assert not found
+    assert not found.manners
+
+
 def test_gradients_added_up_row_by_row_are_not_taken_for_overwritten(monkeypatch) -> None:
     assert check(RowByRow(5, 3), torch.nn.Linear(5, 3), X / 3)
     monkeypatch.setattr(RowByRow, "adds", False)

@@ -25,7 +25,7 @@ UNSTEADY = "the same call gives other gradients the second time"
 
 def manners_of(objective: Objective) -> list[str]:
     """What forward and backward do that they should not, a sentence for each."""
-    first, again = (_call(copy.deepcopy(objective.model), objective, objective.inputs) for _ in range(2))
+    first, again = (_call(_fresh(objective), objective, objective.inputs) for _ in range(2))
     told = [f"{name} is changed in place" for name in first.changed]
     if first.stepped:
         names = ", ".join(first.stepped)
@@ -65,6 +65,12 @@ class _Call(NamedTuple):
     stepped: list[str]
 
 
+def _fresh(objective: Objective) -> nn.Module:
+    model = copy.deepcopy(objective.model)
+    model.zero_grad()
+    return model
+
+
 def _call(model: nn.Module, objective: Objective, inputs: Any) -> _Call:
     given = {f"input {at}": x for at, x in leaves(inputs)}
     given |= {f"dy {at}".strip(): c for at, c in leaves(objective.cotangent)}
@@ -94,12 +100,12 @@ def _after_another_call(objective: Objective) -> tuple[nn.Module, _Call]:
     """The model after a call on other inputs: negated or, where it is not defined there, in another order."""
     for other in (np.negative, np.flip):
         arrays = (x if x is None or x.dtype.kind != "f" else other(x) for _, x in leaves(objective.inputs))
-        model = copy.deepcopy(objective.model)
+        model = _fresh(objective)
         with suppress(Exception), np.errstate(all="ignore"):
             call = _call(model, objective, like(objective.inputs, arrays))
             if all(np.all(np.isfinite(a)) for a in (*call.outputs.values(), *call.grads.values())):
                 return model, call
-    model = copy.deepcopy(objective.model)
+    model = _fresh(objective)
     return model, _call(model, objective, objective.inputs)
 
 
@@ -113,6 +119,6 @@ def _is_close(found: np.ndarray, *summands: np.ndarray) -> bool:
         return False
     if found.dtype.kind != "f":
         return np.array_equal(found, summands[0])
-    size = max(np.max(np.abs(each), initial=0) for each in summands)
+    size = max(np.max(np.abs(each), where=np.isfinite(each), initial=0) for each in summands)
     allowed = np.sqrt(np.finfo(found.dtype).eps) * size
     return bool(np.all(np.isclose(found, sum(summands), rtol=0, atol=allowed, equal_nan=True)))

@@ -9,6 +9,7 @@ from scratch import nn
 from torch_ref import check, mirror
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 from torch_ref.check import TIES, Check
+from torch_ref.manners import RANDOM, STATEFUL
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 5))
@@ -493,17 +494,14 @@ STALE = "a call keeps state: after another one, backward gives another gradient 
             "a call changes weight, wanted the weights left to the optimizer",
         ),
         (Steps, torch.nn.Linear(5, 3), "a call changes weight, wanted the weights left to the optimizer"),
-        (
-            KeepsItsOutput,
-            torch.nn.Tanh(),
-            "forward keeps state between calls: after another call, the same input gives another output",
-        ),
+        (KeepsItsOutput, torch.nn.Tanh(), STATEFUL),
     ],
 )
 def test_what_reaches_into_the_next_call_is_told(mine, reference, told) -> None:
     transposed = ["W"] if issubclass(mine, Affine) else []
     found = check(mine(), reference, X, dtypes=["float64"], transposed=transposed)
     assert found.manners == (told,)
+    assert found.verdict == told
     assert not found
 
 
@@ -537,8 +535,7 @@ def test_a_random_forward_is_told_and_nothing_else_is_made_of_it() -> None:
 
     found = check(Dropout(), torch.nn.Dropout(0.5), X)
     assert found.causes == ()
-    (told,) = found.manners
-    assert told.startswith("forward is random: the same input gives another output the second time.")
+    assert found.verdict == RANDOM
 
 
 def test_neither_side_is_changed() -> None:

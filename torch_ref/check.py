@@ -24,7 +24,7 @@ from torch_ref.adapt import AgainstTarget, adapt
 from torch_ref.compare import Comparison, compare_objective
 from torch_ref.diagnose import Cause, diagnose
 from torch_ref.judge import BLIND
-from torch_ref.manners import RANDOM, UNSTEADY, manners_of
+from torch_ref.manners import NO_EVIDENCE, manners_of
 from torch_ref.mirror import reflect, torch_generator
 
 TIES = "ties and kinks"
@@ -67,6 +67,8 @@ class Check:
     @property
     def verdict(self) -> str:
         """What is wrong, the most telling first; or that nothing is."""
+        if NO_EVIDENCE & {*self.manners}:
+            return "\n".join(self.manners)
         told = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
         if not self.ok:
             return "\n".join([*told, *self.manners, *map(str, self.causes)])
@@ -122,7 +124,7 @@ def check(
             raise ValueError("there both sides have gradients of nan or inf")
         if not manners:
             manners.extend(manners_of(objective))
-        if not causes and not {RANDOM, UNSTEADY} & {*manners}:
+        if not causes and not NO_EVIDENCE & {*manners}:
             causes.extend(diagnose(objective, comparison, sides.right(np.dtype(dtype))))
         comparisons[f"{dtype}, {TIES}" if ties else dtype] = comparison
 

@@ -15,12 +15,17 @@ from scratch import nn
 from scratch.numerical import Objective, named
 from scratch.structure import leaves, like
 
-# After these, what one call gave is no evidence of anything.
 RANDOM = (
     "forward is random: the same input gives another output the second time. Pass the mask as an input, "
     "or compare in eval mode"
 )
 UNSTEADY = "the same call gives other gradients the second time"
+STATEFUL = (
+    "forward keeps state between calls: after another call, the same input gives another output. Pass the "
+    "state as an input"
+)
+# With these, no number that a call gave is evidence of anything.
+NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL}
 
 
 def manners_of(objective: Objective) -> list[str]:
@@ -37,10 +42,7 @@ def manners_of(objective: Objective) -> list[str]:
     model, other = _after_another_call(objective)
     later = _call(model, objective, objective.inputs)
     if not all(_is_close(y, first.outputs[name]) for name, y in later.outputs.items()):
-        return [
-            *told,
-            "forward keeps state between calls: after another call, the same input gives another output",
-        ]
+        return [*told, STATEFUL]
     stale = [name for name, dx in later.dx.items() if not _is_close(dx, first.dx[name])]
     overwritten: list[str] = []
     for name, g in later.grads.items():

@@ -64,16 +64,19 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
-def _told(error: Exception, *places: str) -> str:
-    """Which function of the user's files raised it, and in which line; "" if none did."""
-    files = {Path(place.partition(":")[0]).resolve() for place in places if ":" in place}
-    modules = (sys.modules.get(place.rpartition(".")[0]) for place in places[:1])
-    files |= {Path(module.__file__).resolve() for module in modules if module and module.__file__}
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() in files]
+def _told(error: Exception, mine: str, against: str) -> str:
+    """Which function of the user's files, or of their neighbours, raised it, and where; "" if none did."""
+    folders = {Path(place.partition(":")[0]).resolve().parent for place in (mine, against) if ":" in place}
+    imported = None if ":" in mine else getattr(sys.modules[mine.rpartition(".")[0]], "__file__", None)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == imported or Path(frame.filename).resolve().parent in folders
+    ]
     if not frames:
         return ""
-    file, line = Path(frames[-1].filename).name, frames[-1].lineno
-    return f"your {frames[0].name} raises {_named(error)} ({file}, line {line})"
+    at = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return f"your {frames[0].name} raises {_named(error)} ({at})"
 
 
 def _named(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """``gradmirror check``, ``faults`` and ``alarms``: what they print, write, and end with."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -168,6 +169,20 @@ def test_an_error_in_your_file_is_told_with_its_line(main, statement, told):
     assert said.err.startswith(f"gradmirror check: error: your backward raises {told}")
     assert said.err.endswith(" (mine.py, line 15)\n")
     assert not said.out
+
+
+def test_an_error_in_a_neighbour_or_an_imported_module_is_told(main, monkeypatch):
+    Path("its_base.py").write_text(
+        "class Base:\n    def forward(self, x):\n        return {}['a']\n    backward = print\n"
+    )
+    Path("derived.py").write_text("from its_base import Base\nclass Mine(Base): pass\n")
+    monkeypatch.syspath_prepend(".")
+    for mine in ("derived.py:Mine", "its_base.Base"):
+        said = main("check", mine, "--against", "torch.nn.Tanh", "--input", "4")
+        assert (
+            said.err == "gradmirror check: error: your forward raises KeyError: 'a' (its_base.py, line 3)\n"
+        )
+    del sys.modules["its_base"]
 
 
 def test_an_error_of_ours_is_not_taken_for_yours(main, monkeypatch):

@@ -46,6 +46,16 @@ def test_a_gradient_that_cannot_be_judged_is_no_evidence() -> None:
     assert [c.name for c in diagnose(*compared(nn.ReLU(), X, **changed), nn.ReLU())] == ["unknown"]
 
 
+def test_an_entry_that_cannot_be_judged_is_left_out_of_the_proof() -> None:
+    spread = np.zeros((4, 6))
+    spread[0, 0] = np.inf
+    wrong = 2 * np.ones((4, 6))
+    wrong[0, 0] = 7
+    changed = {"spread": spread, "numpy": wrong, "torch": np.ones((4, 6)), "truth": np.ones((4, 6))}
+    names = [cause.name for cause in diagnose(*compared(nn.ReLU(), X, **changed), nn.ReLU())]
+    assert names == ["a factor of 2 too much"]
+
+
 def test_what_is_almost_right_has_no_factor_too_much() -> None:
     by_difference = (np.tanh, lambda dy, x: dy * (np.tanh(x + 1e-7) - np.tanh(x)) / 1e-7)
     assert causes(by_difference, torch.tanh, X) == ["unknown"]

@@ -130,12 +130,12 @@ def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
 def _same(t: Tensor, other: np.ndarray) -> bool:
     if other.shape != t.numpy.shape:
         return False
-    allowed = 1e-12 * np.max(np.abs(other), initial=0)
-    compared = np.ones(other.shape, bool)
-    if t.numpy.shape == t.torch.shape:
-        allowed, compared = allowed + 4 * t.tolerance, t.decidable
-    same = np.isclose(t.numpy, other, rtol=0, atol=allowed, equal_nan=True)
-    return bool(np.all(same[compared]))
+    allowed = 1e-12 * np.max(np.abs(other), where=np.isfinite(other), initial=0)
+    if t.numpy.shape != t.torch.shape:
+        return bool(np.allclose(t.numpy, other, rtol=0, atol=allowed, equal_nan=True))
+    judged = t.decidable
+    allowed = allowed + 4 * t.tolerance[judged]
+    return bool(np.all(np.isclose(t.numpy[judged], other[judged], rtol=0, atol=allowed, equal_nan=True)))
 
 
 # ---- corrected
@@ -156,8 +156,8 @@ def _correction(t: Tensor, objective: Objective) -> Cause | None:
 
 def _scaled(t: Tensor, objective: Objective) -> Cause | None:
     """The factor by which the whole gradient is wrong."""
-    mine, exact = t.numpy, t.wanted
-    if not np.any(mine):
+    mine, exact = t.numpy[t.decidable], t.wanted[t.decidable]
+    if not np.any(t.numpy):
         return Cause("no gradient arrives", "all entries are 0", "", (t.name,))
     square = float(np.sum(exact * exact))
     ratio = float(np.sum(mine * exact)) / square if square else 0.0
@@ -172,7 +172,7 @@ def _scaled(t: Tensor, objective: Objective) -> Cause | None:
         )
     names = [name for name, factor in _factors(objective).items() if _has_factor(t, factor)]
     # One number is some multiple of any other: that alone proves nothing.
-    if not names and np.count_nonzero(t.decidable & (np.abs(exact) > t.tolerance)) < 2:
+    if not names and np.count_nonzero(np.abs(exact) > t.tolerance[t.decidable]) < 2:
         return None
     told = " or ".join(names) or f"{ratio:.9g}"
     return Cause(f"a factor of {told} too much", f"divided by {ratio:.9g} it is the truth", "", (t.name,))
@@ -183,8 +183,9 @@ def _has_factor(t: Tensor, factor: float) -> bool:
 
 
 def _is_truth(t: Tensor, corrected: np.ndarray, scale: float = 1.0) -> bool:
-    allowed = 4 * t.tolerance * max(1.0, scale) + 1e-11 * np.max(np.abs(t.wanted), initial=0)
-    return bool(np.all(np.isclose(corrected, t.wanted, rtol=0, atol=allowed) | ~t.decidable))
+    judged = t.decidable
+    allowed = 4 * t.tolerance[judged] * max(1.0, scale) + 1e-11 * np.max(np.abs(t.wanted), initial=0)
+    return bool(np.all(np.isclose(corrected[judged], t.wanted[judged], rtol=0, atol=allowed)))
 
 
 def _factors(objective: Objective) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 import argparse
 import ast
+import difflib
 import importlib
 import importlib.util
 import json
+import re
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,16 +45,47 @@ def run(options: argparse.Namespace) -> int:
                 dtypes=options.dtype or ("float64", "float32"),
                 transposed=options.transposed or (),
             )
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise UnusableError(f"the two sides cannot be compared: {error}") from error
-    told = next((each for each in found.values() if not each), next(iter(found.values())))
-    print(told)
-    if options.seeds > 1:
-        agreeing = sum(map(bool, found.values()))
-        print(f"\n{agreeing} of {len(found)} seeds agree")
-    if options.json:
-        write_whole(options.json, json.dumps(_as_json(found), indent=1, allow_nan=False).encode() + b"\n")
+        except Exception as error:
+            if told := _told(error, options.mine, options.against):
+                raise UnusableError(told) from error
+            if not isinstance(error, TypeError | ValueError | RuntimeError):
+                raise
+            raise UnusableError(f"the two sides cannot be compared: {_as_option(error)}") from error
+    everything = json.dumps(_as_json(found), indent=1, allow_nan=False) + "\n" if options.json else ""
+    if options.json == "-":
+        print(everything, end="")
+    else:
+        print(next((each for each in found.values() if not each), next(iter(found.values()))))
+        if options.seeds > 1:
+            agreeing = sum(map(bool, found.values()))
+            print(f"\n{agreeing} of {len(found)} seeds agree")
+        if options.json:
+            write_whole(options.json, everything.encode())
     return 0 if all(found.values()) else 1
+
+
+def _told(error: Exception, mine: str, against: str) -> str:
+    """Which function of the user's files, or of their neighbours, raised it, and where; "" if none did."""
+    folders = {Path(place.partition(":")[0]).resolve().parent for place in (mine, against) if ":" in place}
+    imported = None if ":" in mine else getattr(sys.modules[mine.rpartition(".")[0]], "__file__", None)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == imported or Path(frame.filename).resolve().parent in folders
+    ]
+    if not frames:
+        return ""
+    at = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
+    return f"your {frames[0].name} raises {_named(error)} ({at})"
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _as_option(error: Exception) -> str:
+    """Its text, with the option of the command line in the place of check's argument."""
+    return re.sub(r"transposed=\['(.*?)'\]", r"--transposed \1", str(error))
 
 
 def _find(words: str, argument: str) -> Any:
@@ -93,10 +127,9 @@ def _attribute(module: ModuleType, name: str, argument: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError:
-        there = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
-        raise UnusableError(
-            f"{argument}: {module.__name__} has no {name!r}; there is {there[:300]}"
-        ) from None
+        names = [n for n in vars(module) if not n.startswith("_")]
+        there = ", ".join(difflib.get_close_matches(name, names) or names[:20]) or "nothing"
+        raise UnusableError(f"{argument}: {module.__name__} has no {name!r}; there is {there}") from None
 
 
 def _arguments(words: list[str]) -> tuple[list[Any], dict[str, Any]]:
@@ -123,19 +156,24 @@ def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> 
         return what(*args, **kwargs)
     except Exception as error:
         raise UnusableError(
-            f"{argument}: {what.__name__} cannot be made with --args {args} {kwargs}: {error}"
+            f"{argument}: {what.__name__} cannot be made with --args {args} {kwargs}: {_named(error)}"
         ) from error
 
 
 def _draw(rng: np.random.Generator, words: str, scale: float) -> np.ndarray:
-    """ "4x16" as 4x16 normal numbers, "4:10" as 4 whole ones below 10."""
-    sizes, colon, below = words.partition(":")
+    """ "4x16" as 4x16 normal numbers, "4x16:positive" some above 0, "4:10" as 4 whole ones below 10."""
+    sizes, _, kind = words.partition(":")
     try:
         shape = tuple(int(size) for size in sizes.split("x")) if sizes else ()
-        return rng.integers(0, int(below), shape) if colon else scale * rng.standard_normal(shape)
+        if kind == "positive":
+            return scale * np.exp(rng.standard_normal(shape))
+        if kind == "unit":
+            return rng.uniform(0.01, 0.99, shape)
+        return rng.integers(0, int(kind), shape) if ":" in words else scale * rng.standard_normal(shape)
     except ValueError:
         raise UnusableError(
-            f"--input: cannot read {words!r}; wanted a shape such as 4x16, or 4:10 for whole numbers below 10"
+            f"--input: cannot read {words!r}; wanted a shape such as 4x16, 4x16:positive or 4x16:unit, or "
+            "4:10 for whole numbers below 10"
         ) from None
 
 
@@ -147,6 +185,7 @@ def _as_json(found: dict[int, Check]) -> dict[str, Any]:
                 "ok": each.ok,
                 "verdict": each.verdict,
                 "manners": list(each.manners),
+                "untried": each.untried,
                 "causes": [vars(cause) for cause in each.causes],
                 "tensors": each.frame.astype(object)
                 .where(

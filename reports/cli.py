@@ -72,6 +72,7 @@ examples:
   gradmirror check mylayers.py:Affine --against torch.nn.Linear --args 5 3 --input 4x5 --transposed W
   gradmirror check mylayers.py:gelu,gelu_backward --against torch.nn.functional.gelu --input 4x16
   gradmirror check mylayers.py:MyLoss --against torch.nn.CrossEntropyLoss --input 8x10 --input 8:10
+  gradmirror check mylayers.py:MyBCE --against torch.nn.BCELoss --input 8x5:unit --input 8x5:unit
 
 """
 
@@ -352,7 +353,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="SHAPE",
-        help="4x16 for normal numbers, 4:10 for 4 whole ones below 10; once for each input",
+        help="4x16 for normal numbers, 4x16:positive for some above 0, 4x16:unit for some between 0 and 1, "
+        "4:10 for 4 whole ones below 10; once for each input",
     )
     check.add_argument(
         "--transposed", nargs="+", metavar="W", help="parameters that you store the other way round"
@@ -361,9 +363,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=natural, default=0, help="of inputs and weights (%(default)s)")
     check.add_argument("--seeds", type=positive, default=1, metavar="N", help="how many (%(default)s)")
     check.add_argument(
-        "--dtype", action="append", choices=["float32", "float64"], help="once or twice (both)"
+        "--dtype",
+        action="append",
+        choices=["float32", "float64"],
+        help="to compare in this precision alone (in both)",
     )
-    check.add_argument("--json", metavar="FILE", help="everything that was found, for programs")
+    check.add_argument(
+        "--json", metavar="FILE", help="everything that was found, for programs; - prints it and nothing else"
+    )
 
     codes = _EXIT_CODES.format(zero="trained", one="the loss became nan or inf")
     train = _command(commands, "train", _TRAIN, _TRAIN_EXAMPLES + codes, _train)

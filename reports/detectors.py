@@ -28,7 +28,7 @@ from scratch.structure import leaves, like
 from torch_ref import Check, as_torch, check, mirror
 from torch_ref.adapt import AgainstTarget
 from torch_ref.catalog import LOSSES, MODULES, Case
-from torch_ref.check import Sides, on_kinks
+from torch_ref.check import Sides, kinks
 from torch_ref.compare import Comparison, run_torch
 from torch_ref.faults import FAULTS, Fault, inject
 
@@ -93,7 +93,7 @@ def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
         if not all(np.all(np.abs(array) < most) for _, array in leaves(y)):
             return False
         sides = Sides(module, mirror(copy.deepcopy(module)), inputs)
-        theirs = [sides.cast(np.dtype(dtype), sides.inputs) for dtype in ("float32", "float64")]
+        theirs = [sides.cast(np.dtype(dtype)) for dtype in ("float32", "float64")]
         found = [array for objective, twin in theirs for array in run_torch(twin, objective).values()]
         return all(np.all(np.isfinite(array)) for array in found)
 
@@ -102,9 +102,9 @@ def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) 
     """Whether the mistake changes a number: transposing a 1x1 weight, say, does not."""
     twin = mirror(right)
     pair = [Sides(module, twin, inputs) for module in (right, wrong)]
-    for given in (pair[0].inputs, on_kinks(pair[0].inputs)):
+    for tried in (pair, [sides.on_kinks(kinks) for sides in pair]):
         try:
-            objectives = [sides.cast(np.dtype(np.float64), given)[0] for sides in pair]
+            objectives = [sides.cast(np.dtype(np.float64))[0] for sides in tried]
         except (ValueError, IndexError):  # not defined on the kinks
             continue
         for passes in (1, 2):
@@ -148,7 +148,7 @@ def _by_gradcheck(trial: Trial, fast: bool) -> bool:
 def _both_sides(trial: Trial) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """NumPy's and PyTorch's outputs and gradients, in float64."""
     sides = Sides(trial.module, trial.reference, trial.inputs)
-    objective, twin = sides.cast(np.dtype(np.float64), sides.inputs)
+    objective, twin = sides.cast(np.dtype(np.float64))
     ours, theirs = _tensors(objective), run_torch(twin, objective)
     return ((np.asarray(ours[name]), t) for name, t in theirs.items())
 

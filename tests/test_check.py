@@ -11,6 +11,7 @@ from scratch import nn
 from torch_ref import check, mirror
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 from torch_ref.check import TIES, Check
+from torch_ref.manners import RANDOM, STATEFUL
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 5))
@@ -627,7 +628,7 @@ def test_a_kink_is_decided_at_the_kink() -> None:
 
     found = check((forward, lambda dy, x: dy * (x >= 0)), torch.relu, X)
     assert found.comparisons["float64"]
-    assert verdicts(found, TIES) == {"output": "agree", "input": "differ"}
+    assert verdicts(found, f"float64, {TIES}") == {"output": "agree", "input": "differ"}
     assert found.causes[0].name == "the slope at 0 is 1"
 
 
@@ -642,6 +643,90 @@ def test_a_forward_that_complex_numbers_break_is_differentiated_in_long_doubles(
     )
     assert found, str(found)
     assert found.comparisons["float64"].method.startswith("central differences in")
+
+
+# ---- ties and kinks
+
+
+def test_a_target_takes_part_in_ties() -> None:
+    class AbsoluteError:
+        """1 where x is the target; PyTorch has 0 there."""
+
+        def forward(self, x, target):
+            self.difference = x - target
+            return np.mean(np.abs(self.difference))
+
+        def backward(self, dy):
+            return dy * np.where(self.difference >= 0, 1.0, -1.0) / self.difference.size
+
+    found = check(AbsoluteError(), torch.nn.L1Loss(), X, X[::-1].copy())
+    assert verdicts(found, f"float64, {TIES}") == {"output": "agree", "input": "differ"}
+
+
+def test_a_target_of_probabilities_stays_one() -> None:
+    class CrossEntropy:
+        """Right where a row of the target has the sum 1, and there alone."""
+
+        def forward(self, x, target):
+            e = np.exp(x - x.max(axis=1, keepdims=True))
+            self.y, self.target = e / e.sum(axis=1, keepdims=True), target
+            return -np.sum(target * np.log(self.y)) / len(x)
+
+        def backward(self, dy):
+            return dy * (self.y - self.target) / len(self.y)
+
+    target = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+    assert check(CrossEntropy(), torch.nn.CrossEntropyLoss(), X, target, dtypes=["float64"])
+
+
+def only_between_0_and_1(p):
+    assert np.all((p > 0) & (p < 1))
+    return p**2
+
+
+def test_an_input_that_must_be_positive_stays_so_and_the_others_sit_on_kinks() -> None:
+    pair = (
+        lambda x, p: np.where(x > 0, x, 0) + np.log(p),
+        lambda dy, x, p: (dy * (x >= 0), dy / p),
+    )
+    found = check(pair, lambda x, p: torch.relu(x) + torch.log(p), X, np.abs(X), dtypes=["float64"])
+    assert verdicts(found, f"float64, {TIES}")["input 0"] == "differ"
+    assert not found.untried
+
+
+@pytest.mark.parametrize(
+    ("pair", "reference", "x"),
+    [
+        ((only_between_0_and_1, lambda dy, p: 2 * p * dy), torch.square, np.abs(np.tanh(X))),
+        (
+            (lambda x: np.sqrt(np.abs(x)), lambda dy, x: dy * np.sign(x) / (2 * np.sqrt(np.abs(x)))),
+            lambda x: x.abs().sqrt(),
+            X,
+        ),
+    ],
+    ids=["between 0 and 1", "no derivative at 0"],
+)
+def test_where_a_function_is_not_defined_on_some_kinks_others_are_tried(pair, reference, x) -> None:
+    found = check(pair, reference, x, dtypes=["float64"])
+    assert found, str(found)
+    assert not found.untried
+
+
+def test_what_is_defined_on_no_kink_says_so_and_passes() -> None:
+    def forward(x):
+        if len(np.unique(x)) < x.size:
+            raise ZeroDivisionError("equal numbers")
+        return x**2
+
+    found = check((forward, lambda dy, x: 2 * x * dy), torch.square, X, dtypes=["float64"])
+    assert found
+    assert list(found.comparisons) == ["float64"]
+    assert "Not tried on ties and kinks: equal numbers." in str(found)
+
+
+def test_ties_are_compared_in_a_precision_that_was_asked_for() -> None:
+    found = check(nn.ReLU(), torch.nn.ReLU(), X, dtypes=["float32"])
+    assert list(found.comparisons) == ["float32", "float32, ties and kinks"]
 
 
 # ---- manners
@@ -667,6 +752,132 @@ def test_a_backward_that_overwrites_gradients_is_told() -> None:
 
     found = check(Overwrites(5, 3, dtype=np.float64), torch.nn.Linear(5, 3), X)
     assert "overwrites the gradient of weight, bias" in found.verdict
+
+
+class StaleMask:
+    """Keeps the mask of its first forward."""
+
+    mask = None
+
+    def forward(self, x):
+        if self.mask is None:
+            self.mask = x > 0
+        return np.maximum(x, 0)
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+class AddsUpErrors:
+    """What it passes on is the sum of all calls."""
+
+    passed_on = 0.0
+
+    def forward(self, x):
+        self.x = x
+        return np.tanh(x)
+
+    def backward(self, dy):
+        self.passed_on = self.passed_on + dy * (1 - np.tanh(self.x) ** 2)
+        return self.passed_on
+
+
+class AddsUpGradients(Affine):
+    """In an array of its own, that nobody sets to 0."""
+
+    total = 0.0
+
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.total = self.total + self.dW
+        self.dW = self.total
+        return dx
+
+
+class StepsInPlace(Affine):
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.W -= 0.1 * self.dW
+        return dx
+
+
+class Steps(Affine):
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.W = self.W - 0.1 * self.dW
+        return dx
+
+
+class KeepsItsOutput:
+    """As a recurrent layer that goes on from the hidden state of the call before."""
+
+    before = 0.0
+
+    def forward(self, x):
+        self.before = np.tanh(x + self.before)
+        return self.before
+
+    def backward(self, dy):
+        return dy * (1 - self.before**2)
+
+
+STALE = "a call keeps state: after another one, backward gives another gradient of "
+
+
+@pytest.mark.parametrize(
+    ("mine", "reference", "told"),
+    [
+        (StaleMask, torch.nn.ReLU(), STALE + "input"),
+        (AddsUpErrors, torch.nn.Tanh(), STALE + "input"),
+        (AddsUpGradients, torch.nn.Linear(5, 3), STALE + "weight"),
+        (
+            StepsInPlace,
+            torch.nn.Linear(5, 3),
+            "a call changes weight, wanted the weights left to the optimizer",
+        ),
+        (Steps, torch.nn.Linear(5, 3), "a call changes weight, wanted the weights left to the optimizer"),
+        (KeepsItsOutput, torch.nn.Tanh(), STATEFUL),
+    ],
+)
+def test_what_reaches_into_the_next_call_is_told(mine, reference, told) -> None:
+    transposed = ["W"] if issubclass(mine, Affine) else []
+    found = check(mine(), reference, X, dtypes=["float64"], transposed=transposed)
+    assert found.manners == (told,)
+    assert found.verdict == told
+    assert not found
+
+
+def test_what_is_not_defined_for_negative_numbers_is_called_on_others() -> None:
+    class StaleLog:
+        p = None
+
+        def forward(self, p):
+            self.p = p if self.p is None else self.p
+            return np.log(p)
+
+        def backward(self, dy):
+            return dy / self.p
+
+    assert check(StaleLog(), torch.log, np.abs(X), dtypes=["float64"]).manners == (STALE + "input",)
+
+
+def test_a_random_forward_is_told_and_nothing_else_is_made_of_it() -> None:
+    class Dropout:
+        rng = np.random.default_rng(0)
+
+        def __deepcopy__(self, memo):
+            return self
+
+        def forward(self, x):
+            self.mask = (self.rng.random(x.shape) > 0.5) / 0.5
+            return x * self.mask
+
+        def backward(self, dy):
+            return dy * self.mask
+
+    found = check(Dropout(), torch.nn.Dropout(0.5), X)
+    assert found.causes == ()
+    assert found.verdict == RANDOM
 
 
 def test_neither_side_is_changed() -> None:
@@ -719,7 +930,8 @@ def test_neither_side_is_changed() -> None:
             {},
             r"backward\(\) is to be given 2 arguments: dy and the inp",
         ),
-        (Square(), TorchSquare(), {"dtypes": "float16"}, "dtypes has float16, wanted float64, float32"),
+        (Square(), TorchSquare(), {"dtypes": "float16"}, r"dtypes is \['float16'\], wanted some of"),
+        (Square(), TorchSquare(), {"dtypes": []}, r"dtypes is \[\], wanted some of \['float64', 'float32'\]"),
     ],
     ids=[
         "transposed",
@@ -737,6 +949,7 @@ def test_neither_side_is_changed() -> None:
         "None",
         "no arguments",
         "float16",
+        "no dtype",
     ],
 )
 def test_what_cannot_be_compared_is_told(mine, reference, options, message) -> None:
@@ -749,7 +962,7 @@ def test_what_cannot_be_compared_is_told(mine, reference, options, message) -> N
     [
         (torch.ones(3), "input 0 is a Tensor, wanted a NumPy array"),
         ("ones", "input 0 is a str, wanted a NumPy array"),
-        (np.arange(3), "nothing to differentiate by"),
+        (np.arange(3), "no input and no parameter is floating"),
     ],
 )
 def test_inputs_that_are_no_floating_arrays_are_told(x, message) -> None:
@@ -791,6 +1004,25 @@ class RowByRow(nn.Linear):
             for p, g in ((self.weight, np.outer(row, x)), (self.bias, row)):
                 p.grad = g if p.grad is None else p.grad + g
         return dy @ self.weight.data
+
+
+def test_gradients_of_a_backward_before_the_check_are_forgotten() -> None:
+    layer = nn.Linear(5, 3, dtype=np.float64)
+    layer.weight.grad = np.full((3, 5), np.nan)
+    layer.bias.grad = np.full(3, 7.0)
+    assert check(layer, torch.nn.Linear(5, 3), X)
+
+
+def test_a_gradient_of_nan_is_wrong_and_not_bad_manners() -> None:
+    class NoNumber(Affine):
+        def backward(self, dout):
+            dx = super().backward(dout)
+            self.db = self.db * np.nan
+            return dx
+
+    found = check(NoNumber(), torch.nn.Linear(5, 3), X, transposed=["W"])
+    assert not found
+    assert not found.manners
 
 
 def test_gradients_added_up_row_by_row_are_not_taken_for_overwritten(monkeypatch) -> None:

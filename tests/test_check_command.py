@@ -1,6 +1,7 @@
 """``gradmirror check``, ``faults`` and ``alarms``: what they print, write, and end with."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -93,6 +94,7 @@ def test_the_json_has_all_of_it(main):
     found = json.loads(Path("found.json").read_text())
     assert found["ok"] is True
     assert set(found["seeds"]) == {"0", "1", "2"}
+    assert found["seeds"]["0"]["untried"] == ""
     tensors = found["seeds"]["0"]["tensors"]
     assert {each["tensor"] for each in tensors} == {"output", "input", "weight", "bias"}
     assert {each["made_in"] for each in tensors} == {"float64", "float32", "float64, ties and kinks"}
@@ -116,13 +118,19 @@ def test_the_scale_is_that_of_the_inputs(main):
     ("words", "named"),
     [
         (("gone.py:Affine", *LINEAR[1:]), "mine: there is no file 'gone.py'; wanted file.py:Name"),
-        (("mine.py:Afine", *LINEAR[1:]), "mine: mine has no 'Afine'; there is np, Affine"),
-        ((*LINEAR[:2], "torch.nn.Liner", *LINEAR[3:]), "--against: torch.nn has no 'Liner'"),
+        (("mine.py:Afine", *LINEAR[1:]), "mine: mine has no 'Afine'; there is Affine\n"),
+        (("mine.py:Conv", *LINEAR[1:]), "mine: mine has no 'Conv'; there is np, Affine, Loss, "),
+        (
+            (*LINEAR[:2], "torch.nn.Liner", *LINEAR[3:]),
+            "--against: torch.nn has no 'Liner'; there is Linear, ",
+        ),
         ((*LINEAR[:2], "nowhere.Linear", *LINEAR[3:]), "--against: cannot import 'nowhere.Linear'"),
         ((*LINEAR[:4], "five", "3", "--input", "4x5"), "--args: cannot read 'five'"),
         ((*LINEAR[:4], "5", "--input", "4x5"), "mine: Affine cannot be made with --args [5]"),
         ((*LINEAR[:7], "4by5"), "--input: cannot read '4by5'; wanted a shape such as 4x16"),
-        ((*LINEAR[:7], "4x6"), "the two sides cannot be compared"),
+        ((*LINEAR[:7], "4x6"), "your forward raises ValueError: matmul: "),
+        ((*LINEAR[:7], "4x6"), " (mine.py, line 11)\n"),
+        ((*LINEAR[:7], "4x5:whole"), "--input: cannot read '4x5:whole'; wanted a shape such as 4x16, "),
         ((*LINEAR, "--transposed", "W"), "it is not stored the other way round"),
         ((*LINEAR, "--transposed", "V"), "transposed: there is no parameter ['V']; there are ['W', 'b']"),
         (("mine.py:square", "--against", "torch.square", "--input", "4"), "wanted an object that has both"),
@@ -141,6 +149,69 @@ def test_a_file_that_does_not_run_is_named(main):
     said = main("check", *LINEAR)
     assert said.code == 2
     assert "mine: mine.py does not run: ZeroDivisionError" in said.err
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("return {}['dW']", "KeyError: 'dW'"),
+        ("raise NotImplementedError", "NotImplementedError"),
+        ("return dy @ self.V", "AttributeError: 'Affine' object has no attribute 'V'"),
+        ("return dy @ self.b[:2]", "ValueError: matmul: "),
+        ("assert False, 'no'", "AssertionError: no"),
+    ],
+)
+def test_an_error_in_your_file_is_told_with_its_line(main, statement, told):
+    right = Path("mine.py").read_text()
+    Path("mine.py").write_text(right.replace("return dy @ self.W * (2 if self.wrong else 1)", statement))
+    said = main("check", *LINEAR)
+    assert said.code == 2
+    assert said.err.startswith(f"gradmirror check: error: your backward raises {told}")
+    assert said.err.endswith(" (mine.py, line 15)\n")
+    assert not said.out
+
+
+def test_an_error_in_a_neighbour_or_an_imported_module_is_told(main, monkeypatch):
+    Path("its_base.py").write_text(
+        "class Base:\n    def forward(self, x):\n        return {}['a']\n    backward = print\n"
+    )
+    Path("derived.py").write_text("from its_base import Base\nclass Mine(Base): pass\n")
+    monkeypatch.syspath_prepend(".")
+    for mine in ("derived.py:Mine", "its_base.Base"):
+        said = main("check", mine, "--against", "torch.nn.Tanh", "--input", "4")
+        assert (
+            said.err == "gradmirror check: error: your forward raises KeyError: 'a' (its_base.py, line 3)\n"
+        )
+    del sys.modules["its_base"]
+
+
+def test_an_error_of_ours_is_not_taken_for_yours(main, monkeypatch):
+    def fails(*args, **options):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("reports.check.check", fails)
+    with pytest.raises(KeyError, match="ours"):
+        main("check", *LINEAR)
+
+
+def test_a_dash_prints_the_json_and_nothing_else(main):
+    said = main("check", *LINEAR, "--seeds", "2", "--dtype", "float64", "--json", "-")
+    assert set(json.loads(said.out)["seeds"]) == {"0", "1"}
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("kind", ["positive", "unit"])
+def test_inputs_can_be_asked_for_where_a_function_is_defined(main, kind):
+    Path("mine.py").write_text(
+        "import numpy as np\n"
+        "def forward(p): return np.log(p / (2 - p)) if LIMIT else np.log(p)\n"
+        "def backward(dy, p): return dy / p * (2 / (2 - p) if LIMIT else 1)\n"
+        "def reference(p): return (p / (2 - p) if LIMIT else p).log()\n"
+        f"LIMIT = {kind == 'unit'}\n"
+    )
+    words = ("mine.py:forward,backward", "--against", "mine.py:reference", "--dtype", "float64")
+    said = main("check", *words, "--input", f"4x5:{kind}")
+    assert said.code == 0, said.err
 
 
 # ---- faults and alarms

@@ -428,6 +428,8 @@ class _Adapted(_Object):
         _demand(backward, dy, "dy, one for each output or a tuple of them")
         dx = _gradients(backward(*dy))
         for name, (slot, _, transposed) in self.taken.items():
+            p, own = getattr(self, name), np.asarray(slot.data)
+            p.data = (own.T if transposed else own).reshape(p.shape)  # a step may have been taken
             there = _at(self.root, slot.grad_paths[0][:-1])
             if slot.grad is _ABSENT and isinstance(there, dict) and there:
                 wanted = " or ".join(repr(path[-1]) for path in slot.grad_paths[:2])
@@ -436,8 +438,8 @@ class _Adapted(_Object):
                 )
             if slot.grad is _ABSENT or slot.grad is None:
                 continue
-            p, grad = getattr(self, name), np.asarray(slot.grad)
-            if grad.shape == np.shape(slot.data):
+            grad = np.asarray(slot.grad)
+            if grad.shape == own.shape:
                 grad = (grad.T if transposed else grad).reshape(p.shape)
             if grad.shape != p.shape:
                 raise ValueError(_misshapen(name, grad.shape, p.shape))
@@ -448,9 +450,11 @@ class _Adapted(_Object):
         """Put in the place of each gradient what was there at the start: zeros, 0, None or nothing."""
         grads = [(slot.grad, np.zeros_like(slot.data)) for slot, *_ in self.taken.values()]
         zeros = {id(grad): zero for grad, zero in grads if isinstance(grad, np.ndarray | np.generic)}
+        # An array that only backward knows, and hands out as the gradient, is its own affair.
+        known = {*self.start, *(path for slot, *_ in self.taken.values() for path in slot.grad_paths)}
         # The last first: what was not there is removed, and moves what follows it in a list.
         for path, value in reversed(list(_walk(self.root))):
-            if id(value) in zeros:
+            if id(value) in zeros and path in known:
                 start = self.start.get(path, _ABSENT)
                 if isinstance(start, np.ndarray):
                     start = zeros[id(value)]

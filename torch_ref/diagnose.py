@@ -10,8 +10,7 @@ is told instead.
 import copy
 import itertools
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,17 +48,20 @@ class Cause:
 def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | None) -> list[Cause]:
     """The confirmed causes of what is wrong on the NumPy side; if there is none, the patterns of the errors.
 
+    Where NumPy and PyTorch give the same, and only the truth is another, no mistake of NumPy's is looked for.
+
     Args:
         objective: what was run, in float64.
         comparison: what came of it.
         right: our own module of the same kind with the same weights, if we have one.
     """
     others = ("PyTorch is wrong", "fits NumPy's forward", TOO_BLIND)
-    wrong = [t for t in comparison.wrong if t.verdict not in others]
+    wrong = [t for t in comparison.wrong if t.verdict not in others and _differ(t, t.numpy, t.torch)]
     if not wrong:
         return []
     told = tuple(t.name for t in wrong)
-    made = _reproductions(objective, comparison, right, wrong) if right is not None else []
+    comparable = all(2 * t.kinks <= t.wanted.size for t in wrong if t.numpy.shape == t.torch.shape)
+    made = _reproductions(objective, comparison, right, wrong) if right is not None and comparable else []
     if made:
         return [Cause(name, "made on purpose, it gives these numbers", remedy, told) for name, remedy in made]
     causes: list[Cause] = []
@@ -67,6 +69,13 @@ def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | No
         found = _correction(t, objective) if t.truth is not None else None
         causes.append(found or Cause("unknown", _pattern(t), "", (t.name,)))
     return _merged(causes)
+
+
+def _differ(t: Tensor, ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether these two, in the place of NumPy's and PyTorch's, differ by more than rounding."""
+    return ours.shape != theirs.shape or bool(
+        np.any(replace(t, torch=theirs, truth=None, doubt=0.0).wrong(ours))
+    )
 
 
 def _merged(causes: list[Cause]) -> list[Cause]:
@@ -85,17 +94,28 @@ def _reproductions(
     objective: Objective, comparison: Comparison, right: nn.Module, wrong: list[Tensor]
 ) -> list[tuple[str, str]]:
     """(name, remedy) of each fault that gives NumPy's numbers in every tensor."""
-    found = []
+    found: list[tuple[str, str]] = []
+    unbroken = _numbers(objective, right)
+    if unbroken is None:
+        return found
     for broken, where, fault in _broken(right):
-        # The fault may be impossible with these shapes, or leave the domain of a function.
-        with suppress(ValueError, TypeError, IndexError), np.errstate(all="ignore"):
-            outputs, gradients = objective.of(broken).run()
-            tensors = {name: np.asarray(array) for name, array in (outputs | gradients.named()).items()}
-            gives_these = all(_same(t, tensors[t.name]) for t in comparison.tensors)
-            # On some numbers a mistake is none, and then it explains nothing.
-            if gives_these and all(_is_wrong(t, tensors[t.name]) for t in wrong):
-                found.append((f"{where}{fault.name}", fault.remedy))
+        numbers = _numbers(objective, broken)
+        if numbers is None or not all(_same(t, numbers[t.name]) for t in comparison.tensors):
+            continue
+        # On some numbers a mistake is none, and then it explains nothing.
+        if all(_differ(t, numbers[t.name], unbroken[t.name]) for t in wrong):
+            found.append((f"{where}{fault.name}", fault.remedy))
     return found
+
+
+def _numbers(objective: Objective, model: nn.Module) -> dict[str, np.ndarray] | None:
+    """Outputs and gradients; None where a fault cannot be made, with these shapes or out of a domain."""
+    try:
+        with np.errstate(all="ignore"):
+            outputs, gradients = objective.of(model).run()
+    except (ValueError, TypeError, IndexError):
+        return None
+    return {name: np.asarray(array) for name, array in (outputs | gradients.named()).items()}
 
 
 def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
@@ -110,39 +130,62 @@ def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
 def _same(t: Tensor, other: np.ndarray) -> bool:
     if other.shape != t.numpy.shape:
         return False
-    allowed = 1e-12 * np.max(np.abs(other), initial=0)
-    if t.numpy.shape == t.torch.shape:
-        allowed = allowed + 4 * t.tolerance
-    return bool(np.all(np.isclose(t.numpy, other, rtol=0, atol=allowed, equal_nan=True)))
-
-
-def _is_wrong(t: Tensor, other: np.ndarray) -> bool:
-    return other.shape != t.torch.shape or bool(np.any(t.wrong(other)))
+    allowed = 1e-12 * np.max(np.abs(other), where=np.isfinite(other), initial=0)
+    if t.numpy.shape != t.torch.shape:
+        return bool(np.allclose(t.numpy, other, rtol=0, atol=allowed, equal_nan=True))
+    judged = t.decidable
+    allowed = allowed + 4 * t.tolerance[judged]
+    return bool(np.all(np.isclose(t.numpy[judged], other[judged], rtol=0, atol=allowed, equal_nan=True)))
 
 
 # ---- corrected
 
 
 def _correction(t: Tensor, objective: Objective) -> Cause | None:
-    """What turns the wrong gradient into the truth."""
-    mine, exact = t.numpy, t.wanted
-    square = float(np.sum(exact * exact))
-    ratio = float(np.sum(mine * exact)) / square if square else np.nan
-    if not np.any(mine):
-        return Cause("no gradient arrives", "all entries are 0", "", (t.name,))
-    if np.isfinite(ratio) and ratio and _is_truth(t, mine / ratio, 1 / abs(ratio)):
-        names = [name for name, factor in _factors(objective).items() if abs(ratio / factor - 1) < 1e-9]
-        told = " or ".join(names) or f"{ratio:.9g}"
-        return Cause(f"a factor of {told} too much", f"divided by {ratio:.9g} it is the truth", "", (t.name,))
-    for name, corrected in _rearranged(mine):
-        if corrected.shape == exact.shape and _is_truth(t, corrected, 1.0):
+    """What turns the wrong gradient into the truth, if enough of it can be judged to say so."""
+    if 2 * t.kinks > t.wanted.size:
+        return None
+    found = _scaled(t, objective) if t.numpy.shape == t.wanted.shape else None
+    if found:
+        return found
+    for name, corrected in _rearranged(t.numpy):
+        if corrected.shape == t.wanted.shape and _is_truth(t, corrected):
             return Cause(name, "put right, it is the truth", "", (t.name,))
     return None
 
 
-def _is_truth(t: Tensor, corrected: np.ndarray, scale: float) -> bool:
-    allowed = 4 * t.tolerance * max(1.0, scale) + 1e-11 * np.max(np.abs(t.wanted), initial=0)
-    return bool(np.all(np.isclose(corrected, t.wanted, rtol=0, atol=allowed) | ~t.decidable))
+def _scaled(t: Tensor, objective: Objective) -> Cause | None:
+    """The factor by which the whole gradient is wrong."""
+    mine, exact = t.numpy[t.decidable], t.wanted[t.decidable]
+    if not np.any(t.numpy):
+        return Cause("no gradient arrives", "all entries are 0", "", (t.name,))
+    square = float(np.sum(exact * exact))
+    ratio = float(np.sum(mine * exact)) / square if square else 0.0
+    # What is right up to rounding is right with any factor close to 1.
+    if not np.isfinite(ratio) or not ratio or not _has_factor(t, ratio) or _has_factor(t, 1.0):
+        return None
+    dy = [c for _, c in leaves(objective.cotangent) if c is not None]
+    if len(dy) == 1 and dy[0].size == 1 and _has_factor(t, 1 / dy[0].item()):
+        remedy = "multiply what backward returns by dy"
+        return Cause(
+            "backward ignores the incoming gradient", "it is right only for dy = 1", remedy, (t.name,)
+        )
+    names = [name for name, factor in _factors(objective).items() if _has_factor(t, factor)]
+    # One number is some multiple of any other: that alone proves nothing.
+    if not names and np.count_nonzero(np.abs(exact) > t.tolerance[t.decidable]) < 2:
+        return None
+    told = " or ".join(names) or f"{ratio:.9g}"
+    return Cause(f"a factor of {told} too much", f"divided by {ratio:.9g} it is the truth", "", (t.name,))
+
+
+def _has_factor(t: Tensor, factor: float) -> bool:
+    return _is_truth(t, t.numpy / factor, 1 / abs(factor))
+
+
+def _is_truth(t: Tensor, corrected: np.ndarray, scale: float = 1.0) -> bool:
+    judged = t.decidable
+    allowed = 4 * t.tolerance[judged] * max(1.0, scale) + 1e-11 * np.max(np.abs(t.wanted), initial=0)
+    return bool(np.all(np.isclose(corrected[judged], t.wanted[judged], rtol=0, atol=allowed)))
 
 
 def _factors(objective: Objective) -> dict[str, float]:
@@ -191,7 +234,7 @@ def _pattern(t: Tensor) -> str:
     wrong = t.wrong(t.numpy)
     count = int(np.count_nonzero(wrong))
     if count == wrong.size:
-        return f"all {count:,} entries are wrong"
+        return f"all {count:,} entries are wrong" if count > 1 else "its one entry is wrong"
     for axis in range(wrong.ndim):
         others = tuple(a for a in range(wrong.ndim) if a != axis)
         whole = np.flatnonzero(np.all(wrong, axis=others)) if others else np.flatnonzero(wrong)

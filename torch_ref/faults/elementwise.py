@@ -92,12 +92,16 @@ def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
 @mistake(
     "the tanh approximation of GELU for the exact one",
     "GELU",
-    method="forward",
+    method="forward backward",
     remedy="GELU is x Φ(x) by erf, unless approximate='tanh'",
 )
-def _other_gelu(module: Any, right: Any, x: np.ndarray) -> Any:
-    module.approximate = "none" if module.approximate == "tanh" else "tanh"
-    return right(x)
+def _other_gelu(module: Any, right: Any, *args: Any) -> Any:
+    wanted = module.approximate
+    module.approximate = "none" if wanted == "tanh" else "tanh"
+    try:
+        return right(*args)
+    finally:
+        module.approximate = wanted
 
 
 @mistake(

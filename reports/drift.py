@@ -49,8 +49,15 @@ def _drifted(plan: Plan, dtype: str, seed: int) -> Rows:
         dtype=dtype,
         seed=seed,
     )
-    verdict = "agree" if found else TOO_BLIND if found.blind else f"part at step {found.parts_at}"
-    return Rows({"drift": steps.tail(1).assign(verdict=verdict), "drift_steps": steps})
+    return Rows({"drift": steps.tail(1).assign(verdict=_verdict(found)), "drift_steps": steps})
+
+
+def _verdict(found: Training) -> str:
+    if found.parts_at is not None:
+        return f"part at step {found.parts_at}"
+    if found.departs_at is not None:
+        return f"float32 departs at step {found.departs_at}"
+    return TOO_BLIND if found.blind else "agree"
 
 
 def _conclude(rows: Rows) -> Section:

@@ -130,8 +130,6 @@ def _judge(
     largest = max((_largest(n) for n in wanted.values()), default=0.0)
     rows = []
     for name, n in wanted.items():
-        if name not in found:
-            raise ValueError(f"gradcheck: backward gives None for {name}, which is floating")
         a = found[name]
         if a.shape != n.shape:
             raise ValueError(f"gradcheck: backward's {name} has shape {a.shape}, wanted {n.shape}")

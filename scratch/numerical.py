@@ -65,7 +65,7 @@ class Objective:
 
     Raises:
         ValueError: target without loss_fn or the reverse; reduction "none"; a cotangent that has not the
-            shape of y; nan or inf in the output, where there is no derivative.
+            shape of y; nan or inf in the output, where there is no derivative; nothing is floating.
     """
 
     def __init__(
@@ -83,6 +83,11 @@ class Objective:
         if loss_fn is not None and getattr(loss_fn, "reduction", "none") == "none":
             raise ValueError("gradcheck: loss_fn has reduction='none', wanted 'mean' or 'sum': one number")
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
+        arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
+        floating = [a.dtype for a in arrays if _is_floating(a)]
+        if not floating:
+            raise ValueError("gradcheck: no input and no parameter is floating; there is no gradient")
+        self.dtype = np.result_type(*floating)
         self.random_state = random.get_rng_state()
         with no_grad():
             self.y = y = copy.deepcopy(model)(*copy.deepcopy(inputs))
@@ -93,7 +98,7 @@ class Objective:
             raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
         if loss_fn is None and cotangent is None:
             own = random.Generator().manual_seed(0)
-            cotangent = like(y, (_draw(array, own) for _, array in leaves(y)))
+            cotangent = like(y, (_draw(array, own, self.dtype) for _, array in leaves(y)))
         if loss_fn is None and (shapes := _shapes(cotangent)) != _shapes(y):
             raise ValueError(f"gradcheck: cotangent has shape {shapes}, the output {_shapes(y)}")
         if not all(np.all(np.isfinite(c)) for _, c in leaves(cotangent) if c is not None):
@@ -106,8 +111,6 @@ class Objective:
             summands = [np.abs(c) * (np.abs(a) + 1) for (_, c), (_, a) in pairs if _is_floating(a)]
         # What L is made of: its roundings are relative to that, or to 1 where an output is smaller.
         self.size = float(sum(np.sum(np.abs(each)) for each in summands))
-        arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
-        self.dtype = np.result_type(*(a.dtype for a in arrays if _is_floating(a)))
 
     def of(self, model: nn.Module) -> "Objective":
         """The same number of another model: its inputs, loss, cotangent and random numbers."""
@@ -174,8 +177,25 @@ class Objective:
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
-        inputs = tuple(array for _, array in leaves((dx,) if len(self.inputs) == 1 else dx))
-        return outputs | buffers, Gradients(inputs, parameters)
+        return outputs | buffers, Gradients(self._of_each_input(dx), parameters)
+
+    def _of_each_input(self, dx: Any) -> tuple[np.ndarray | None, ...]:
+        """What backward returned, for each input array: a bare gradient is that of the only floating one."""
+        wanted = [_is_floating(x) for _, x in leaves(self.inputs)]
+        found = [g for _, g in leaves(tuple(dx) if isinstance(dx, list) else dx)]
+        if len(found) == wanted.count(True) == 1:
+            (g,) = found
+            found = [g if floating else None for floating in wanted]
+        if len(found) != len(wanted):
+            raise ValueError(
+                f"gradcheck: backward returned {len(found)} gradients, wanted one for each of the "
+                f"{len(wanted)} inputs"
+            )
+        for i, (floating, g) in enumerate(zip(wanted, found, strict=True)):
+            if floating and g is None:
+                which = f"input {i}" if len(wanted) > 1 else "the input"
+                raise ValueError(f"gradcheck: backward returned None for {which}, wanted its gradient")
+        return tuple(found)
 
     def to(self, dtype: Any) -> "Network":
         """The same in another dtype."""
@@ -307,10 +327,10 @@ def _cast(value: Any, dtype: Any) -> Any:
     return like(value, (x.astype(dtype) if _is_floating(x) else x for _, x in leaves(value)))
 
 
-def _draw(array: Any, generator: random.Generator) -> Any:
+def _draw(array: Any, generator: random.Generator, dtype: np.dtype) -> Any:
     if not _is_floating(array):
         return None
-    return np.asarray(random.randn(*array.shape, generator=generator, dtype=np.float64), array.dtype)
+    return np.asarray(random.randn(*array.shape, generator=generator, dtype=np.float64), dtype)
 
 
 def _shapes(value: Any) -> Any:

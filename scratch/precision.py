@@ -4,13 +4,12 @@ A tolerance that is guessed is too wide for one gradient and too narrow for the 
 result depends on what was added up on the way to it, and that shows when the computation is run with other
 roundings: Monte Carlo arithmetic (Parker 1997; Denis, de Oliveira Castro and Petit 2016). ``Noisy`` is a
 NumPy array that puts a random relative error of up to one epsilon on the result of every operation; on a sum
-of n terms √n / 2 of them, of the sum of the absolute values, as the same sum in another order would differ
-(Higham and Mary 2019). Forward and backward, run on it some times, show how far each entry of each gradient
-spreads.
+what the roundings of its partial sums add up to (Higham and Mary 2019). Forward and backward, run on it some
+times, show how far each entry of each gradient spreads.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
     for run in runs:
         for name, other in run.items():
             moved = (other != exact[name]) & np.isfinite(exact[name])
-            off = np.abs(np.subtract(other, exact[name], out=np.zeros(moved.shape), where=moved))
+            off = np.abs(np.subtract(other, exact[name], out=np.zeros(moved.shape), where=moved, dtype=float))
             np.maximum(largest[name], np.nan_to_num(off, nan=np.inf), out=largest[name])
     return largest
 
@@ -60,10 +59,13 @@ def jitter(array: np.ndarray, rng: np.random.Generator, alike: bool = False) -> 
 
 
 class Rounding:
-    """The noise of one run: so large, and from this seed."""
+    """The noise of one run: so large, and from this seed.
+
+    As in a real computation, what is computed twice from the same numbers is rounded alike.
+    """
 
     def __init__(self, unit: float, seed: int) -> None:
-        self.unit, self.rng = unit, np.random.default_rng(seed)
+        self.unit, self.seed = unit, seed
 
     def wrap(self, array: np.ndarray) -> "Noisy":
         """A view of ``array`` whose operations round at random."""
@@ -76,7 +78,7 @@ class Rounding:
         if not isinstance(result, np.ndarray | np.generic) or result.dtype.kind != "f":
             return result
         size = np.where(np.isinf(magnitude), 0, magnitude)  # an infinity has no neighbours
-        noisy = np.asarray(result) + self.rng.uniform(-self.unit, self.unit, np.shape(result)) * size
+        noisy = np.asarray(result) + self.unit * _hashed(result, self.seed) * size
         if out is None:
             return self.wrap(noisy)
         _plain(out)[...] = noisy
@@ -102,13 +104,11 @@ class Noisy(np.ndarray):
         # Before the call, since it may overwrite an input.
         magnitude = None
         if ufunc is np.matmul or (ufunc is np.add and method in ("reduce", "accumulate")):
-            magnitude = call(*map(_magnitude, plain), **kwargs)
+            magnitude = _of_a_sum(call, plain, kwargs)
         result = call(*plain, **(kwargs | ({"out": targets} if out else {})))
         if method == "at":
             return None
-        if magnitude is not None:
-            magnitude = magnitude * _terms(plain, result)
-        elif ufunc.__name__ in _EXACT:
+        if magnitude is None and ufunc.__name__ in _EXACT:
             magnitude = 0
         if isinstance(result, tuple):
             return tuple(
@@ -125,9 +125,7 @@ class Noisy(np.ndarray):
             return _wrapped(super().__array_function__(function, types, args, kwargs), rounding)
         out = kwargs.pop("out", None)
         plain = [_plain(x) for x in args]
-        result = function(*plain, **kwargs)
-        magnitude = function(*map(_magnitude, plain), **kwargs) * _terms(plain, result)
-        return rounding.round(result, out, magnitude)
+        return rounding.round(function(*plain, **kwargs), out, _of_a_sum(function, plain, kwargs))
 
     def dot(self, *args: Any, **kwargs: Any) -> Any:
         """np.dot, which the method would bypass."""
@@ -141,19 +139,33 @@ _EXACT = {
 _PRODUCTS = {np.dot, np.inner, np.vdot, np.tensordot, np.einsum, np.convolve, np.correlate}
 
 
-def _terms(operands: list[Any], result: Any) -> float:
-    """√n / 2, at least 1, where a result is the sum of n terms: entries or, of two operands, products."""
+def _of_a_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, Any]) -> Any:
+    """What the rounding errors of a sum of n terms x add up to, in units: √(n (Σx)²/3 + n ‖x‖²/2).
+
+    Each partial sum is rounded. Were the terms all alike the k-th would be k Σx / n; of terms of either sign
+    it is as large as a random walk, √k ‖x‖ / √n. Of errors that are random, the squares add up.
+    """
+    total = add(*operands, **kwargs)
     sizes = [x.size for x in operands if isinstance(x, np.ndarray)]
-    n = (math.prod(sizes) / max(1, np.size(result))) ** (1 / len(sizes))
-    return max(1.0, math.sqrt(n) / 2)
+    results = 1 if add == np.add.accumulate else max(1, np.size(total))  # as many terms as the last has
+    n = (math.prod(sizes) / results) ** (1 / len(sizes))
+    squares = add(*(np.square(x) if isinstance(x, np.ndarray | float) else x for x in operands), **kwargs)
+    rounded = n if len(sizes) > 1 else n - 1  # products are, and the first term of a sum is not
+    return np.sqrt(rounded * (np.square(total) / 3 + squares / 2))
+
+
+def _hashed(array: Any, seed: int) -> np.ndarray:
+    """A number in [-1, 1) for each of ``array``, which goes by its bits and the seed (splitmix64)."""
+    z = np.asarray(array, np.float64).view(np.uint64)
+    with np.errstate(over="ignore"):
+        z = z + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    return (z >> np.uint64(11)) * 2.0**-52 - 1
 
 
 def _plain(x: Any) -> Any:
     return x.view(np.ndarray) if isinstance(x, Noisy) else x
-
-
-def _magnitude(x: Any) -> Any:
-    return np.abs(x) if isinstance(x, np.ndarray | float) else x
 
 
 def _roundings(values: Any) -> Iterator[Rounding]:

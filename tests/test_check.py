@@ -1,5 +1,7 @@
 """check: right layers of every form pass, wrong ones are refused, and it says which side, where and why."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -226,6 +228,346 @@ def test_a_loss_has_its_target_as_the_last_input() -> None:
     assert found, str(found)
 
 
+# ---- where people keep parameters, gradients and state
+
+
+class Aliased(Affine):
+    """params is made of the arrays that forward uses by their names."""
+
+    def __init__(self) -> None:
+        self.W, self.b, self.dW, self.db = np.zeros((5, 3)), np.zeros(3), np.zeros((5, 3)), np.zeros(3)
+        self.params, self.grads = [self.W, self.b], [self.dW, self.db]
+
+    def backward(self, dy):
+        self.dW += self.x.T @ dy
+        self.db += dy.sum(axis=0)
+        return dy @ self.W.T
+
+
+class Property(Affine):
+    """params is made anew at each look."""
+
+    params = property(lambda self: (self.W, self.b))
+    grads = property(lambda self: (self.dW, self.db))
+
+
+class ZeroGradients(Affine):
+    """Gradients that are 0 at first, and added to."""
+
+    def __init__(self) -> None:
+        self.W, self.b, self.dW, self.db = np.zeros((5, 3)), np.zeros(3), 0, 0.0
+
+    def backward(self, dy):
+        self.dW += self.x.T @ dy
+        self.db += dy.sum(axis=0)
+        return dy @ self.W.T
+
+
+class NoGradientsYet(Affine):
+    """A list of gradients that is empty before the first backward."""
+
+    def __init__(self) -> None:
+        self.params, self.grads = (np.zeros((5, 3)), np.zeros(3)), []
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params[0] + self.params[1]
+
+    def backward(self, dy):
+        self.grads += [self.x.T @ dy, dy.sum(axis=0)]
+        return dy @ self.params[0].T
+
+
+class GradientsByOtherKeys(Affine):
+    """As in CS231n: W in params, dW in grads."""
+
+    def __init__(self, keys=("dW", "db")) -> None:
+        self.params, self.grads, self.keys = {"W": np.zeros((5, 3)), "b": np.zeros(3)}, {}, keys
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.params["W"] + self.params["b"]
+
+    def backward(self, dy):
+        self.grads = dict(zip(self.keys, (self.x.T @ dy, dy.sum(axis=0)), strict=True))
+        return dy @ self.params["W"].T
+
+
+class OtherOrder(Affine):
+    """The bias first, and a row."""
+
+    def __init__(self) -> None:
+        self.b, self.W = np.zeros((1, 3)), np.zeros((5, 3))
+
+    def backward(self, dy):
+        self.dW, self.db = self.x.T @ dy, dy.sum(axis=0, keepdims=True)
+        return dy @ self.W.T
+
+
+class Slots:
+    __slots__ = ("W", "b", "dW", "db", "wrong", "x")
+    __init__, forward, backward = Affine.__init__, Affine.forward, Affine.backward
+
+
+class Called:
+    """__call__ in the place of forward."""
+
+    __init__, __call__, backward = Affine.__init__, Affine.forward, Affine.backward
+
+
+@pytest.mark.parametrize(
+    ("form", "transposed"),
+    [
+        (Aliased, "params[0]"),
+        (Property, "params[0]"),
+        (ZeroGradients, "W"),
+        (NoGradientsYet, "params[0]"),
+        (GradientsByOtherKeys, "W"),
+        (OtherOrder, "W"),
+        (Slots, "W"),
+        (Called, "W"),
+    ],
+)
+def test_arrays_are_found_wherever_they_are_kept(form, transposed) -> None:
+    found = check(form(), torch.nn.Linear(5, 3), X, transposed=transposed, dtypes="float64")
+    assert found, str(found)
+
+
+class Network:
+    """Layers one after the other."""
+
+    def __init__(self, *layers) -> None:
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy):
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+
+class Square:
+    params, grads = (), ()
+
+    def forward(self, x):
+        self.x = x
+        return x**2
+
+    def backward(self, dy):
+        return 2 * dy * self.x
+
+
+class TorchSquare(torch.nn.Module):
+    def forward(self, x):
+        return x**2
+
+
+class Collected(Network):
+    """As in the book's second volume: the lists of all layers in one."""
+
+    def __init__(self) -> None:
+        super().__init__(Listed(), Square(), Listed())
+        self.layers[2].params[0], self.layers[2].grads[0] = np.zeros((3, 3)), np.zeros((3, 3))
+        self.params, self.grads = [], []
+        for layer in self.layers:
+            self.params += layer.params
+            self.grads += layer.grads
+
+
+class Shared(Network):
+    """As in the book's first volume: a dict whose arrays the layers keep as well."""
+
+    def __init__(self) -> None:
+        self.params = {"W1": np.zeros((5, 3)), "b1": np.zeros(3), "W2": np.zeros((3, 3)), "b2": np.zeros(3)}
+        self.grads = {}
+        super().__init__(Affine(), Square(), Affine())
+        for i, layer in ((1, self.layers[0]), (2, self.layers[2])):
+            layer.W, layer.b = self.params[f"W{i}"], self.params[f"b{i}"]
+
+    def backward(self, dy):
+        dx = super().backward(dy)
+        for i, layer in ((1, self.layers[0]), (2, self.layers[2])):
+            self.grads |= {f"W{i}": layer.dW, f"b{i}": layer.db}
+        return dx
+
+
+class Nested(Network):
+    """Parameters in the layers alone, of several forms."""
+
+    def __init__(self) -> None:
+        second = WithParameters()
+        second.weight.data = np.zeros((3, 3))
+        super().__init__(Affine(), Square(), second)
+
+
+@pytest.mark.parametrize(
+    ("form", "transposed"),
+    [(Collected, ()), (Shared, ("W1", "W2")), (Nested, ("layers[0].W",))],
+)
+def test_networks_share_arrays_with_their_layers(form, transposed) -> None:
+    reference = torch.nn.Sequential(torch.nn.Linear(5, 3), TorchSquare(), torch.nn.Linear(3, 3))
+    found = check(form(), reference, X, transposed=transposed, dtypes="float64")
+    assert found, str(found)
+
+
+@pytest.mark.parametrize("grads", ["attributes", "list", "tuple"])
+def test_a_gradient_that_backward_forgets_does_not_arrive(grads) -> None:
+    class Forgets(Affine):
+        def __init__(self) -> None:
+            self.W, self.b = np.zeros((5, 3)), np.zeros(3)
+            if grads != "attributes":
+                self.params, self.grads = [self.W, self.b], ()
+
+        def backward(self, dy):
+            self.dW = self.x.T @ dy
+            self.grads = (self.dW,) if grads == "tuple" else [self.dW]
+            if len(dy) < 4:
+                self.db = dy.sum(axis=0)
+            return dy @ self.W.T
+
+    transposed = "W" if grads == "attributes" else "params[0]"
+    found = check(Forgets(), torch.nn.Linear(5, 3), X, transposed=transposed, dtypes="float64")
+    assert [(cause.name, cause.tensors) for cause in found.causes] == [("no gradient arrives", ("bias",))]
+
+
+def test_an_object_may_keep_modules() -> None:
+    layer = Network(nn.Linear(5, 3), nn.Tanh())
+    layer.unused, layer.log = torch.nn.Linear(5, 3), logging.getLogger()
+    assert check(layer, torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Tanh()), X)
+
+
+def test_what_a_layer_keeps_from_an_earlier_pass_is_no_parameter() -> None:
+    class Used(Affine):
+        def backward(self, dy):
+            self.dx = super().backward(dy)
+            return self.dx
+
+    used = Used()
+    used.backward(used.forward(X))
+    assert check(used, torch.nn.Linear(5, 3), X, transposed="W", dtypes="float64")
+
+
+class BatchNorm:
+    """Training and evaluation, and running statistics, here of a row."""
+
+    momentum = 0.1
+
+    def __init__(self) -> None:
+        self.gamma, self.beta = np.ones(5), np.zeros(5)
+        self.running_mean, self.running_var = np.zeros((1, 5)), np.ones((1, 5))
+        self.train_flg = True
+
+    def forward(self, x):
+        n, mean, var = len(x), x.mean(axis=0, keepdims=True), x.var(axis=0, keepdims=True)
+        if self.train_flg:
+            keep = 1 - self.momentum
+            self.running_mean = keep * self.running_mean + self.momentum * mean
+            self.running_var = keep * self.running_var + self.momentum * var * n / (n - 1)
+        else:
+            mean, var = self.running_mean, self.running_var
+        self.std = np.sqrt(var + 1e-5)
+        self.xhat = (x - mean) / self.std
+        return self.gamma * self.xhat + self.beta
+
+    def backward(self, dy):
+        self.dgamma, self.dbeta = (dy * self.xhat).sum(axis=0), dy.sum(axis=0)
+        g = dy * self.gamma
+        if self.train_flg:
+            g = g - g.mean(axis=0) - self.xhat * (g * self.xhat).mean(axis=0)
+        return g / self.std
+
+
+class BatchNormModule(nn.Module):
+    """The same as a module, with parameters of other names and no buffers."""
+
+    momentum, forward = BatchNorm.momentum, BatchNorm.forward
+    gamma, beta = property(lambda self: self.scale.data), property(lambda self: self.shift.data)
+    train_flg = property(lambda self: self.training)
+
+    def __init__(self) -> None:
+        self.scale, self.shift = nn.Parameter(np.ones(5)), nn.Parameter(np.zeros(5))
+        self.running_mean, self.running_var = np.zeros((1, 5)), np.ones((1, 5))
+
+    def backward(self, dy, needs_input_grad=True):
+        dx = BatchNorm.backward(self, dy)
+        self.scale.accumulate(np.add, self.dgamma, 0)
+        self.shift.accumulate(np.add, self.dbeta, 0)
+        return dx
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("form", [BatchNorm, BatchNormModule])
+def test_running_statistics_start_from_the_references_and_are_compared(form, training) -> None:
+    reference = torch.nn.BatchNorm1d(5)
+    reference(torch.from_numpy(X).float())
+    layer = form()
+    found = check(layer, reference.train(training), X, dtypes="float64")
+    assert found, str(found)
+    assert {"buffer running_mean", "buffer running_var"} <= set(verdicts(found))
+    layer.momentum = 0.2
+    assert bool(check(layer, reference, X, dtypes="float64")) is not training
+
+
+def test_train_and_eval_of_an_object_are_called() -> None:
+    class Dropout:
+        keep = 0.0
+
+        def train(self):
+            self.keep = 0.0
+
+        def eval(self):
+            self.keep = 1.0
+
+        def forward(self, x):
+            return x * self.keep
+
+        def backward(self, dy):
+            return dy * self.keep
+
+    assert check(Dropout(), torch.nn.Dropout(1.0), X, dtypes="float64")
+    assert check(Dropout(), torch.nn.Dropout(1.0).eval(), X, dtypes="float64")
+
+
+def test_functions_that_return_a_cache() -> None:
+    def forward(x, w, b):
+        return x @ w + b, (x, w)
+
+    def backward(dout, cache):
+        x, w = cache
+        return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+    inputs = X, RNG.standard_normal((5, 3)), RNG.standard_normal(3)
+    assert check((forward, backward), lambda x, w, b: x @ w + b, *inputs, dtypes="float64")
+    relu = (lambda x: (np.where(x.real > 0, x, 0), x), lambda dy, x: dy * (x > 0))
+    assert check(relu, torch.relu, X, dtypes="float64")
+
+
+def test_a_backward_may_return_a_list() -> None:
+    assert check((np.multiply, lambda dz, x, y: [dz * y, dz * x]), torch.mul, X, X[::-1], dtypes="float64")
+    assert check((np.tanh, lambda dy, x: [dy / np.cosh(x) ** 2]), torch.tanh, X, dtypes="float64")
+
+
+def test_a_backward_may_take_the_gradients_of_all_outputs_as_a_tuple() -> None:
+    class SinCos:
+        def forward(self, x):
+            self.x = x
+            return [np.sin(x), np.cos(x)]
+
+        def backward(self, dy):
+            return dy[0] * np.cos(self.x) - dy[1] * np.sin(self.x)
+
+    assert check(SinCos(), lambda x: (torch.sin(x), torch.cos(x)), X, dtypes="float64")
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], 2.0])
+def test_lists_and_numbers_are_arrays(x) -> None:
+    assert check(Square(), TorchSquare(), x, dtypes=[np.float64])
+
+
 # ---- which side, and where
 
 
@@ -448,7 +790,7 @@ class AddsUpGradients(Affine):
     def backward(self, dout):
         dx = super().backward(dout)
         self.total = self.total + self.dW
-        self.dW = self.total
+        self.dW = self.total.copy()
         return dx
 
 
@@ -566,18 +908,73 @@ def test_neither_side_is_changed() -> None:
         (nn.Tanh(), "torch.nn.Tanh", {}, "reference is str, wanted a torch module or a function"),
         ((lambda x: x / 0, lambda dy, x: dy), lambda x: x, {}, "nan or inf"),
         (
-            nn.Tanh(),
-            torch.nn.Tanh(),
-            {"dtypes": []},
-            r"dtypes is \[\], wanted some of \['float64', 'float32'\]",
+            Affine(),
+            torch.nn.Linear(3, 5),
+            {"transposed": "W"},
+            r"has shape \(5, 3\), the reference's weight \(5, 3\); it is not stored the other way round",
         ),
-        (nn.Tanh(), torch.nn.Tanh(), {"dtypes": "float64"}, "dtypes is 'float64', wanted some of"),
+        (Affine(), torch.nn.Linear(5, 3), {"transposed": True}, "transposed is True, wanted names"),
+        (
+            GradientsByOtherKeys(keys="xy"),
+            torch.nn.Linear(5, 3),
+            {"transposed": "W"},
+            r"leaves the gradients \['x', 'y'\] in grads, wanted 'W' or 'dW' for weight",
+        ),
+        (Square, torch.nn.Tanh(), {}, r"Square is a class, wanted an object made of it, Square\(…\)"),
+        (Square(), torch.nn.Tanh, {}, "reference is the class Tanh, wanted a torch module"),
+        ((lambda x: {"y": x}, lambda dy, x: dy), torch.tanh, {}, "forward returns dict, wanted an array"),
+        ((lambda x: None, lambda dy, x: dy), torch.tanh, {}, "forward returns NoneType, wanted an array"),
+        (
+            (lambda x: x, lambda: 0),
+            torch.tanh,
+            {},
+            r"backward\(\) is to be given 2 arguments: dy and the inp",
+        ),
+        (Square(), TorchSquare(), {"dtypes": "float16"}, "dtypes has float16, wanted float64, float32"),
+        (nn.Tanh(), torch.nn.Tanh(), {"dtypes": []}, "dtypes is empty, wanted float64, float32 or both"),
     ],
-    ids=["transposed", "count", "unknown name", "no backward", "no module", "inf", "no dtype", "no list"],
+    ids=[
+        "transposed",
+        "count",
+        "unknown name",
+        "no backward",
+        "no module",
+        "inf",
+        "not transposed",
+        "no names",
+        "other keys",
+        "class",
+        "reference class",
+        "dict",
+        "None",
+        "no arguments",
+        "float16",
+        "no dtype",
+    ],
 )
 def test_what_cannot_be_compared_is_told(mine, reference, options, message) -> None:
     with pytest.raises((TypeError, ValueError), match=message), np.errstate(all="ignore"):
         check(mine, reference, X, **options)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.ones(3), "input 0 is a Tensor, wanted a NumPy array"),
+        ("ones", "input 0 is a str, wanted a NumPy array"),
+        (np.arange(3), "nothing to differentiate by"),
+    ],
+)
+def test_inputs_that_are_no_floating_arrays_are_told(x, message) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        check(Square(), TorchSquare(), x)
+
+
+def test_a_hint_at_transposed_is_given_for_matrices_alone() -> None:
+    kernel, inputs = Affine(), X.reshape(1, 1, 4, 5)
+    kernel.W, kernel.b = np.zeros((3, 2, 1, 4)), np.zeros(4)
+    with pytest.raises(ValueError, match=r"your W has shape .*the reference's weight \(4, 1, 2, 3\)$"):
+        check(kernel, torch.nn.Conv2d(1, 4, (2, 3)), inputs)
 
 
 def test_a_gradient_of_another_shape_is_told() -> None:

@@ -118,6 +118,117 @@ def test_what_cannot_move_is_too_blind():
     assert found.verdict.startswith("Too blind")
 
 
+def torch_sgd(params):
+    return torch.optim.SGD(params, lr=0.01)
+
+
+class ByLists:
+    lr = 0.01
+
+    def update(self, params, grads):
+        for i in range(len(params)):
+            params[i] -= self.lr * grads[i]
+
+
+def test_lists_are_taken_for_dicts():
+    assert check_optimizer(ByLists(), torch_sgd)
+
+
+class RateInside:
+    def __init__(self, **rate):
+        vars(self).update(rate)
+        (self.rate,), self.v = rate, {}
+
+    def update(self, params, grads):
+        for key, g in grads.items():
+            self.v[key] = 0.9 * self.v.get(key, 0) - getattr(self, self.rate) * g
+            params[key] += self.v[key]
+
+
+def torch_momentum(params):
+    return torch.optim.SGD(params, lr=1, momentum=0.9)
+
+
+@pytest.mark.parametrize("rate", [{"lr": 1}, {"learning_rate": 1.0}])
+def test_the_rate_is_halved_under_both_its_names_and_as_any_number(rate):
+    found = check_optimizer(RateInside(**rate), torch_momentum)
+    assert [cause.name for cause in found.causes] == ["the learning rate is inside the momentum's buffer"]
+
+
+def test_a_rate_that_could_not_be_halved_is_told():
+    found = check_optimizer(RateInside(eta=1), torch_momentum)
+    assert found
+    assert found.verdict.endswith(
+        "Not tried: half the learning rate, since yours has no number called lr or learning_rate."
+    )
+
+
+class ChangesGradients:
+    lr = 0.01
+
+    def update(self, params, grads):
+        for key in params:
+            grads[key] += 0.1 * params[key]
+            params[key] -= self.lr * grads[key]
+
+
+class StepChangesGradients:
+    def __init__(self, params):
+        self.params, self.lr = params, 0.01
+
+    def step(self):
+        for p in self.params:
+            if p.grad is not None:
+                p.grad += 0.1 * p.data
+                p.data -= self.lr * p.grad
+
+
+@pytest.mark.parametrize("mine", [ChangesGradients(), StepChangesGradients])
+def test_gradients_that_are_changed_are_told(mine):
+    found = check_optimizer(mine, lambda params: torch.optim.SGD(params, lr=0.01, weight_decay=0.1))
+    assert found.parts_at is None
+    assert not found
+    assert "changes the gradients" in found.verdict
+
+
+def test_a_weight_without_gradient_is_passed_over():
+    class Zeroes(optim.SGD):
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                if p.grad is None:
+                    p.data[...] = 0
+            return super().step(closure)
+
+    class Fails(StepChangesGradients):
+        def step(self):
+            for p in self.params:
+                p.data -= self.lr * p.grad
+
+    found = check_optimizer(lambda params: Zeroes(params, lr=0.01), torch_sgd)
+    assert not found
+    assert found.verdict.startswith("a weight whose grad is None is not passed over")
+    found = check_optimizer(Fails, torch_sgd)
+    assert found
+    assert found.untried == ("a weight without gradient, at which step() raises TypeError",)
+
+
+def test_an_update_that_only_returns_is_told():
+    class Returns:
+        def update(self, params, grads):
+            return {key: params[key] - 0.01 * grads[key] for key in params}
+
+    found = check_optimizer(Returns(), torch_sgd)
+    assert found.parts_at == 1
+    assert "update returns something and leaves params as they were" in found.verdict
+
+
+def test_another_epsilon_is_named_alone_and_beside_a_mistake():
+    found = check_optimizer(BookAdam(), lambda params: torch.optim.Adam(params, eps=1e-7))
+    assert [cause.name for cause in found.causes] == ["ε is 1e-08, not 1e-07"]
+    found = check_optimizer(BookAdam(epsilon_inside=True), lambda params: torch.optim.Adam(params, eps=1e-7))
+    assert [cause.name for cause in found.causes] == ["ε stands inside the root, and ε is 1e-08, not 1e-07"]
+
+
 class Reshapes:
     def update(self, params, grads):
         params["W"] = params["W"].T
@@ -130,6 +241,13 @@ class Reshapes:
         (lambda params: None, torch_adam, {}, TypeError, r"mine makes NoneType without step\(\)"),
         (BookAdam(), lambda params: None, {}, TypeError, "reference makes NoneType"),
         (BookAdam(), 3, {}, TypeError, "reference makes int"),
+        (
+            BookAdam(),
+            torch_adam([torch.nn.Parameter(torch.ones(1))]),
+            {},
+            TypeError,
+            "reference is Adam of other parameters, wanted a function that makes",
+        ),
         (Reshapes(), torch_adam, {}, ValueError, r"params\['W'\] of shape \(4, 3\), wanted \(3, 4\)"),
         (BookAdam(), torch_adam, {"steps": 0}, ValueError, "steps is 0, wanted 1 or more"),
     ],

@@ -107,10 +107,106 @@ def test_right_code_stays_together_where_training_multiplies_roundings() -> None
 
 def test_where_rounding_costs_too_many_digits_it_says_so() -> None:
     rows = {"step": [0, 1], "numpy_loss": [np.nan, 1.0], "torch_loss": [np.nan, 1.0], "programs": [0, 1e-5]}
+    rows["roundings"] = [np.nan, np.nan]
     found = Training(pd.DataFrame({**rows, "allowed": [1e-15, 1e-4]}), np.dtype(np.float64), "weight")
     assert found.parts_at is None
     assert not found
     assert "Too blind to say: rounding explains 1.0e-04" in found.verdict
+
+
+def train_changed(change: type[nn.Module], at: int, dtype: Any, count: int = 3) -> Training:
+    """The network with a batch norm, by SGD, a module of the NumPy side made another class."""
+    scratch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Tanh(), nn.Linear(6, 4)).to(dtype)
+    twin = copy.deepcopy(mirror(model))
+    model[at].__class__ = change
+    return compare_training(
+        model,
+        twin,
+        batches(dtype, count),
+        optimizer=lambda p: optim.SGD(p, lr=0.1),
+        twin_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+        **LOSSES,
+    )
+
+
+@pytest.mark.parametrize("to", [lambda dy: 0 * dy, lambda dy: dy.astype(np.float16).astype(np.float32)])
+def test_a_gradient_that_is_wrong_in_float32_alone_is_found(to: Any) -> None:
+    class Short(nn.Linear):
+        def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+            return super().backward(to(dy) if dy.dtype == np.float32 else dy, needs_input_grad)
+
+    assert train_changed(Short, 3, np.float64)
+    found = train_changed(Short, 3, np.float32)
+    assert not found
+    assert found.parts_at is None
+    assert found.departs_at == 1
+    assert found.verdict.startswith(
+        "In float32 NumPy departs from its own float64: from step 1 on the gradient of"
+    )
+
+
+def test_an_update_that_is_wrong_in_float32_alone_is_found_where_it_begins() -> None:
+    class Late(optim.SGD):
+        steps = 0
+
+        def step(self, closure: Any = None) -> Any:
+            self.steps += 1
+            if self.steps > 10 and self.param_groups[0]["params"][0].dtype == np.float32:
+                return None
+            return super().step(closure)
+
+    found = train(lambda p: Late(p, lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1))
+    assert found.departs_at == 11
+    assert "from step 11 on the update of " in found.verdict
+
+
+def test_one_step_that_a_rounding_threw_far_is_not_held_against_it() -> None:
+    found = train(lambda p: optim.SGD(p, lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1))
+    assert found.frame["roundings"].max() < 4
+    for steps, departs in (([7], None), ([7, 8], None), ([7, 9, 11], 7), ([28, 29, 30], 28)):
+        frame = found.frame.copy()
+        frame.loc[steps, "roundings"] = np.inf
+        assert Training(frame, found.dtype, "").departs_at == departs
+
+
+def test_buffers_are_compared() -> None:
+    class Still(nn.BatchNorm1d):
+        def forward(self, x: Any) -> Any:
+            y = super().forward(x)
+            self.running_var[...] = 3
+            return y
+
+    found = train_changed(Still, 1, np.float64)
+    assert found.parts_at == 1
+    assert found.worst == "1.running_var"
+
+
+def test_each_side_gets_a_copy_of_the_batch() -> None:
+    class Changes(nn.Linear):
+        def forward(self, x: Any) -> Any:
+            x *= 1.01
+            return super().forward(x)
+
+    assert train_changed(Changes, 0, np.float64).parts_at == 1
+
+
+def test_weights_that_become_nan_part() -> None:
+    class Breaks(optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            super().step(closure)
+            self.param_groups[0]["params"][0].data[0, 0] = np.nan
+
+    model = network(np.float64)
+    found = compare_training(
+        model,
+        mirror(model),
+        batches(np.float64, 1),
+        optimizer=lambda p: Breaks(p, lr=0.1),
+        twin_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+        **LOSSES,
+    )
+    assert not found
 
 
 def test_neither_side_is_changed() -> None:

@@ -11,7 +11,7 @@ import scratch
 from scratch import nn
 from scratch.structure import leaves, like
 from torch_ref import as_torch, mirror
-from torch_ref.adapt import AgainstTarget
+from torch_ref.adapt import AgainstTarget, adapt
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 
 
@@ -87,6 +87,36 @@ def test_backwards_in_any_order_and_twice() -> None:
         torch.testing.assert_close(wrapped.get_parameter(name).grad, p.grad, rtol=1e-13, atol=1e-13)
     assert all(p.grad is None for p in model.parameters())
     assert not any(m._saved for m in model.modules())
+
+
+class Square:
+    """As one writes it by hand: what backward needs is an attribute."""
+
+    def forward(self, x: Any) -> Any:
+        self.x, self.count = x, len(x)
+        return x**2
+
+    def backward(self, dy: Any) -> Any:
+        return 2 * self.x * dy[: self.count]
+
+
+class SquareModule(nn.Module):
+    forward, backward = Square.forward, Square.backward
+
+
+@pytest.mark.parametrize("square", [SquareModule(), adapt(Square())], ids=["module", "object"])
+def test_what_forward_keeps_in_an_attribute_is_each_forwards_own(square: nn.Module) -> None:
+    wrapped, x = as_torch(square), torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    y = wrapped(wrapped(x))
+    wrapped(x[:1])
+    for _ in range(2):
+        (dx,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+        assert torch.equal(dx, 4 * x**3)
+
+
+def test_what_is_no_module_is_named() -> None:
+    with pytest.raises(TypeError, match=r"as_torch: module is Square, wanted a Module of scratch\.nn"):
+        as_torch(Square())  # type: ignore[arg-type]
 
 
 def test_a_mixed_model_trains_as_torchs_own() -> None:

@@ -3,49 +3,77 @@
 People write layers in many ways. What is understood:
 
 * a module of scratch.nn;
-* a pair of functions, forward(*inputs) and backward(dy, *inputs);
-* an object with forward(*inputs) and backward(dy), and its parameters in one of these forms:
+* a pair of functions, forward(*inputs) and backward(dy, *inputs); or, where forward returns (y, cache),
+  backward(dy, cache);
+* an object with forward(*inputs), or __call__, and backward(dy), and its parameters in one of these forms:
     - named_parameters() or parameters(), of objects with ``data`` and ``grad``;
-    - the lists ``params`` and ``grads``, as the layers of the book's second volume have them, or dicts;
+    - ``params`` and ``grads``, as the layers of the book's second volume have them: lists, or dicts, where
+      the gradient of ``W`` is called ``W`` or ``dW``;
     - arrays such as ``W`` beside their gradients ``dW``, ``d_W``, ``W_grad`` or ``grad_W``, as in its first.
-      Those need not be there before the first backward, if the code of the class names them.
+      Those need not be there before the first backward, if the code of the class names them;
+    - all of these in the objects that it keeps, such as the layers of a network.
+
+An array may be kept in several places, as ``W`` and as ``params[0]``: it is written into all of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import dis
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from scratch import nn
 from scratch.nn.parameter import lay_out
 
-Shapes = Mapping[str, tuple[int, ...]]
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
 
 
-def adapt(thing: Any, shapes: Shapes | None = None, transposed: Sequence[str] = ()) -> nn.Module:
+def adapt(
+    thing: Any,
+    shapes: Shapes | None = None,
+    transposed: str | Sequence[str] = (),
+    buffers: Shapes | None = None,
+) -> nn.Module:
     """The module that computes what ``thing`` computes.
 
     Args:
         thing: see above. An object is used, and changed, as its own forward and backward change it.
         shapes: names and shapes of the parameters on the other side. Ours take these names: by name if all
-            are the same, else in order.
+            are the same, else in order, or by shape where that leaves no choice. Axes of length 1 do not
+            count.
         transposed: those that are stored the other way round than on the other side, by our names.
+        buffers: names and shapes of the floating buffers on the other side. An array of that name (behind
+            the last dot) and shape that ``thing`` keeps becomes that buffer.
 
     Raises:
-        TypeError: it has no forward and backward, or parameters in no form that is understood.
+        TypeError: it is a class, has no forward and backward, or parameters in no form that is understood.
         ValueError: the parameters are not as many as ``shapes``, or of other shapes.
     """
+    if isinstance(transposed, str):
+        transposed = (transposed,)
     slots: dict[str, Any]
+    module: Any
+    if not isinstance(transposed, Collection):
+        raise TypeError(f"transposed is {transposed!r}, wanted names of parameters")
+    if isinstance(thing, type):
+        raise TypeError(
+            f"adapt: {thing.__name__} is a class, wanted an object made of it, {thing.__name__}(…)"
+        )
     if isinstance(thing, tuple) and len(thing) == 2 and all(map(callable, thing)):
-        module: Any = _Functions(*thing)
+        module = _Functions(*thing)
         slots = {}
     elif isinstance(thing, nn.Module):
         slots = dict(thing.named_parameters())
         module = _Renamed(thing)
-    elif all(callable(getattr(thing, name, None)) for name in ("forward", "backward")):
-        slots = dict(_slots(thing))
-        module = _Adapted(thing)
+    elif callable(getattr(thing, "backward", None)) and callable(getattr(thing, "forward", thing)):
+        root = [thing]
+        slots = dict(_slots(root, (0,), set()))
+        module = _Adapted(root)
     else:
         raise TypeError(
             f"adapt: {type(thing).__name__} has no forward and backward; wanted an object that has both, "
@@ -53,133 +81,215 @@ def adapt(thing: Any, shapes: Shapes | None = None, transposed: Sequence[str] = 
         )
     if unknown := sorted(set(transposed) - set(slots)):
         raise ValueError(f"transposed: there is no parameter {unknown}; there are {list(slots)}")
-    if isinstance(thing, nn.Module) and (shapes is None or list(shapes) == list(slots)) and not transposed:
-        _check(slots, dict(zip(slots, slots, strict=True)), shapes or {}, transposed)
-        return thing
     names = _names(slots, shapes, transposed)
-    for own, slot in slots.items():
-        module.take(names[own], slot, own in transposed)
+    places = {} if isinstance(module, _Functions) else _buffers(module.root, buffers or {})
+    same = list(names) == list(names.values()) == list(slots) and not transposed
+    if isinstance(thing, nn.Module) and same and places.keys() <= dict(thing.named_buffers()).keys():
+        return thing
+    for own, name in names.items():
+        module.take(name, slots[own], own in transposed, (shapes or {}).get(name))
+    for name, path in places.items():
+        module.hold(name, path, (buffers or {})[name])
     lay_out(module.parameters())
     return module
+
+
+# ---- which of our parameters is which of theirs
 
 
 def _names(slots: Mapping[str, Any], shapes: Shapes | None, transposed: Sequence[str]) -> dict[str, str]:
     """Our names to theirs."""
     if shapes is None:
         return {own: own for own in slots}
-    if len(slots) != len(shapes):
+    kept = slots
+    if len(slots) > len(shapes):
+        kept = {own: slot for own, slot in slots.items() if not getattr(slot, "assigned_by_forward", False)}
+    if len(kept) != len(shapes):
         raise ValueError(
             f"adapt: yours has {len(slots)} parameters, {_told(slots)}; the reference has {len(shapes)}, "
             + (", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none")
             + ". A parameter is an array beside its gradient, W and dW; or in params and grads; "
-            "or an object with data and grad that parameters() gives"
+            "or an object with data and grad that parameters() gives; here or in an object that is kept here"
         )
-    names = (
-        {own: own for own in slots} if set(slots) == set(shapes) else dict(zip(slots, shapes, strict=True))
-    )
-    _check(slots, names, shapes, transposed)
-    return names
+    ours = {own: _sizes(np.shape(slot.data)) for own, slot in kept.items()}
+    by_sizes = {_sizes(shape): name for name, shape in shapes.items()}
+    if set(ours) == set(shapes):
+        names = {own: own for own in ours}
+    elif len(by_sizes) == len(shapes) and set(ours.values()) == set(by_sizes):
+        names = {own: by_sizes[sizes] for own, sizes in ours.items()}
+    else:
+        names = dict(zip(ours, shapes, strict=True))
+    for own, name in names.items():
+        _check(own, kept[own], name, shapes[name], own in transposed)
+    order = list(shapes)
+    return dict(sorted(names.items(), key=lambda pair: order.index(pair[1])))
 
 
-def _check(
-    slots: Mapping[str, Any], names: dict[str, str], shapes: Shapes, transposed: Sequence[str]
-) -> None:
-    for own, slot in slots.items():
-        shape, wanted = np.shape(slot.data), shapes.get(names[own], np.shape(slot.data))
-        if own in transposed:
-            shape = shape[::-1]
-        if shape != wanted:
-            hint = f"; if it is stored the other way round, say transposed=[{own!r}]" * (
-                shape[::-1] == wanted
-            )
-            raise ValueError(
-                f"adapt: your {own} has shape {shape}, the reference's {names[own]} {wanted}{hint}"
-            )
+def _sizes(shape: Shape) -> Shape:
+    """The lengths of the axes that are not 1, whichever way round."""
+    return tuple(sorted(_long(shape)))
+
+
+def _long(shape: Shape) -> Shape:
+    return tuple(n for n in shape if n != 1)
+
+
+def _check(own: str, slot: Any, name: str, wanted: Shape, transposed: bool) -> None:
+    shape = np.shape(slot.data)
+    turned = shape[::-1] if transposed else shape
+    if turned == wanted or (_long(turned) == _long(wanted) and not isinstance(slot, nn.Parameter)):
+        return
+    hint = ""
+    if transposed and _long(shape) == _long(wanted):
+        hint = f"; it is not stored the other way round, so leave {own!r} out of transposed"
+    elif not isinstance(slot, nn.Parameter) and len(shape) == 2 and shape[::-1] == wanted:
+        hint = f"; if it is stored the other way round, say transposed=[{own!r}]"
+    raise ValueError(f"adapt: your {own} has shape {shape}, the reference's {name} {wanted}{hint}")
 
 
 def _told(slots: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {np.shape(slot.data)}" for name, slot in slots.items()) or "none"
 
 
-# ---- where an object keeps a parameter and its gradient
+# ---- where an object keeps things: a path is the names of attributes and keys of entries that lead there
+
+
+Path = tuple[Any, ...]
+
+_ABSENT = object()
+
+
+def _entries(kept: Any) -> list[tuple[Any, Any]]:
+    """What an object, list, tuple or dict keeps, by name or key."""
+    if isinstance(kept, dict):
+        return list(kept.items())
+    if isinstance(kept, list | tuple):
+        return list(enumerate(kept))
+    # A class, a module; or what is copied in a way of its own: an array, a logger.
+    if isinstance(kept, type | ModuleType) or type(kept).__reduce__ is not object.__reduce__:
+        return []
+    # The attributes; with __slots__ in a second dict, and the first may be None.
+    state = object.__getstate__(kept)
+    states = state if isinstance(state, tuple) else (state,)
+    return [entry for each in states if each for entry in each.items()]
+
+
+def _walk(kept: Any, path: Path = (), seen: set[int] | None = None) -> Iterator[tuple[Path, Any]]:
+    """All that is kept in ``kept`` and below: where, and what; below an object only once."""
+    seen = set() if seen is None else seen
+    if id(kept) in seen:
+        return
+    seen.add(id(kept))
+    for key, value in _entries(kept):
+        yield (*path, key), value
+        yield from _walk(value, (*path, key), seen)
+
+
+def _at(kept: Any, path: Path) -> Any:
+    """What is there, or _ABSENT."""
+    for key in path:
+        try:
+            kept = kept[key] if isinstance(kept, list | tuple | dict) else getattr(kept, key)
+        except (AttributeError, LookupError):
+            return _ABSENT
+    return kept
+
+
+def _put(kept: Any, path: Path, value: Any) -> None:
+    """Keep ``value`` there from now on; or nothing, None in a tuple, if it is _ABSENT."""
+    way, key = path[:-1], path[-1]
+    owner = _at(kept, way)
+    if isinstance(owner, tuple):
+        make = getattr(type(owner), "_make", tuple)  # a named one is made otherwise
+        entry = None if value is _ABSENT else value
+        _put(kept, way, make([*owner[:key], entry, *owner[key + 1 :]]))
+    elif isinstance(owner, list | dict):
+        if value is _ABSENT:
+            del owner[key]
+        else:
+            owner[key] = value
+    elif value is _ABSENT:
+        delattr(owner, key)
+    else:
+        setattr(owner, key, value)
 
 
 @dataclass
-class _Attribute:
-    """``thing.W`` and ``thing.dW``."""
+class _Slot:
+    """A parameter's ``data``, and its ``grad``: what is at the first of some paths that lead to something."""
 
-    thing: Any
-    name: str
-    grad_name: str
-
-    @property
-    def data(self) -> Any:
-        return getattr(self.thing, self.name)
-
-    @data.setter
-    def data(self, value: np.ndarray) -> None:
-        setattr(self.thing, self.name, value)
-
-    @property
-    def grad(self) -> Any:
-        return getattr(self.thing, self.grad_name, None)
-
-    @grad.setter
-    def grad(self, value: Any) -> None:
-        setattr(self.thing, self.grad_name, value)
-
-
-@dataclass
-class _Item:
-    """``thing.params[key]`` and ``thing.grads[key]``, two lists or two dicts."""
-
-    thing: Any
-    key: Any
+    root: Any
+    path: Path
+    grad_paths: tuple[Path, ...]
+    assigned_by_forward: bool = False
 
     @property
     def data(self) -> Any:
-        return self.thing.params[self.key]
-
-    @data.setter
-    def data(self, value: np.ndarray) -> None:
-        self.thing.params[self.key] = value
+        return _at(self.root, self.path)
 
     @property
     def grad(self) -> Any:
-        grads = self.thing.grads
-        return grads.get(self.key) if isinstance(grads, dict) else grads[self.key]
-
-    @grad.setter
-    def grad(self, value: Any) -> None:
-        self.thing.grads[self.key] = value
+        found = (_at(self.root, path) for path in self.grad_paths)
+        return next((grad for grad in found if grad is not _ABSENT), _ABSENT)
 
 
-def _slots(thing: Any) -> Iterator[tuple[str, Any]]:
-    """What holds ``data`` and ``grad`` of each parameter, by name."""
-    if callable(getattr(thing, "named_parameters", None)):
-        yield from thing.named_parameters()
-    elif callable(getattr(thing, "parameters", None)):
-        held = {id(value): name for name, value in vars(thing).items()}
-        for i, p in enumerate(thing.parameters()):
-            if not hasattr(p, "data") or not hasattr(p, "grad"):
-                raise TypeError(
-                    f"adapt: parameters() gives {type(p).__name__}, wanted objects with data and grad"
-                )
-            yield held.get(id(p), str(i)), p
-    elif all(isinstance(getattr(thing, name, None), list) for name in ("params", "grads")):
-        for i in range(len(thing.params)):
-            yield f"params[{i}]", _Item(thing, i)
-    elif all(isinstance(getattr(thing, name, None), dict) for name in ("params", "grads")):
-        for key in thing.params:
-            yield str(key), _Item(thing, key)
+def _slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, _Slot]]:
+    """The parameters of the object that is there, and of those that it keeps, by name.
+
+    Parameters that are objects of their own are appended to ``root``, so that a path leads to them.
+    """
+    thing = _at(root, path)
+    if id(thing) in seen or isinstance(thing, type | ModuleType | torch.nn.Module):
+        return
+    seen.add(id(thing))
+    params, grads = getattr(thing, "params", None), getattr(thing, "grads", None)
+    if (named := _parameter_objects(thing)) is not None:
+        for name, p in named:
+            at = (len(root),)
+            root.append(p)
+            yield _name(*path, name), _Slot(root, (*at, "data"), ((*at, "grad"),))
+    elif isinstance(params, list | tuple) and isinstance(grads, list | tuple):
+        for i in range(len(params)):
+            at = (*path, "params", i)
+            yield _name(*at), _Slot(root, at, ((*path, "grads", i),))
+    elif isinstance(params, dict) and isinstance(grads, dict):
+        for key in params:
+            grad_paths = tuple((*path, "grads", name) for name in (key, *_grad_names(key)))
+            yield _name(*path, key), _Slot(root, (*path, "params", key), grad_paths)
     else:
         known = {*dir(thing), *_named_in_code(type(thing))}
-        for name, value in vars(thing).items():
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-                for grad_name in (f"d{name}", f"d_{name}", f"{name}_grad", f"grad_{name}"):
-                    if grad_name in known:
-                        yield name, _Attribute(thing, name, grad_name)
-                        break
+        assigned = set(_assigned_by_forward(type(thing)))
+        for key, value in _entries(thing):
+            at = (*path, key)
+            if not isinstance(value, np.ndarray):
+                yield from _slots(root, at, seen)
+            elif value.dtype.kind == "f" and (names := [n for n in _grad_names(key) if n in known]):
+                yield _name(*at), _Slot(root, at, ((*path, names[0]),), key in assigned)
+
+
+def _name(_: int, *path: Any) -> str:
+    """The path as code has it, from the object on that is adapted."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
+def _grad_names(name: Any) -> tuple[str, ...]:
+    return f"d{name}", f"d_{name}", f"{name}_grad", f"grad_{name}"
+
+
+def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:
+    """What named_parameters() or parameters() gives, if there is one of them."""
+    if callable(getattr(thing, "named_parameters", None)):
+        return list(thing.named_parameters())
+    if not callable(getattr(thing, "parameters", None)):
+        return None
+    names = {id(value): name for name, value in _entries(thing)}
+    found = [(str(names.get(id(p), i)), p) for i, p in enumerate(thing.parameters())]
+    for _, p in found:
+        if not hasattr(p, "data") or not hasattr(p, "grad"):
+            raise TypeError(
+                f"adapt: parameters() gives {type(p).__name__}, wanted objects with data and grad"
+            )
+    return found
 
 
 def _named_in_code(kind: type) -> Iterator[str]:
@@ -188,6 +298,27 @@ def _named_in_code(kind: type) -> Iterator[str]:
         for method in vars(each).values():
             if code := getattr(method, "__code__", None):
                 yield from code.co_names
+
+
+def _assigned_by_forward(kind: type) -> Iterator[str]:
+    """The names of the attributes that forward assigns: what backward will need, rather than parameters."""
+    for each in kind.__mro__:
+        for method in (vars(each).get("forward"), vars(each).get("__call__")):
+            if code := getattr(method, "__code__", None):
+                yield from (i.argval for i in dis.get_instructions(code) if i.opname == "STORE_ATTR")
+
+
+def _buffers(root: Any, shapes: Shapes) -> dict[str, Path]:
+    """Where the arrays are that have the names, behind the last dot, and the shapes of these buffers."""
+    found: dict[str, Path] = {}
+    arrays = [(path, value) for path, value in _walk(root) if isinstance(value, np.ndarray)] if shapes else []
+    for name, shape in shapes.items():
+        for path, value in arrays:
+            fits = path[-1] == name.rpartition(".")[2] and _long(value.shape) == _long(shape)
+            if fits and path not in found.values():
+                found[name] = path
+                break
+    return found
 
 
 # ---- the modules
@@ -200,69 +331,153 @@ class _Functions(nn.Module):
         self.functions = forward, backward
 
     def forward(self, *inputs: Any) -> Any:
-        self.save(*inputs)
-        return _arrays(self.functions[0](*inputs))
+        forward, backward = self.functions
+        y, kept = forward(*inputs), inputs
+        if isinstance(y, tuple) and _takes(backward, len(y)) and not _takes(backward, len(y) + len(inputs)):
+            *outputs, cache = y
+            y, kept = outputs[0] if len(outputs) == 1 else tuple(outputs), (cache,)
+        self.save(*kept)
+        return _arrays(y)
 
     def backward(self, *dy: Any, needs_input_grad: bool = True) -> Any:
-        return self.functions[1](*dy, *self.saved())
+        given = *dy, *self.saved()
+        _demand(
+            self.functions[1], given, "dy and the inputs; or dy and cache, where forward returns y, cache"
+        )
+        return _gradients(self.functions[1](*given))
 
 
-class _Renamed(nn.Module):
-    """A module, its parameters under other names."""
+class _Object(nn.Module):
+    """An object, or a module, whose buffers are written into it before each forward, and read after it."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.buffer_places: dict[str, tuple[Path, Shape]] = {}
 
-    def take(self, name: str, p: nn.Parameter, transposed: bool) -> None:
+    def hold(self, name: str, path: Path, shape: Shape) -> None:
+        """Make the array that is there a buffer of this name and shape."""
+        array = _at(self.root, path)
+        self.register_buffer(name, array.reshape(shape).copy())
+        self.buffer_places[name] = path, array.shape
+
+    def with_buffers(self, forward: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
+        """forward(*inputs), which may change them."""
+        for name, (path, own) in self.buffer_places.items():
+            _put(self.root, path, getattr(self, name).reshape(own))
+        y = forward(*inputs)
+        for name, (path, _) in self.buffer_places.items():
+            array = np.asarray(_at(self.root, path))
+            shape = getattr(self, name).shape
+            if _long(array.shape) != _long(shape):
+                raise ValueError(f"adapt: after forward, {name} has shape {array.shape}, wanted {shape}")
+            setattr(self, name, array.reshape(shape))
+        return y
+
+
+class _Renamed(_Object):
+    """A module, its parameters and buffers under other names."""
+
+    def take(self, name: str, p: nn.Parameter, transposed: bool, shape: Shape | None) -> None:
         """Call ``p`` by this name."""
         if transposed:
             raise ValueError("transposed: a module of scratch.nn stores its parameters as torch does")
         setattr(self, name, p)
 
     def forward(self, *inputs: Any) -> Any:
-        return self.module(*inputs)
+        return self.with_buffers(self.root, inputs)
 
     def backward(self, *dy: Any, needs_input_grad: bool = True) -> Any:
-        return self.module.backward(*dy)
+        return self.root.backward(*dy)
 
 
-class _Adapted(nn.Module):
-    """An object that is no Module. Its parameters are written into it before each forward."""
+class _Adapted(_Object):
+    """An object that is no Module. Its parameters are written into it before each forward.
 
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-        self.slots: dict[str, tuple[Any, bool]] = {}
+    ``root`` is a list of it and of the objects that are its parameters.
+    """
 
-    def take(self, name: str, slot: Any, transposed: bool) -> None:
-        """Make what the slot holds a parameter of this name."""
-        data = np.asarray(slot.data)
-        setattr(self, name, nn.Parameter((data.T if transposed else data).copy()))
-        self.slots[name] = slot, transposed
+    def __init__(self, root: list[Any]) -> None:
+        super().__init__(root)
+        kinds = np.ndarray | float | int | None
+        self.start = {path: value for path, value in _walk(root) if isinstance(value, kinds)}
+        self.taken: dict[str, tuple[_Slot, list[Path], bool]] = {}
+
+    def take(self, name: str, slot: _Slot, transposed: bool, shape: Shape | None) -> None:
+        """Make what the slot holds a parameter of this name and shape."""
+        array = slot.data
+        data = np.transpose(array) if transposed else np.asarray(array)
+        setattr(self, name, nn.Parameter(data.reshape(data.shape if shape is None else shape).copy()))
+        is_array = isinstance(array, np.ndarray)
+        places = [path for path, value in _walk(self.root) if is_array and value is array]
+        self.taken[name] = slot, places or [slot.path], transposed
 
     def forward(self, *inputs: Any) -> Any:
-        for name, (slot, transposed) in self.slots.items():
-            data = getattr(self, name).data
-            slot.data = data.T if transposed else data
-        return _arrays(self.thing.forward(*inputs))
+        for name, (slot, places, transposed) in self.taken.items():
+            data, own = getattr(self, name).data, np.shape(slot.data)
+            data = data.reshape(own[::-1]).T if transposed else data.reshape(own)
+            for path in places:
+                _put(self.root, path, data)
+        thing = self.root[0]
+        return _arrays(self.with_buffers(getattr(thing, "forward", thing), inputs))
 
     def backward(self, *dy: Any, needs_input_grad: bool = True) -> Any:
-        for slot, _ in self.slots.values():
-            slot.grad = np.zeros_like(slot.data) if isinstance(slot.grad, np.ndarray) else None
-        dx = self.thing.backward(*dy)
-        for name, (slot, transposed) in self.slots.items():
+        self.clear()
+        backward = self.root[0].backward
+        if len(dy) > 1 and not _takes(backward, len(dy)):
+            dy = (dy,)
+        _demand(backward, dy, "dy, one for each output or a tuple of them")
+        dx = _gradients(backward(*dy))
+        for name, (slot, _, transposed) in self.taken.items():
             p = getattr(self, name)
-            p.data = np.transpose(slot.data) if transposed else slot.data  # a step may have been taken
-            if slot.grad is None:
+            p.data = (np.transpose(slot.data) if transposed else np.asarray(slot.data)).reshape(p.shape)
+            there = _at(self.root, slot.grad_paths[0][:-1])
+            if slot.grad is _ABSENT and isinstance(there, dict) and there:
+                wanted = " or ".join(repr(path[-1]) for path in slot.grad_paths[:2])
+                raise ValueError(
+                    f"adapt: backward leaves the gradients {[*there]} in grads, wanted {wanted} for {name}"
+                )
+            if slot.grad is _ABSENT or slot.grad is None:
                 continue
             grad = np.asarray(slot.grad)
-            grad = grad.T if transposed else grad
+            if grad.shape == np.shape(slot.data):
+                grad = (grad.T if transposed else grad).reshape(p.shape)
             if grad.shape != p.shape:
                 raise ValueError(_misshapen(name, grad.shape, p.shape))
             p.grad = grad if p.grad is None else p.grad + grad
         return dx
 
+    def clear(self) -> None:
+        """Put in the place of each gradient what was there at the start: zeros, 0, None or nothing."""
+        grads = [(slot.grad, np.zeros_like(slot.data)) for slot, *_ in self.taken.values()]
+        zeros = {id(grad): zero for grad, zero in grads if isinstance(grad, np.ndarray | np.generic)}
+        # The last first: what was not there is removed, and moves what follows it in a list.
+        for path, value in reversed(list(_walk(self.root))):
+            if id(value) in zeros:
+                start = self.start.get(path, _ABSENT)
+                if isinstance(start, np.ndarray):
+                    start = zeros[id(value)]
+                _put(self.root, path, 0 * start if isinstance(start, float | int) else start)
+
+    def to(self, dtype: Any) -> nn.Module:
+        """Convert, also the modules that the object keeps."""
+        for _, value in list(_walk(self.root)):
+            if isinstance(value, nn.Module):
+                value.to(dtype)
+        return super().to(dtype)
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Switch the object as well: by its train() and eval(), or by the flags in it and below it."""
+        thing = self.root[0]
+        if all(_takes(getattr(thing, name, None), 0) for name in ("train", "eval")):
+            (thing.train if mode else thing.eval)()
+        else:
+            for path, value in list(_walk(self.root)):
+                if path[-1] in ("training", "train_flg") and isinstance(value, bool):
+                    _put(self.root, path, mode)
+        return super().train(mode)
+
     def __repr__(self) -> str:
-        return type(self.thing).__name__
+        return type(self.root[0]).__name__
 
 
 class AgainstTarget(nn.Module):
@@ -301,7 +516,40 @@ def _misshapen(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> st
     return told + "; sum it over the samples" if longer > 0 and shape[longer:] == wanted else told
 
 
+def _takes(function: Any, count: int) -> bool:
+    """Whether it can be called with so many arguments; what tells no signature can."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
+def _demand(backward: Any, given: Sequence[Any], wanted: str) -> None:
+    if not _takes(backward, len(given)):
+        raise TypeError(
+            f"adapt: backward{inspect.signature(backward)} is to be given {len(given)} arguments: {wanted}"
+        )
+
+
+def _gradients(dx: Any) -> Any:
+    """What backward returns: a list as a tuple, and bare if there is one."""
+    if isinstance(dx, list) and any(isinstance(g, np.ndarray) for g in dx):
+        dx = tuple(dx)
+    return dx[0] if isinstance(dx, tuple) and len(dx) == 1 else dx
+
+
 def _arrays(value: Any) -> Any:
-    if isinstance(value, tuple | list):
+    """What forward returns as an array or a tuple; a list is a tuple if there are arrays in it."""
+    if isinstance(value, tuple) or (
+        isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value)
+    ):
         return tuple(_arrays(each) for each in value)
-    return value if isinstance(value, np.ndarray) else np.asarray(value)
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(
+            f"adapt: forward returns {type(value).__name__}, wanted an array or a tuple of arrays"
+        )
+    return array

@@ -23,7 +23,6 @@ from scratch.structure import leaves, like
 from torch_ref.adapt import AgainstTarget, adapt
 from torch_ref.compare import Comparison, compare_objective
 from torch_ref.diagnose import Cause, diagnose
-from torch_ref.judge import BLIND
 from torch_ref.manners import NO_EVIDENCE, manners_of
 from torch_ref.mirror import reflect, torch_generator
 
@@ -85,8 +84,8 @@ def check(
     mine: Any,
     reference: torch.nn.Module | Callable[..., Any],
     *inputs: Any,
-    dtypes: Sequence[str] = ("float64", "float32"),
-    transposed: Sequence[str] = (),
+    dtypes: Any = ("float64", "float32"),
+    transposed: str | Sequence[str] = (),
     cotangent: Any = None,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the truth.
@@ -95,24 +94,35 @@ def check(
         mine: an object with forward and backward, or a pair of functions; see adapt.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
             of torch.nn, the input that its forward calls target is held.
-        inputs: NumPy arrays, or tuples of them; cast to each dtype.
-        dtypes: to compare in.
+        inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype.
+        dtypes: to compare in: "float64", "float32", or both.
         transposed: our parameters that are stored the other way round than the reference's.
         cotangent: the incoming gradient; random by default.
 
     Neither ``mine`` nor ``reference`` is changed.
 
     Raises:
-        TypeError: mine has no forward and backward; reference is no module or function.
-        ValueError: the parameters do not fit, the output holds nan or inf, or dtypes is empty.
+        TypeError: mine has no forward and backward; reference is no module or function; an input is a
+            tensor, or not of numbers.
+        ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
+            nor a parameter; dtypes is empty, or one is another.
     """
-    if not callable(reference):
-        raise TypeError(
-            f"check: reference is {type(reference).__name__}, wanted a torch module or a function"
+    if not callable(reference) or isinstance(reference, type):
+        kind = f"the class {reference.__name__}" if isinstance(reference, type) else type(reference).__name__
+        raise TypeError(f"check: reference is {kind}, wanted a torch module or a function")
+    dtypes = dtypes if isinstance(dtypes, list | tuple) else (dtypes,)
+    names = [np.dtype(dtype).name for dtype in dtypes]
+    if not names:
+        raise ValueError("check: dtypes is empty, wanted float64, float32 or both")
+    if others := sorted({*names} - {"float64", "float32"}):
+        raise ValueError(f"check: dtypes has {', '.join(others)}, wanted float64, float32 or both")
+    inputs, cotangent = _as_arrays("input", inputs), _as_arrays("cotangent", cotangent)
+    sides = Sides(mine, reference, inputs, transposed)
+    floating = [x for _, x in leaves(sides.inputs) if x is not None and x.dtype.kind in "fc"]
+    if not floating and not list(sides.module.parameters()):
+        raise ValueError(
+            "check: there is nothing to differentiate by: no parameter, and no input of floating numbers"
         )
-    names = [each if isinstance(each, str) else np.dtype(each).name for each in dtypes]
-    if not names or not {*names} <= {*BLIND}:
-        raise ValueError(f"check: dtypes is {dtypes!r}, wanted some of {[*BLIND]}")
     comparisons: dict[str, Comparison] = {}
     manners: list[str] = []
     causes: list[Cause] = []
@@ -128,7 +138,6 @@ def check(
             causes.extend(diagnose(objective, comparison, sides.right(np.dtype(dtype))))
         comparisons[f"{dtype}, {TIES}" if ties else dtype] = comparison
 
-    sides = Sides(mine, reference, inputs, transposed)
     for dtype in names:
         look(sides, dtype)
     untried = ""
@@ -153,13 +162,14 @@ class Sides:
     """Both sides as modules with the same names and weights."""
 
     def __init__(
-        self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: Sequence[str] = ()
+        self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
     ) -> None:
         twin = (
             copy.deepcopy(reference) if isinstance(reference, torch.nn.Module) else _TorchFunction(reference)
         )
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
-        module = adapt(copy.deepcopy(mine), shapes, transposed)
+        buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
+        module = adapt(copy.deepcopy(mine), shapes, transposed, buffers)
         right = _reflection(reference if isinstance(reference, torch.nn.Module) else _namesake(reference))
         self.target = None
         if isinstance(reference, torch.nn.modules.loss._Loss):
@@ -218,6 +228,18 @@ def _namesake(function: Any) -> torch.nn.Module | None:
         return kinds[0]() if kinds else None
     except TypeError:
         return None
+
+
+def _as_arrays(name: str, value: Any) -> Any:
+    """Numbers and lists as arrays, nested in tuples as they are."""
+    arrays = []
+    for at, x in leaves(value):
+        array = None if x is None else np.asarray(x)
+        if isinstance(x, torch.Tensor) or (array is not None and array.dtype.kind not in "biufc"):
+            told = f"{name} {at}".strip()
+            raise TypeError(f"check: {told} is a {type(x).__name__}, wanted a NumPy array of numbers")
+        arrays.append(array)
+    return like(value, iter(arrays))
 
 
 def _cast(value: Any, dtype: np.dtype) -> Any:

@@ -19,7 +19,7 @@ from scratch import nn
 from scratch.numerical import Gradients, Objective, named
 from scratch.precision import Tensors, jitter, numpy_spreads, spreads
 from scratch.structure import leaves, like
-from torch_ref.judge import Tensor
+from torch_ref.judge import Tensor, largest
 from torch_ref.mirror import torch_generator
 from torch_ref.truth import Truth, truth
 
@@ -30,7 +30,8 @@ class Comparison:
 
     Args:
         tensors: all that was compared, outputs first.
-        method: how the truth was found, or "" if it was not asked for.
+        method: how the truth was found, or "" if it was not asked for, or not found.
+        skipped: buffers of PyTorch's side that NumPy's does not have.
 
     ``frame`` has a row for each tensor:
 
@@ -48,6 +49,7 @@ class Comparison:
 
     tensors: tuple[Tensor, ...]
     method: str = ""
+    skipped: tuple[str, ...] = ()
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -78,7 +80,11 @@ class Comparison:
             told = [f"{v}: {_names([t for t in self.wrong if t.verdict == v])}" for v in verdicts]
             return "; ".join(told) + "."
         seen = max((t.sensitivity for t in self.tensors), default=0.0)
-        return f"The two sides agree in {len(self.tensors)} tensors; an error of {seen:.1e} would have shown."
+        agree = f"agree in {len(self.tensors)} tensors; an error of {seen:.1e} would have shown"
+        if kinks := sum(t.kinks for t in self.tensors):
+            entries = sum(t.wanted.size for t in self.tensors)
+            agree += f"; {kinks:,} of {entries:,} entries sit on kinks and are not judged"
+        return f"The two sides {agree}."
 
     def details(self, count: int = 3) -> str:
         """The first wrong entries of each wrong tensor: index, values, truth, and NumPy's ratio to it."""
@@ -96,9 +102,17 @@ class Comparison:
 
     @property
     def table(self) -> str:
-        """The frame in short, as Markdown."""
-        short = self.frame[[*_HEADINGS]].rename(columns=_HEADINGS)
-        return short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
+        """The frame in short, as Markdown, and what is to be said of it."""
+        headings = {k: told for k, told in _HEADINGS.items() if k != "kinks" or self.frame["kinks"].any()}
+        short = self.frame[[*headings]].rename(columns=headings)
+        table = short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
+        notes: list[str] = []
+        if faint := [t for t in self.tensors if t.is_faint]:
+            told = "Hardly larger than roundings, and so judged relative to the largest of all"
+            notes.append(f"{told}: {_names(faint)}.")
+        if self.skipped:
+            notes.append(f"Not compared, since NumPy's side has none: {', '.join(self.skipped)}.")
+        return "\n".join([table, *(["", *notes] if notes else [])])
 
     def __str__(self) -> str:
         return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)
@@ -118,6 +132,7 @@ _HEADINGS = {
     "numpy_truth": "NumPy − truth",
     "torch_truth": "PyTorch − truth",
     "sensitivity": "would see",
+    "kinks": "not judged",
     "verdict": "verdict",
 }
 
@@ -155,7 +170,8 @@ def compare(
     their dropout masks from torch's generator as it stands.
 
     Raises:
-        ValueError: the two sides have other parameters, other shapes, or there is nan in the output;
+        ValueError: the two sides have other parameters, other shapes, or there is nan in the output; they
+            return other numbers of arrays, or backward of gradients;
             loss_fn, twin_loss_fn and target are not given together.
         TypeError: an input is no NumPy array.
     """
@@ -187,6 +203,9 @@ def compare_objective(
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     theirs = exactly if theirs is None else theirs
+    counts = [sum(name.startswith("output") for name in side) for side in (ours, exactly)]
+    if counts[0] != counts[1]:
+        raise ValueError(f"compare: NumPy's forward returns {counts[0]} arrays, PyTorch's {counts[1]}")
     found: Truth | None = _truth(objective) if truth else None
     exact = found.gradients if found else {}
     rng = np.random.default_rng(0)
@@ -195,27 +214,29 @@ def compare_objective(
         for name, off in numpy_spreads(objective).items():
             if name in spread and off.shape == spread[name].shape:
                 spread[name] = np.maximum(spread[name], off)
-    sizes = [np.max(np.abs(g), initial=0) for g in (exact or gradients.named()).values()]
-    sizes += [np.max(np.abs(c), initial=0) for _, c in leaves(objective.cotangent) if c is not None]
-    standard = float(max(sizes, default=1.0))
+    standard = largest(
+        *(exact.get(name, theirs.get(name)) for name in gradients.named()),
+        *(c for _, c in leaves(objective.cotangent)),
+    )
     tensors: list[Tensor] = []
-    for name in theirs:
+    for name in (name for name in theirs if name in ours):
         outputs_agree = not any(t.verdict in _OTHER for t in tensors if t.truth is None)
         doubt = found.errors[name] if found and name in exact else 0.0
         tensors.append(
             Tensor(
                 name,
-                np.asarray(ours[name]),
-                theirs[name],
+                _numbers(ours[name]),
+                _numbers(theirs[name]),
                 exact.get(name),
                 spread[name],
                 doubt,
                 objective.dtype,
-                standard,
+                standard if name in gradients.named() else max(1.0, largest(theirs[name])),
                 outputs_agree,
             )
         )
-    return Comparison(tuple(tensors), found.method if found else "")
+    skipped = tuple(name for name in theirs if name not in ours)
+    return Comparison(tuple(tensors), found.method if found else "", skipped)
 
 
 _truth = truth
@@ -293,6 +314,12 @@ def run_torch(
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().numpy()
+
+
+def _numbers(array: Any) -> np.ndarray:
+    """Floating ones, to be subtracted: of a mask, 0 and 1."""
+    array = np.asarray(array)
+    return array if array.dtype.kind in "fc" else array.astype(np.float64)
 
 
 def _grad(tensor: torch.Tensor) -> np.ndarray:

@@ -4,11 +4,15 @@ An error travels: forward to all that comes after, and with the gradient back to
 each NumPy layer is tried by itself as well. It gets the inputs that PyTorch's own layer got, and PyTorch's
 own incoming gradient: what is wrong now is the layer's own doing (local), and what was wrong in the whole
 network and is right now had only arrived (propagated).
+
+If every layer is right by itself and the whole is not, then what joins them is wrong, such as a skip
+connection that is forgotten. It lies where what arrives becomes wrong.
 """
 
 import copy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ from scratch.numerical import Objective
 from scratch.structure import leaves, like
 from torch_ref.compare import Comparison, compare_objective, run_torch
 from torch_ref.diagnose import Cause, diagnose
+from torch_ref.judge import BLIND
 from torch_ref.mirror import reflect, torch_generator
 
 
@@ -46,13 +51,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Divergence:
-    """The layers in the order of the forward. Falsy if one of them is wrong by itself.
+    """The layers in the order of the forward. Falsy if one of them, or what joins them, is wrong.
 
+    ``whole`` compares both networks as wholes, if every layer is right by itself.
     ``frame`` has a row for each layer: local and propagated errors of its output and of the gradient that it
     passes on, relative to the largest entry, and a verdict.
     """
 
     layers: tuple[Layer, ...]
+    whole: Comparison | None = None
 
     @cached_property
     def first(self) -> Layer | None:
@@ -63,7 +70,28 @@ class Divergence:
         return next(iter(forward + backward), None)
 
     def __bool__(self) -> bool:
-        return self.first is None
+        return self.first is None and not self.differing
+
+    @property
+    def differing(self) -> list[str]:
+        """What differs of the whole networks although every layer is right by itself."""
+        wrong = [] if self.whole is None else self.whole.wrong
+        return [t.name for t in wrong if t.verdict in ("differ", "shapes differ")]
+
+    @property
+    def between(self) -> tuple[str, str] | None:
+        """Two neighbours, of which what leaves the first is right and what leaves the second is not: in the
+        forward or, if that is right, in the backward. None if every layer gives what it should."""
+        visible = BLIND[self.layers[0].local.tensors[0].dtype.name]
+        forward = [("the input", 0.0), *((each.name, each.output) for each in self.layers)]
+        if any(name.startswith(("output", "loss")) for name in self.differing):
+            forward.append(("the whole", np.inf))
+        backward = [("the output", 0.0), *((each.name, each.input_grad) for each in reversed(self.layers))]
+        for passing in (forward, backward):
+            for (before, _), (after, off) in pairwise(passing):
+                if off > visible:
+                    return before, after
+        return None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -85,7 +113,17 @@ class Divergence:
     def verdict(self) -> str:
         """One sentence, and the causes."""
         if self.first is None:
-            return f"Each of the {len(self.layers)} layers is right by itself."
+            right = f"Each of the {len(self.layers)} layers is right by itself"
+            if self:
+                return f"{right}."
+            joined = f"{right}, and what joins them is not: {', '.join(self.differing)} of the whole differ."
+            if self.between is None:
+                return joined
+            before, after = self.between
+            return (
+                f"{joined} What leaves {before} is right, what leaves {after} is not: look at the module "
+                "that holds both."
+            )
         told = [
             f"{self.first.name} ({self.first.kind}) is the first that is wrong. {self.first.local.verdict}"
         ]
@@ -113,8 +151,14 @@ def first_divergence(
     Args: as compare. The layers are the modules without children; both sides must give them the same names.
 
     Raises:
-        ValueError: the layers have other names; see compare for the rest.
+        TypeError: model or twin is no Module.
+        ValueError: the layers have other names, or one is called more often on one side; see compare for the
+            rest.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"first_divergence: model is {type(model).__name__}, wanted a Module of scratch.nn")
+    if not isinstance(twin, torch.nn.Module):
+        raise TypeError(f"first_divergence: twin is {type(twin).__name__}, wanted a torch.nn.Module")
     ours = [name for name, m in model.named_modules() if not list(m.children())]
     theirs = [name for name, m in twin.named_modules() if not list(m.children())]
     if ours != theirs:
@@ -122,8 +166,17 @@ def first_divergence(
     with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
     calls = _record_torch(twin, objective, twin_loss_fn, ours)
-    whole = _record_numpy(objective, ours)
-    return Divergence(tuple(_layer(model, twin, call, mine) for call, mine in zip(calls, whole, strict=True)))
+    recorded = _record_numpy(objective, ours)
+    mine = {name: [call for call in recorded if call.name == name] for name in ours}
+    for name in ours:
+        here, there = len(mine[name]), sum(call.name == name for call in calls)
+        if here != there:
+            raise ValueError(f"first_divergence: {name} is called {here} times in model, {there} in twin")
+    # By name, since branches may be computed in another order.
+    layers = tuple(_layer(model, twin, call, mine[call.name].pop(0)) for call in calls)
+    if not all(layer.local for layer in layers):
+        return Divergence(layers)
+    return Divergence(layers, compare_objective(objective, twin, twin_loss_fn, truth=False))
 
 
 @dataclass

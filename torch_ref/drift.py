@@ -7,30 +7,37 @@ after a hundred steps say nothing yet. Two questions are asked instead:
 * Are both the same program? That is judged in float64, where rounding is small. How large it may become is
   measured: NumPy trains once more, from weights that are off by an ulp. The two sides may be no farther
   apart than NumPy is from that, give or take.
-* What does float32 cost? Each side is held against its own training in float64.
+* What does float32 cost? Each side is held against its own training in float64. What it may cost is judged
+  step by step, since the error of one step does not grow: from the same weights, the gradients and the update
+  are computed in float64 as well. NumPy's error there is measured in PyTorch's.
 """
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
-import scratch.training
-import torch_ref.training
 from scratch import nn, optim
-from scratch.precision import jitter
+from scratch.precision import Tensors, jitter
 from torch_ref.compare import check_same_start
 from torch_ref.mirror import torch_generator
 
 # The training that is off by an ulp is one sample of what rounding does. Of 160 right trainings, half of them
 # with a learning rate so large that they multiply all differences, none was apart by more than 34 times that.
 TIMES = 256
-ULP = float(np.finfo(np.float64).eps)
+ULP, _FLOAT32_ULP = (float(np.finfo(dtype).eps) for dtype in (np.float64, np.float32))
 _BLIND = float(np.sqrt(ULP))
+
+# How many times as large as PyTorch's the error of NumPy's steps in float32 may be. In 64 right trainings of
+# scratch/models.py it was 7 times as large at most; rounding to float16 makes it 900 times as large. A ReLU
+# that a rounding flips makes one step bad, and seldom the next: the median of some in a row counts.
+TIMES_FLOAT32 = 32
+_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Training:
 
     Args:
         frame: a row for each step, from 0, the start. A distance is that of two sets of weights: the largest
-            difference by the largest weight.
+            difference by the largest weight or, of buffers such as a running mean, the largest buffer.
 
             * step; numpy_loss, torch_loss: before the update (nan at 0)
             * drift: the distance of the two sides, in the dtype of the model
@@ -49,19 +56,36 @@ class Training:
             * programs: the distance of the two sides in float64
             * allowed: what that may be: 256 times the largest distance of NumPy from NumPy that started an
               ulp beside it, until then, and 256 ulps
+            * roundings: how far NumPy's gradients and its update of this step are from those in float64 from
+              the same weights, in units of how far PyTorch's are, and an ulp; of the parameter where that is
+              most (nan at 0 and in float64). The median of five steps in a row may be 32.
         dtype: of the model.
-        worst: the parameter that is farthest apart in the end, in float64.
+        worst: the parameter or buffer that is farthest apart in the end, in float64.
+        worst_rounding: what is most wrong at the step from which on NumPy departs from float64; "" if it
+            does not.
     """
 
     frame: pd.DataFrame
     dtype: np.dtype
     worst: str
+    worst_rounding: str = ""
 
     @cached_property
     def parts_at(self) -> int | None:
         """The first step after which the two programs are farther apart than rounding brings them."""
-        far = (self.frame["programs"] > self.frame["allowed"]) & (self.frame["allowed"] <= _BLIND)
+        far = ~(self.frame["programs"] <= self.frame["allowed"]) & ~(self.frame["allowed"] > _BLIND)
         return int(self.frame["step"][far].iloc[0]) if far.any() else None
+
+    @cached_property
+    def departs_at(self) -> int | None:
+        """The first step from which on NumPy's float32 is not what float64 is, but for rounding."""
+        far = self.frame["roundings"].iloc[1:] > TIMES_FLOAT32
+        count = min(_IN_A_ROW, len(far))
+        most = far.rolling(count).sum() > count / 2
+        if not most.any():
+            return None
+        row = far.loc[: most.idxmax()].tail(count)
+        return int(self.frame["step"][row.idxmax()])
 
     @property
     def blind(self) -> bool:
@@ -70,8 +94,8 @@ class Training:
 
     @property
     def ok(self) -> bool:
-        """Whether the two sides are the same program, and it would have been seen if they were not."""
-        return self.parts_at is None and not self.blind
+        """Whether the two sides are the same program, in float32 too, and it would have been seen if not."""
+        return self.parts_at is None and self.departs_at is None and not self.blind
 
     def __bool__(self) -> bool:
         return self.ok
@@ -85,6 +109,12 @@ class Training:
         if self.parts_at is not None:
             return (
                 f"The two sides part at step {self.parts_at}. {apart}, farthest in {self.worst}; {allowed}."
+            )
+        if self.departs_at is not None:
+            off = float(self.frame["roundings"][self.frame["step"] == self.departs_at].iloc[0])
+            return (
+                f"In float32 NumPy departs from its own float64: from step {self.departs_at} on the "
+                f"{self.worst_rounding} is {off:.1e} times as far off as PyTorch's. {apart}; {allowed}."
             )
         if self.blind:
             return f"Too blind to say: {allowed}. {apart}."
@@ -115,12 +145,12 @@ def compare_training(
     optimizer: Callable[[list[nn.Parameter]], optim.Optimizer],
     twin_optimizer: Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer],
 ) -> Training:
-    """Train both sides on the same batches and compare weights and optimizer state after every step.
+    """Train both sides on the same batches; compare weights, buffers and optimizer state after every step.
 
     Args:
         model: the NumPy side, in float32 or float64.
         twin: the PyTorch side, with the same names of parameters and equal weights.
-        batches: (x, target) of each step.
+        batches: (x, target) of each step; copied for each side.
         loss_fn: a loss of scratch.nn.
         twin_loss_fn: the same of torch.nn.
         optimizer: makes ours, of a list of parameters: ``lambda params: optim.Adam(params, lr=1e-3)``.
@@ -134,22 +164,29 @@ def compare_training(
     """
     check_same_start(model, twin, "compare_training")
     dtype, longer = next(model.parameters()).dtype, np.dtype(np.float64)
-    ours, theirs = _Numpy(model, loss_fn, optimizer, dtype), _Torch(twin, twin_loss_fn, twin_optimizer, dtype)
-    if dtype == longer:
-        ours64, theirs64 = ours, theirs
-    else:
-        ours64 = _Numpy(model, loss_fn, optimizer, longer)
-        theirs64 = _Torch(twin, twin_loss_fn, twin_optimizer, longer)
-    beside = _Numpy(model, loss_fn, optimizer, longer)
+
+    def numpy_side(dtype: np.dtype) -> _Numpy:
+        return _Numpy(model, loss_fn, optimizer, dtype)
+
+    def torch_side(dtype: np.dtype) -> _Torch:
+        return _Torch(twin, twin_loss_fn, twin_optimizer, dtype)
+
+    ours64, theirs64, beside = numpy_side(longer), torch_side(longer), numpy_side(longer)
     rng = np.random.default_rng(0)
     for p in beside.model.parameters():
         p.data[...] = jitter(p.data, rng)
-    everyone: list[_Numpy | _Torch] = list(dict.fromkeys([ours, theirs, ours64, theirs64, beside]))
+    everyone: list[_Side] = [ours64, theirs64, beside]
+    ours, theirs = ours64, theirs64
+    if dtype != longer:
+        ours, theirs = numpy_side(dtype), torch_side(dtype)
+        ours.exact, theirs.exact = numpy_side(longer), torch_side(longer)
+        everyone += [ours, theirs]
 
-    rows = []
+    rows, worst_roundings = [], [""]
     losses = dict.fromkeys(everyone, np.nan)
     with torch.random.fork_rng(devices=[]):
         for step, batch in enumerate([None, *batches]):
+            roundings = np.nan
             if batch is not None:
                 state = torch.get_rng_state()
                 for run in everyone:
@@ -159,8 +196,10 @@ def compare_training(
                         raise FloatingPointError(
                             f"compare_training: the loss of {run.side} is {losses[run]} in step {step}"
                         )
-            w = {run: run.weights() for run in everyone}
-            apart: dict[str, tuple[_Numpy | _Torch, _Numpy | _Torch]] = {
+                if ours.exact:
+                    worst, roundings = _most_roundings(ours, theirs)
+                    worst_roundings.append(worst)
+            apart: dict[str, tuple[_Side, _Side]] = {
                 "drift": (ours, theirs),
                 "numpy_rounding": (ours, ours64),
                 "torch_rounding": (theirs, theirs64),
@@ -174,70 +213,162 @@ def compare_training(
                     "torch_loss": losses[theirs],
                     "state": _state_distance(ours.optimizer, theirs.optimizer),
                     **{
-                        name: _distance(w[a], w[b]) if a is not b else np.nan
+                        name: np.max([*_distances(a, b).values()]) if a is not b else np.nan
                         for name, (a, b) in apart.items()
                     },
+                    "roundings": roundings,
                 }
             )
     if len(rows) == 1:
         raise ValueError("compare_training: batches is empty, wanted at least one (x, target)")
     frame = pd.DataFrame(rows)
     frame["allowed"] = TIMES * (frame["allowed"].cummax() + ULP)
-    pairs = zip(ours64.model.named_parameters(), theirs64.model.parameters(), strict=True)
-    farthest = {name: np.max(np.abs(p.data - q.detach().numpy())) for (name, p), q in pairs}
-    return Training(frame, dtype, max(farthest, key=lambda name: farthest[name]))
+    farthest = _distances(ours64, theirs64)
+    found = Training(frame, dtype, max(farthest, key=lambda name: farthest[name]))
+    if found.departs_at is None:
+        return found
+    return replace(found, worst_rounding=worst_roundings[found.departs_at])
 
 
-class _Numpy:
-    """A copy of the NumPy side in training."""
+class _Side:
+    """A copy of one side in training.
 
-    side = "NumPy"
+    Given ``exact``, the same side in float64, each step is made there as well: from the same weights, and its
+    update with the same gradients. ``errors`` then tells how far off each gradient and each update was.
+    """
 
-    def __init__(self, model: nn.Module, loss_fn: nn.Loss, optimizer: Callable, dtype: np.dtype) -> None:
-        self.model = copy.deepcopy(model).to(dtype)
-        self.loss_fn, self.dtype = loss_fn, dtype
-        self.optimizer = optimizer(list(self.model.parameters()))
+    side: str
+    model: Any
+    loss_fn: Any
+    optimizer: Any
+    exact: "_Side | None" = None
+    errors: "dict[str, _Error]"
+
+    def gradient(self, x: np.ndarray, target: np.ndarray) -> float:
+        """Forward and backward; the loss."""
+        raise NotImplementedError
 
     def step(self, x: np.ndarray, target: np.ndarray) -> float:
         """The loss before the update."""
-        x, target = (_cast(a, self.dtype) for a in (x, target))
+        exact, generator = self.exact, torch.get_rng_state()
+        if exact:
+            _assign(exact.weights(), self.weights())
+            _assign(exact.buffers(), self.buffers())
+            exact.gradient(x, target)
+            torch.set_rng_state(generator)
+        loss = self.gradient(x, target)
+        if exact:
+            self.errors = _errors("gradient of ", self.gradients(), exact.gradients())
+            _assign(exact.gradients(), self.gradients())
+            exact.optimizer.step()
+        self.optimizer.step()
+        if exact:
+            self.errors |= _errors("update of ", self.weights(), exact.weights())
+        return loss
+
+    def weights(self) -> Tensors:
+        """The memory of the parameters."""
+        return {name: np.asarray(p.data) for name, p in self.model.named_parameters()}
+
+    def gradients(self) -> Tensors:
+        """The memory of their gradients; 0 where there is none."""
+        parameters = self.model.named_parameters()
+        return {name: np.zeros(p.shape) if p.grad is None else np.asarray(p.grad) for name, p in parameters}
+
+    def buffers(self) -> Tensors:
+        """The memory of the floating buffers."""
+        arrays = {name: np.asarray(b) for name, b in self.model.named_buffers()}
+        return {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+
+
+class _Numpy(_Side):
+    side = "NumPy"
+
+    def __init__(self, model: nn.Module, loss_fn: nn.Loss, optimizer: Callable, dtype: np.dtype) -> None:
+        self.model, self.loss_fn = copy.deepcopy(model).to(dtype), copy.deepcopy(loss_fn).to(dtype)
+        self.dtype = dtype
+        self.optimizer = optimizer(list(self.model.parameters()))
+
+    def gradient(self, x: np.ndarray, target: np.ndarray) -> float:
+        x, target = (_copied(a, self.dtype) for a in (x, target))
+        self.optimizer.zero_grad()
         with torch_generator():
-            return scratch.training.train_step(self.model, self.loss_fn, self.optimizer, x, target)
-
-    def weights(self) -> np.ndarray:
-        """All of them, as one vector."""
-        return np.concatenate([p.data.reshape(-1) for p in self.model.parameters()])
+            loss = self.loss_fn(self.model(x), target)
+        self.model.backward(self.loss_fn.backward(), needs_input_grad=False)
+        return float(loss)
 
 
-class _Torch:
-    """A copy of the PyTorch side in training."""
-
+class _Torch(_Side):
     side = "PyTorch"
 
     def __init__(
         self, model: torch.nn.Module, loss_fn: torch.nn.Module, optimizer: Callable, dtype: np.dtype
     ) -> None:
-        self.model = copy.deepcopy(model).to(getattr(torch, dtype.name))
-        self.loss_fn, self.dtype = copy.deepcopy(loss_fn).to(getattr(torch, dtype.name)), dtype
+        kind = getattr(torch, dtype.name)
+        self.model, self.loss_fn = (copy.deepcopy(each).to(kind) for each in (model, loss_fn))
+        self.dtype = dtype
         self.optimizer = optimizer(list(self.model.parameters()))
 
-    def step(self, x: np.ndarray, target: np.ndarray) -> float:
-        """The loss before the update."""
-        tensors = (torch.from_numpy(_cast(a, self.dtype)) for a in (x, target))
-        return torch_ref.training.train_step(self.model, self.loss_fn, self.optimizer, *tensors)
-
-    def weights(self) -> np.ndarray:
-        """All of them, as one vector."""
-        return np.concatenate([p.detach().numpy().reshape(-1) for p in self.model.parameters()])
+    def gradient(self, x: np.ndarray, target: np.ndarray) -> float:
+        tensors = [torch.from_numpy(_copied(a, self.dtype)) for a in (x, target)]
+        self.optimizer.zero_grad()
+        loss = self.loss_fn(self.model(tensors[0]), tensors[1])
+        loss.backward()
+        return float(loss.detach())
 
 
-def _cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+def _copied(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return array.astype(dtype) if array.dtype.kind == "f" else array.copy()
+
+
+def _assign(to: Tensors, values: Tensors) -> None:
+    for name, array in to.items():
+        array[...] = values[name]
+
+
+class _Error(NamedTuple):
+    """How far off a tensor is, and how large it is: norms."""
+
+    off: float
+    size: float
+
+
+def _errors(what: str, made: Tensors, exact: Tensors) -> dict[str, _Error]:
+    sizes = {name: float(np.linalg.norm(right)) for name, right in exact.items()}
+    # A gradient that is truly 0, such as that of a bias before a batch norm, is what others cancel to.
+    whole = float(np.linalg.norm([*sizes.values()]))
+    sizes = {name: size if size > _FLOAT32_ULP * whole else whole for name, size in sizes.items()}
+    return {
+        what + name: _Error(float(np.nan_to_num(np.linalg.norm(made[name] - right), nan=np.inf)), sizes[name])
+        for name, right in exact.items()
+    }
+
+
+def _most_roundings(ours: _Side, theirs: _Side) -> tuple[str, float]:
+    """The gradient or update of a step whose error is the most times PyTorch's, and how many."""
+    units = {name: off + _FLOAT32_ULP * size for name, (off, size) in theirs.errors.items()}
+    times = {
+        name: off / units[name] if units[name] else off and np.inf for name, (off, _) in ours.errors.items()
+    }
+    worst = max(times, key=lambda name: times[name])
+    return worst, times[worst]
+
+
+def _distances(a: _Side, b: _Side) -> dict[str, float]:
+    """How far apart each parameter and each buffer is, by the largest entry of its kind."""
+    found: dict[str, float] = {}
+    for ours, theirs in ((a.weights(), b.weights()), (a.buffers(), b.buffers())):
+        size = max((_largest(array) for array in theirs.values()), default=0.0) or 1.0
+        found |= {name: _largest(ours[name] - array) / size for name, array in theirs.items() if name in ours}
+    return found
+
+
+def _largest(array: np.ndarray) -> float:
+    return float(np.max(np.abs(array), initial=0))
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    size = float(np.max(np.abs(b), initial=0))
-    return float(np.max(np.abs(a - b), initial=0)) / (size or 1.0)
+    return _largest(a - b) / (_largest(b) or 1.0)
 
 
 def _state_distance(ours: optim.Optimizer, theirs: torch.optim.Optimizer) -> float:

@@ -29,7 +29,7 @@ class Tensor:
         doubt: how far each entry of the truth may be off.
         dtype: of both sides.
         standard: the largest gradient of all, the incoming one included: what a gradient that is as good as
-            0 is measured by.
+            0 is measured by. Of an output or buffer: its own largest, or 1.
         same_forward: whether both sides compute the same function. If not, the truth, which comes from
             NumPy's forward, says nothing of PyTorch.
     """
@@ -53,18 +53,25 @@ class Tensor:
     def roundings(self) -> np.ndarray:
         """What rounding does to each entry: its spread or, if that is larger, the tensor's typical one."""
         # Without the entries that a kink throws about.
-        most = BLIND[self.dtype.name] * max(_largest(self.wanted), self.standard) / SPREADS
+        most = BLIND[self.dtype.name] * max(largest(self.wanted), self.standard) / SPREADS
         usual = self.spread[(self.spread > 0) & (self.spread <= most)]
         typical = np.sqrt(np.mean(np.square(usual))) if usual.size else 0.0
         return np.maximum(self.spread, typical)
 
     @cached_property
     def tolerance(self) -> np.ndarray:
-        """How far each entry may be off the truth."""
-        underflow = float(np.finfo(self.dtype).tiny) * max(1.0, self.standard, _largest(self.wanted))
+        """How far each of NumPy's entries may be off what is wanted."""
+        underflow = float(np.finfo(self.dtype).tiny) * max(1.0, self.standard, largest(self.wanted))
+        rounding = SPREADS * (self.roundings + underflow)
+        if self.truth is None:
+            return 2 * rounding + self._unknown  # that of both sides
         # The truth is itself computed, and what it is made of cancels as well.
-        doubt = self.doubt + (0 if self.truth is None else 2 * np.finfo(np.float64).eps * self.standard)
-        return SPREADS * (self.roundings + underflow) + doubt
+        return rounding + self.doubt + 2 * np.finfo(np.float64).eps * self.standard
+
+    @property
+    def _unknown(self) -> float:
+        """How PyTorch adds up is not known: it may lose digits, by cancellation, where we need not."""
+        return SPREADS * float(np.finfo(self.dtype).eps) * self.standard
 
     @cached_property
     def scale(self) -> float:
@@ -72,10 +79,15 @@ class Tensor:
 
         So a gradient that is 0, or that saturation has brought close to it, is still judged.
         """
-        largest = _largest(self.wanted)
-        if self.tolerance.size and np.median(self.tolerance) > BLIND[self.dtype.name] * largest:
-            return max(largest, self.standard)
-        return largest
+        own = largest(self.wanted)
+        if self.tolerance.size and np.median(self.tolerance) > BLIND[self.dtype.name] * own:
+            return max(own, self.standard)
+        return own
+
+    @property
+    def is_faint(self) -> bool:
+        """Whether its own entries are too small to be what errors are relative to."""
+        return self.scale > largest(self.wanted)
 
     @cached_property
     def decidable(self) -> np.ndarray:
@@ -94,18 +106,13 @@ class Tensor:
             return 0.0
         if 2 * self.kinks > self.wanted.size:
             return np.inf
-        worst = _largest(self.tolerance[self.decidable])
+        worst = largest(self.tolerance[self.decidable])
         return worst / self.scale if self.scale else 0.0
 
     def wrong(self, side: np.ndarray) -> np.ndarray:
-        """Which entries of a side are wrong.
-
-        How PyTorch adds up is not known: it may lose digits, by cancellation, where we need not.
-        """
-        allowed = self.tolerance if self.truth is not None else 2 * self.tolerance
-        if side is self.torch or self.truth is None:
-            allowed = allowed + SPREADS * np.finfo(self.dtype).eps * self.standard
-        return ~(np.abs(side - self.wanted) <= allowed) & self.decidable  # nan is wrong
+        """Which entries of a side are wrong; nan is, unless it is wanted."""
+        allowed = self.tolerance + (self._unknown if side is self.torch else 0)
+        return ~(np.abs(_difference(side, self.wanted)) <= allowed) & self.decidable
 
     @cached_property
     def verdict(self) -> str:
@@ -128,21 +135,21 @@ class Tensor:
     def row(self) -> dict[str, Any]:
         """For the table: see Comparison."""
         same = self.numpy.shape == self.torch.shape
-        pair = _largest(self.numpy - self.torch) if same else np.nan
+        pair = _most(_difference(self.numpy, self.torch)) if same else np.nan
         ours, theirs = (
-            _largest(side - self.truth) if same and self.truth is not None else np.nan
+            _most(_difference(side, self.truth)) if same and self.truth is not None else np.nan
             for side in (self.numpy, self.torch)
         )
         return {
             "tensor": self.name,
             "shape": "×".join(map(str, self.torch.shape)) or "scalar",
-            "scale": _largest(self.wanted),
+            "scale": largest(self.wanted),
             "numpy_torch": pair,
             "relative": (pair / self.scale if self.scale else pair and np.inf) if same else np.nan,
             "numpy_truth": ours,
             "torch_truth": theirs,
-            "roundings": _largest(self.in_roundings(self.numpy - self.wanted)) if same else np.nan,
-            "tolerance": _largest(self.tolerance[self.decidable]) if same else np.nan,
+            "roundings": _most(self.in_roundings(_difference(self.numpy, self.wanted))) if same else np.nan,
+            "tolerance": largest(self.tolerance[self.decidable]) if same else np.nan,
             "sensitivity": self.sensitivity if same else np.inf,
             "kinks": self.kinks if same else 0,
             "verdict": self.verdict,
@@ -162,7 +169,7 @@ class Tensor:
         if self.numpy.shape != self.torch.shape:
             return []
         sides = self.wrong(self.numpy) | self.wrong(self.torch)
-        error = np.abs(self.numpy - self.wanted) + np.abs(self.torch - self.wanted)
+        error = sum(np.abs(_difference(side, self.wanted)) for side in (self.numpy, self.torch))
         error = np.where(sides, np.where(np.isnan(error), np.inf, error), -1.0)
         first = np.argsort(-error, axis=None, kind="stable")[: min(count, int(np.count_nonzero(sides)))]
         found = []
@@ -173,5 +180,20 @@ class Tensor:
         return found
 
 
-def _largest(array: np.ndarray) -> float:
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a - b, and 0 where both are inf or both nan."""
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.subtract(a, b, out=np.zeros(np.shape(same)), where=~same)
+
+
+def _most(array: np.ndarray) -> float:
+    """The largest absolute value; nan if there is one."""
     return float(np.max(np.abs(array), initial=0))
+
+
+def largest(*arrays: Any) -> float:
+    """The largest finite absolute value in any of the arrays, None left out; 0 if there is none."""
+    return max(
+        (float(np.max(np.abs(x), where=np.isfinite(x), initial=0)) for x in arrays if x is not None),
+        default=0.0,
+    )

@@ -2,15 +2,17 @@
 
 Both optimizers get the same weights and the same gradients, random ones: from entry to entry of sizes from
 1e-12 to 10, so that an ε shows where it stands, and one that is always 0. From the middle on the learning
-rate is halved, where yours can be told. How far rounding may bring the two apart is measured: PyTorch's goes
-once more, its weights and gradients off by an ulp.
+rate is halved, where yours can be told; and in a short run of its own, a weight has no gradient in one step,
+if yours makes ``step()``. What could not be tried is told. How far rounding may bring the two apart is
+measured: PyTorch's goes once more, its weights and gradients off by an ulp.
 """
 
 import copy
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,12 +23,15 @@ from scratch import nn, optim
 from scratch.precision import jitter
 from torch_ref.diagnose import Cause
 from torch_ref.drift import TIMES, ULP
-from torch_ref.faults import OPTIMIZER_FAULTS, switch_on
+from torch_ref.faults import OPTIMIZER_FAULTS, Fault, switch_on
 
 _SHAPES = ((3, 4), (5,))
 _SIZES = [int(np.prod(shape)) for shape in _SHAPES]
 
 _BLIND = 1e-6
+
+# Those of books and libraries.
+_EPSILONS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,15 @@ class OptimizerCheck:
             rounding), moved (the largest way of a weight from where it started).
         worst: the weight that was farthest off in the first wrong step, with both values.
         causes: the mistakes that, made on purpose, give the same weights at every step.
+        manners: what yours does that it should not, beside its numbers.
+        untried: what could not be tried.
     """
 
     frame: pd.DataFrame
     worst: str
     causes: tuple[Cause, ...] = ()
+    manners: tuple[str, ...] = ()
+    untried: tuple[str, ...] = ()
 
     @cached_property
     def parts_at(self) -> int | None:
@@ -58,8 +67,8 @@ class OptimizerCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether both are the same, and a millionth would have been seen."""
-        return self.parts_at is None and self.sensitivity <= _BLIND
+        """Whether both are the same, the manners good, and a millionth would have been seen."""
+        return self.parts_at is None and not self.manners and self.sensitivity <= _BLIND
 
     def __bool__(self) -> bool:
         return self.ok
@@ -69,11 +78,14 @@ class OptimizerCheck:
         """What was found."""
         if self.parts_at is not None:
             told = f"The two optimizers part at step {self.parts_at}, {self.worst}."
-            return "\n".join([told, *map(str, self.causes)])
+            return "\n".join([told, *self.manners, *map(str, self.causes)])
+        if self.manners:
+            return "\n".join(self.manners)
         if not self.ok:
             return f"Too blind to say: only an error of {self.sensitivity:.1e} would have shown."
         told = f"The two optimizers agree in {len(self.frame)} steps"
-        return f"{told}; an error of {self.sensitivity:.1e} of the way would have shown."
+        told += f"; an error of {self.sensitivity:.1e} of the way would have shown."
+        return f"{told} Not tried: {'; '.join(self.untried)}." if self.untried else told
 
     def __str__(self) -> str:
         return f"{self.verdict}\n\n{self.frame.to_markdown(index=False, floatfmt='.2g')}"
@@ -86,7 +98,8 @@ def check_optimizer(
 
     Args:
         mine: an object with ``update(params, grads)``, two dicts of arrays, that changes params; it is
-            copied. Or a function of a list of Parameters, that returns an object with ``step()``.
+            copied. The dicts may be lists. Or a function of a list of Parameters, that returns an object with
+            ``step()``.
         reference: makes PyTorch's, of a list of parameters: ``lambda params: torch.optim.Adam(params)``.
         steps: how many.
 
@@ -103,12 +116,7 @@ def check_optimizer(
     gradients = size * rng.standard_normal((steps, start.size))
     hand, torchs = _by_hand(mine, start), _by_torch(reference, start)
     halve = hand.can_halve and torchs.can_halve
-    made = _walk(hand, gradients, halve)
-    wanted = _walk(torchs, gradients, halve)
-    beside = _walk(_by_torch(reference, jitter(start, rng)), jitter(gradients, rng), halve)
-
-    rounding = np.maximum.accumulate(np.abs(beside - wanted).max(axis=1))
-    allowed = TIMES * (rounding + ULP * np.abs(wanted).max(axis=1))
+    made, wanted, allowed = _three(hand, torchs, reference, start, gradients, rng, halve)
     apart = np.abs(made - wanted)
     frame = pd.DataFrame(
         {
@@ -118,29 +126,82 @@ def check_optimizer(
             "moved": np.abs(wanted - start).max(axis=1),
         }
     )
-    found = OptimizerCheck(frame, "")
-    if found.parts_at is None:
+    untried = []
+    if not halve:
+        untried.append("half the learning rate, since yours has no number called lr or learning_rate")
+    found = OptimizerCheck(frame, "", (), tuple(dict.fromkeys(hand.manners)), tuple(untried))
+    if found.parts_at is None and _has_update(mine):
         return found
+    if found.parts_at is None:
+        return _without_gradient(found, mine, reference, start, gradients, rng)
     row = found.parts_at - 1
     at = int(np.argmax(np.where(np.isnan(apart[row]), np.inf, apart[row])))
     worst = f"{_place(at)}: yours {made[row, at]:.9g}, PyTorch's {wanted[row, at]:.9g}"
     causes = tuple(_causes(torchs.optimizer, start, gradients, halve, made, wanted, allowed))
-    return OptimizerCheck(frame, worst, causes)
+    return replace(found, worst=worst, causes=causes)
+
+
+def _three(
+    hand: "_Walker",
+    torchs: "_Walker",
+    reference: Any,
+    start: np.ndarray,
+    gradients: np.ndarray,
+    rng: np.random.Generator,
+    halve: bool = False,
+    without: int = -1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Your weights after every step, PyTorch's, and how far they may be apart."""
+    made, wanted = (_walk(walker, gradients, halve, without) for walker in (hand, torchs))
+    beside = _walk(_by_torch(reference, jitter(start, rng)), jitter(gradients, rng), halve, without)
+    rounding = np.maximum.accumulate(np.abs(beside - wanted).max(axis=1))
+    return made, wanted, TIMES * (rounding + ULP * np.abs(wanted).max(axis=1))
+
+
+def _without_gradient(
+    found: OptimizerCheck,
+    mine: Any,
+    reference: Any,
+    start: np.ndarray,
+    gradients: np.ndarray,
+    rng: np.random.Generator,
+) -> OptimizerCheck:
+    """found, and whether yours passes over a weight that has no gradient in the third of five steps."""
+    hand, torchs = _by_hand(mine, start), _by_torch(reference, start)
+    try:
+        made, wanted, allowed = _three(hand, torchs, reference, start, gradients[:5], rng, without=2)
+    except (TypeError, AttributeError) as error:
+        told = f"a weight without gradient, at which step() raises {type(error).__name__}"
+        return replace(found, untried=(*found.untried, told))
+    if (np.abs(made - wanted).max(axis=1) <= allowed).all():
+        return found
+    told = (
+        "a weight whose grad is None is not passed over as PyTorch does: neither it nor its state, the count "
+        "of steps included, may change"
+    )
+    return replace(found, manners=(*found.manners, told))
 
 
 @dataclass
 class _Walker:
-    """An optimizer with its weights as one vector: what step() does with a gradient, weights() tells."""
+    """An optimizer with its weights as one vector: what step() does with gradients, weights() tells."""
 
     optimizer: Any
-    step: Callable[[np.ndarray], None]
+    step: Callable[[list[Any]], None]
     weights: Callable[[], np.ndarray]
+    manners: list[str] = field(default_factory=list)
+
+    @property
+    def _rate(self) -> str:
+        """The attribute that is the learning rate, or ""."""
+        numbers = (n for n in ("lr", "learning_rate") if isinstance(getattr(self.optimizer, n, None), Real))
+        return next(numbers, "")
 
     @property
     def can_halve(self) -> bool:
         """Whether the learning rate can be set from outside."""
         groups = getattr(self.optimizer, "param_groups", None)
-        return bool(groups and "lr" in groups[0]) or isinstance(getattr(self.optimizer, "lr", None), float)
+        return bool(groups and "lr" in groups[0]) or bool(self._rate)
 
     def halve(self) -> None:
         """Half the learning rate from now on."""
@@ -148,16 +209,17 @@ class _Walker:
             for group in self.optimizer.param_groups:
                 group["lr"] /= 2
         else:
-            self.optimizer.lr /= 2
+            setattr(self.optimizer, self._rate, getattr(self.optimizer, self._rate) / 2)
 
 
-def _walk(walker: _Walker, gradients: np.ndarray, halve: bool) -> np.ndarray:
-    """The weights after every step, (steps, n)."""
+def _walk(walker: _Walker, gradients: np.ndarray, halve: bool = False, without: int = -1) -> np.ndarray:
+    """The weights after every step, (steps, n); in the step ``without``, the last has no gradient."""
     after = []
     for number, gradient in enumerate(gradients):
         if halve and number == len(gradients) // 2:
             walker.halve()
-        walker.step(gradient)
+        split: list[Any] = _split(gradient)
+        walker.step([*split[:-1], None] if number == without else split)
         after.append(walker.weights())
     return np.array(after)
 
@@ -167,9 +229,13 @@ def _split(vector: np.ndarray) -> list[np.ndarray]:
     return [part.reshape(shape).copy() for part, shape in zip(parts, _SHAPES, strict=True)]
 
 
+def _has_update(mine: Any) -> bool:
+    return hasattr(mine, "update") and not hasattr(mine, "step") and not isinstance(mine, type)
+
+
 def _by_hand(mine: Any, start: np.ndarray) -> _Walker:
     wanted = "wanted an object with update(params, grads), or a function that makes one with step()"
-    if hasattr(mine, "update") and not hasattr(mine, "step") and not isinstance(mine, type):
+    if _has_update(mine):
         return _with_update(copy.deepcopy(mine), start)
     if not callable(mine):
         raise TypeError(f"check_optimizer: mine is {type(mine).__name__}, {wanted}")
@@ -181,42 +247,75 @@ def _by_hand(mine: Any, start: np.ndarray) -> _Walker:
 
 
 def _with_step(optimizer: Any, params: list[nn.Parameter]) -> _Walker:
-    def step(gradient: np.ndarray) -> None:
-        for p, g in zip(params, _split(gradient), strict=True):
+    manners: list[str] = []
+
+    def step(gradients: list[Any]) -> None:
+        for p, g in zip(params, gradients, strict=True):
             p.grad = g
         optimizer.step()
+        if any(g is not None and _changed(p.grad, g) for p, g in zip(params, gradients, strict=True)):
+            manners.append("step() changes the gradients, which are not its own")
 
-    return _Walker(optimizer, step, lambda: np.concatenate([p.data.reshape(-1) for p in params]))
+    return _Walker(optimizer, step, lambda: np.concatenate([p.data.reshape(-1) for p in params]), manners)
+
+
+def _changed(now: Any, before: np.ndarray) -> bool:
+    return not np.array_equal(now, before, equal_nan=True)
 
 
 def _with_update(optimizer: Any, start: np.ndarray) -> _Walker:
-    names = ("W", "b")
-    params = dict(zip(names, _split(start), strict=True))
+    keys: tuple[Any, ...] = ("W", "b") if _takes_dicts(optimizer, start) else (0, 1)
+    manners: list[str] = []
 
-    def step(gradient: np.ndarray) -> None:
-        optimizer.update(params, dict(zip(names, _split(gradient), strict=True)))
-        for name, shape in zip(names, _SHAPES, strict=True):
-            if np.shape(params[name]) != shape:
+    def held(arrays: list[np.ndarray]) -> Any:
+        return arrays if keys == (0, 1) else dict(zip(keys, arrays, strict=True))
+
+    params = held(_split(start))
+
+    def step(gradients: list[np.ndarray]) -> None:
+        before, given = copy.deepcopy(params), held([g.copy() for g in gradients])
+        returned = optimizer.update(params, given)
+        for key, shape, g in zip(keys, _SHAPES, gradients, strict=True):
+            if np.shape(params[key]) != shape:
                 raise ValueError(
-                    f"check_optimizer: update made params[{name!r}] of shape {np.shape(params[name])}, "
+                    f"check_optimizer: update made params[{key!r}] of shape {np.shape(params[key])}, "
                     f"wanted {shape}"
                 )
+            if _changed(given[key], g):
+                manners.append("update changes the gradients, which are not its own")
+        if returned is not None and not any(_changed(params[key], before[key]) for key in keys):
+            manners.append("update returns something and leaves params as they were; change params instead")
 
-    return _Walker(optimizer, step, lambda: np.concatenate([params[name].reshape(-1) for name in names]))
+    return _Walker(
+        optimizer, step, lambda: np.concatenate([params[key].reshape(-1) for key in keys]), manners
+    )
+
+
+def _takes_dicts(optimizer: Any, start: np.ndarray) -> bool:
+    """Whether update is made for dicts and not for lists, where it fails with dicts."""
+    for kind in (lambda arrays: dict(zip(("W", "b"), arrays, strict=True)), list):
+        try:
+            copy.deepcopy(optimizer).update(kind(_split(start)), kind(_split(start)))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            continue
+        return kind is not list
+    return True
 
 
 def _by_torch(reference: Any, start: np.ndarray) -> _Walker:
     params = [torch.nn.Parameter(torch.from_numpy(value)) for value in _split(start)]
     optimizer = reference(params) if callable(reference) else reference
+    wanted = "wanted a function that makes a torch optimizer of the list of parameters that it is given"
     if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"check_optimizer: reference makes {type(optimizer).__name__}, {wanted}")
+    if {id(p) for group in optimizer.param_groups for p in group["params"]} != {id(p) for p in params}:
         raise TypeError(
-            f"check_optimizer: reference makes {type(optimizer).__name__}, wanted a function that makes "
-            "a torch optimizer of a list of parameters"
+            f"check_optimizer: reference is {type(optimizer).__name__} of other parameters, {wanted}"
         )
 
-    def step(gradient: np.ndarray) -> None:
-        for p, g in zip(params, _split(gradient), strict=True):
-            p.grad = torch.from_numpy(g)
+    def step(gradients: list[Any]) -> None:
+        for p, g in zip(params, gradients, strict=True):
+            p.grad = None if g is None else torch.from_numpy(g.copy())
         optimizer.step()
 
     return _Walker(optimizer, step, lambda: np.concatenate([p.detach().numpy().reshape(-1) for p in params]))
@@ -237,21 +336,43 @@ def _causes(
     wanted: np.ndarray,
     allowed: np.ndarray,
 ) -> Iterator[Cause]:
-    """The mistakes that turn our optimizer of the same kind and options into yours, at every step."""
+    """The mistakes that turn our optimizer of the same kind and options into yours, at every step.
+
+    If there is none, the same with another ε.
+    """
     kind = getattr(optim, type(reference).__name__, None)
     if kind is None:
         return
     known = inspect.signature(kind).parameters
     options = {name: value for name, value in reference.defaults.items() if name in known}
-    for fault in OPTIMIZER_FAULTS:
+
+    def explains(options: dict[str, Any], fault: Fault | None) -> bool:
         params = [nn.Parameter(value) for value in _split(start)]
         optimizer = kind(params, **options)
-        if not fault.applies(optimizer):
-            continue
-        switch_on(fault, optimizer)
+        if fault is not None:
+            if not fault.applies(optimizer):
+                return False
+            switch_on(fault, optimizer)
         with np.errstate(all="ignore"):
             wrong = _walk(_with_step(optimizer, params), gradients, halve)
         same = np.abs(wrong - made).max(axis=1) <= 4 * allowed
         # On these options the mistake may be none, and then it explains nothing.
-        if same.all() and (np.abs(wrong - wanted).max(axis=1) > allowed).any():
-            yield Cause(fault.name, "made on purpose, it gives these weights", fault.remedy, ("the update",))
+        return bool(same.all() and (np.abs(wrong - wanted).max(axis=1) > allowed).any())
+
+    evidence, tensors = "made on purpose, it gives these weights", ("the update",)
+    named = [fault for fault in OPTIMIZER_FAULTS if explains(options, fault)]
+    for fault in named:
+        yield Cause(fault.name, evidence, fault.remedy, tensors)
+    if named or "eps" not in options:
+        return
+    right = options["eps"]
+    for eps in _EPSILONS:
+        other = {**options, "eps": eps}
+        epsilon, remedy = f"ε is {eps:g}, not {right:g}", f"give one of the two the other's: eps={eps:g}"
+        if explains(other, None):
+            yield Cause(epsilon, evidence, remedy, tensors)
+            return
+        for fault in OPTIMIZER_FAULTS:
+            if explains(other, fault):
+                yield Cause(f"{fault.name}, and {epsilon}", evidence, f"{fault.remedy}; {remedy}", tensors)
+                return

@@ -1,19 +1,23 @@
 """The derivative that is neither side's: found by running the NumPy forward alone.
 
 By the complex step where the forward is a formula of complex numbers (scratch/numerical.py). Not all code is:
-``abs`` drops the imaginary part, ``float(x)`` refuses it. So each tensor's complex gradient must first fit a
-central difference along a random direction. If it does not, each entry is differentiated by central
-differences in the longest floating numbers that the forward can keep, extrapolated to h = 0 (Richardson
-1911), and carries an estimate of its own error. On a kink there is no derivative: both slopes would do, and
-the error says so.
+``abs`` drops the imaginary part, ``float(x)`` refuses it. So the forward must be one by its operations
+(formula.py), and each tensor's complex gradient must fit a central difference along a random direction. If
+not, each entry is differentiated by central differences in the longest floating numbers that the forward
+takes, extrapolated to h = 0 (Richardson 1911), and carries an estimate of its own error. On a kink there is
+no derivative: both slopes would do, and the error says so.
+
+A forward may take long numbers and still compute with short ones, as one does that fills ``np.zeros(n)``. So
+how L is rounded is not looked up but measured.
 """
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from scratch.numerical import Network, Objective, Step, differentiate
+from torch_ref.formula import require_formula
 
 
 class Truth(NamedTuple):
@@ -25,80 +29,124 @@ class Truth(NamedTuple):
 
 
 def truth(objective: Objective) -> Truth:
-    """The gradients of an objective, by the best way that its forward allows."""
-    step = Step("complex", None, objective.dtype)
-    with warnings.catch_warnings():
+    """The gradients of an objective, by the best way that its forward allows; none if it allows no way."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
-        try:
-            exact = differentiate(objective, step).named()
-            confirmed = _fits(objective.to(step.real), exact)
-        except Exception:  # whatever the code of others raises when it is given complex numbers
-            confirmed = False
-    if confirmed:
-        eps = float(np.finfo(step.real).eps)
-        return Truth(exact, {name: eps * np.abs(g) for name, g in exact.items()}, "complex step")
-    try:
-        return _extrapolated(objective.to(np.longdouble))
-    except TypeError:  # no long double version of something in it
-        return _extrapolated(objective.to(np.float64))
+        for way in (_complex, _long, _double):
+            try:
+                return way(objective)
+            except Exception:  # whatever the code of others raises when it is given other numbers than usual
+                continue
+    return Truth({}, {}, "")
 
 
-def _fits(network: Network, exact: dict[str, np.ndarray]) -> bool:
-    """Whether, for each tensor, a central difference along a random direction is what ``exact`` says."""
+def _complex(objective: Objective) -> Truth:
+    step = Step("complex", None, objective.dtype)
+    require_formula(objective, step)
+    exact = differentiate(objective, step).named()
+    _require_fit(objective.to(step.real), exact)
+    eps = float(np.finfo(step.real).eps)
+    return Truth(exact, {name: eps * np.abs(g) for name, g in exact.items()}, "complex step")
+
+
+def _long(objective: Objective) -> Truth:
+    return _extrapolated(objective.to(np.longdouble))
+
+
+def _double(objective: Objective) -> Truth:
+    return _extrapolated(objective.to(np.float64))
+
+
+def _require_fit(network: Network, exact: dict[str, np.ndarray]) -> None:
+    """Refuse what is not, for each tensor, the slope along a random direction.
+
+    Steps are tried until one is fine enough to show an error of 1e-6: over a long one there may lie a kink.
+    If none is, as where all is saturated, the slope is what it is to the rounding of L.
+
+    Raises:
+        ValueError: it is another one.
+    """
     rng = np.random.default_rng(0)
-    eps = float(np.finfo(network.dtype).eps)
+    slopes = _Slopes(network)
     for name, array in network.tensors().items():
         v = rng.standard_normal(array.shape)
         expected, size = float(np.sum(exact[name] * v)), float(np.linalg.norm(exact[name] * v))
-        before = array.copy()
-
-        # Twice, since at the first step a kink may lie between the two ends.
-        for h in (1e-7 * _size(array), 1e-9 * _size(array)):
-            ends = []
-            for sign in (1, -1):
-                array[...] = before + sign * h * v
-                ends.append(float(network.loss(0, *network.inputs)))
-            array[...] = before
-            noise = 8 * eps * network.objective.size / h
-            if abs((ends[0] - ends[1]) / (2 * h) - expected) <= 1e-4 * size + noise:
+        fits: dict[bool, list[bool]] = {True: [], False: []}
+        for h in (1e-5, 1e-7, 1e-3, 1e-9):
+            slope, error, _ = slopes.along(array, v, h * _size(array))
+            sharp = error <= 1e-6 * size
+            fits[sharp].append(abs(slope - expected) <= error)
+            if sharp and fits[sharp][-1]:
                 break
-        else:
-            return False
-    return True
+        if not any(fits[True] or fits[False]):
+            raise ValueError(f"the complex step along {name} is {expected}, the slope another one")
 
 
 def _extrapolated(network: Network) -> Truth:
-    eps = float(np.finfo(network.dtype).eps)
     gradients, errors = {}, {}
-    here = network.loss(0, *network.inputs)
+    slopes = _Slopes(network)
     for name, array in network.tensors().items():
-        # Where truncation, h⁴, and rounding, u / h, are in balance.
-        h = eps**0.2 * _size(array)
-        noise = 4 * eps * network.objective.size / h
+        # Where the bend of a smooth L, h³, and rounding, u / h, are in balance.
+        h = slopes.unit**0.25 * _size(array)
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
-            (near, bend), (far, wide_bend) = (_central(network, array, index, s, here) for s in (h, 2 * h))
-            gradient[index] = (4 * near - far) / 3
-            # The first term that is left is to the one taken out as that is to the whole.
-            error[index] = abs(near - far) * eps**0.2 + noise
-            # On a kink the slopes of both sides stay as far apart as they are; elsewhere h/2 halves that.
-            if bend > 0.75 * wide_bend + noise:
-                error[index] += bend
+            gradient[index], error[index], kink = slopes.along(array[(*index, ...)], 1.0, h)
+            error[index] += kink
         gradients[name], errors[name] = gradient, error
     return Truth(gradients, errors, f"central differences in {network.dtype}")
 
 
-def _central(
-    network: Network, array: np.ndarray, index: tuple[int, ...], h: float, here: float
-) -> tuple[float, float]:
-    """The slope, and by how much the slopes to the right and to the left differ."""
-    before, ends = array[index], []
-    for sign in (1, -1):
-        array[index] = before + sign * h
-        ends.append(network.loss(0, *network.inputs))
-    array[index] = before
-    slope, bend = (ends[0] - ends[1]) / (2 * h), abs(ends[0] + ends[1] - 2 * here) / h
-    return float(slope), float(bend)
+class _Slopes:
+    """L along directions. ``unit`` is what its roundings are, by the size of L."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.here = network.loss(0, *network.inputs)
+        self.unit = max(float(np.finfo(network.dtype).eps), self._measured())
+
+    def along(self, part: np.ndarray, v: np.ndarray | float, h: float) -> tuple[float, float, float]:
+        """The slope of L if ``part`` moves along v, how far off that may be, and what a kink adds to it."""
+        right, left, far_right, far_left = (self._moved([(part, step * h * v)]) for step in (1, -1, 2, -2))
+        near, far = (right - left) / (2 * h), (far_right - far_left) / (4 * h)
+        noise = 4 * self.unit * self.network.objective.size / h
+        # The first term that is left is to the one taken out as that is to the whole.
+        error = abs(near - far) * self.unit**0.25 + noise
+        # How much the slopes to both sides differ doubles with h; not so if there is a kink.
+        bend, wide_bend = (right + left - 2 * self.here) / h, (far_right + far_left - 2 * self.here) / (2 * h)
+        kink = abs(2 * bend - wide_bend)
+        return float((4 * near - far) / 3), float(error), float(kink)
+
+    def _moved(self, moves: list[tuple[np.ndarray, Any]]) -> Any:
+        befores = [part.copy() for part, _ in moves]
+        for part, move in moves:
+            part[...] += move
+        try:
+            return self.network.loss(0, *self.network.inputs)
+        finally:
+            for (part, _), before in zip(moves, befores, strict=True):
+                part[...] = before
+
+    def _measured(self) -> float:
+        """By fourth differences to one side, in which of a smooth function only its roundings are left.
+
+        Steps as small as an ulp of float64 show whether that is kept; if they move nothing, one of float32.
+        """
+        rng = np.random.default_rng(0)
+        for step in (np.finfo(np.float64).eps, np.finfo(np.float32).eps):
+            largest, still = 0.0, True
+            for _ in range(8):
+                moves = [
+                    (array, step * _size(array) * rng.standard_normal(array.shape))
+                    for array in self.network.tensors().values()
+                ]
+                ends = [self._moved([(part, k * move) for part, move in moves]) for k in (1, 2, 3, 4)]
+                still = still and all(end == self.here for end in ends)
+                fourth = self.here - 4 * ends[0] + 6 * ends[1] - 4 * ends[2] + ends[3]
+                largest = max(largest, float(abs(fourth)))
+            if not still:
+                break
+        return largest / 4 / (4 * self.network.objective.size)
 
 
 def _size(array: np.ndarray) -> float:

@@ -7,6 +7,7 @@ torch's. So a network can be part NumPy, part torch, be trained by torch's optim
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,19 @@ def as_torch(module: nn.Module) -> torch.nn.Module:
 
     Parameters and buffers are views on the same memory, under the same names, and held from now on. Gradients
     go to torch's side; ``module``'s own stay as they are. What is random is drawn from torch's generator.
-    train and eval reach ``module``. Forwards and backwards may come in any order and number, as torch allows.
+    train and eval reach ``module``. Forwards and backwards may come in any order and number, as torch allows:
+    what forward keeps, by ``save`` or in an attribute that it assigns, is kept for each forward by itself.
 
     Args:
         module: any scratch Module in float32 or float64.
 
     Raises:
-        TypeError: a parameter's dtype is not torch's; or, from forward, an input is not on the CPU.
+        TypeError: module is none; a parameter's dtype is not torch's; or, from forward, an input is not on
+            the CPU.
         RuntimeError: from backward, a derivative of a derivative is asked for.
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"as_torch: module is {type(module).__name__}, wanted a Module of scratch.nn")
     return _Wrapped(module)
 
 
@@ -93,31 +98,33 @@ class _Call:
     def __init__(self, module: nn.Module, inputs: Any) -> None:
         self.module, self.inputs = module, inputs
         self.tensors = [x for _, x in leaves(inputs)]
-        self.saved: list[list[Any]] = []
+        self.kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.output: Any = None
 
     def forward(self, arrays: list[Any], weights: list[Any]) -> list[Any]:
         """The outputs."""
         with _weights(self.module, weights), torch_generator():
-            modules = list(self.module.modules())
-            waiting = [m._saved for m in modules]
-            for m in modules:
-                m._saved = []
+            memories = list(_memories(self.module, set()))
+            waiting = [(memory, memory["_saved"]) for memory in memories if "_saved" in memory]
+            for memory, _ in waiting:
+                memory["_saved"] = []
             try:
                 self.output = self.module(*like(self.inputs, iter(arrays)))
             finally:
-                self.saved = [m._saved for m in modules]
-                for m, earlier in zip(modules, waiting, strict=True):
-                    m._saved = earlier
+                self.kept = [(memory, dict(memory)) for memory in memories]
+                for memory, earlier in waiting:
+                    memory["_saved"] = earlier
         return [y for _, y in leaves(self.output)]
 
     def backward(self, dy: list[Any], weights: list[Any]) -> tuple[list[Any], list[Any]]:
         """The gradients by the inputs and by the parameters."""
-        modules, parameters = list(self.module.modules()), list(self.module.parameters())
-        waiting = [m._saved for m in modules]
+        parameters = list(self.module.parameters())
+        waiting = [(memory, dict(memory)) for memory, _ in self.kept]
         before = [None if p.grad is None else p.grad.copy() for p in parameters]
-        for m, saved in zip(modules, self.saved, strict=True):
-            m._saved = list(saved)
+        for memory, kept in self.kept:
+            memory.update(kept)
+            if "_saved" in kept:
+                memory["_saved"] = list(kept["_saved"])
         try:
             with _weights(self.module, weights):
                 for p in parameters:
@@ -126,8 +133,8 @@ class _Call:
                 dx = self.module.backward(*(nested if isinstance(nested, tuple) else (nested,)))
                 dw = [None if p.grad is None else p.grad.copy() for p in parameters]
         finally:
-            for m, earlier in zip(modules, waiting, strict=True):
-                m._saved = earlier
+            for memory, latest in waiting:
+                memory.update(latest)
             for p, grad in zip(parameters, before, strict=True):
                 p.grad = grad
         return [g for _, g in leaves((dx,) if len(self.inputs) == 1 else dx)], dw
@@ -162,6 +169,20 @@ class _Function(torch.autograd.Function):
         weights = [t.detach().numpy() for t in ctx.saved_tensors]
         dx, dw = ctx.call.backward([None if g is None else g.numpy() for g in dy], weights)
         return None, *(None if g is None else torch.from_numpy(np.asarray(g)) for g in (*dx, *dw))
+
+
+def _memories(value: Any, known: set[int]) -> Iterator[dict[str, Any]]:
+    """The attributes of a module and of all that it holds, which may be objects that are no Modules."""
+    if id(value) in known or isinstance(value, type | ModuleType | nn.Parameter):
+        return
+    known.add(id(value))
+    attributes = getattr(value, "__dict__", None)
+    if attributes is not None:
+        yield attributes
+        value = attributes
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for each in list(held):
+        yield from _memories(each, known)
 
 
 @contextmanager

@@ -790,7 +790,7 @@ class AddsUpGradients(Affine):
     def backward(self, dout):
         dx = super().backward(dout)
         self.total = self.total + self.dW
-        self.dW = self.total.copy()
+        self.dW = self.total
         return dx
 
 

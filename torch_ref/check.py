@@ -23,6 +23,7 @@ from scratch.structure import leaves, like
 from torch_ref.adapt import AgainstTarget, adapt
 from torch_ref.compare import Comparison, compare_objective
 from torch_ref.diagnose import Cause, diagnose
+from torch_ref.judge import BLIND
 from torch_ref.manners import NO_EVIDENCE, manners_of
 from torch_ref.mirror import reflect, torch_generator
 

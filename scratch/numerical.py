@@ -83,11 +83,6 @@ class Objective:
         if loss_fn is not None and getattr(loss_fn, "reduction", "none") == "none":
             raise ValueError("gradcheck: loss_fn has reduction='none', wanted 'mean' or 'sum': one number")
         self.model, self.inputs, self.loss_fn, self.target = model, inputs, loss_fn, target
-        arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
-        floating = [a.dtype for a in arrays if _is_floating(a)]
-        if not floating:
-            raise ValueError("gradcheck: no input and no parameter is floating; there is no gradient")
-        self.dtype = np.result_type(*floating)
         self.random_state = random.get_rng_state()
         with no_grad():
             self.y = y = copy.deepcopy(model)(*copy.deepcopy(inputs))
@@ -96,6 +91,11 @@ class Objective:
         outputs = [array for _, array in leaves(y) if _is_floating(array)]
         if not all(np.all(np.isfinite(array)) for array in outputs):
             raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
+        arrays = [*(array for _, array in leaves(inputs)), *map(np.asarray, model.parameters())]
+        floating = [a.dtype for a in arrays if _is_floating(a)]
+        if not floating:
+            raise ValueError("gradcheck: no input and no parameter is floating; there is no gradient")
+        self.dtype = np.result_type(*floating)
         if loss_fn is None and cotangent is None:
             own = random.Generator().manual_seed(0)
             cotangent = like(y, (_draw(array, own, self.dtype) for _, array in leaves(y)))

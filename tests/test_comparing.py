@@ -16,7 +16,7 @@ import pytest
 
 from reports import comparing, report, timing
 from reports.loading import load
-from reports.results import Results, Section
+from reports.results import SCHEMA_VERSION, Results, Section
 
 
 def blocks(rng: np.random.Generator, seconds: float, spread: float, rounds: int = 20) -> list[dict]:
@@ -622,6 +622,6 @@ def test_a_file_that_cannot_be_used_is_named(main, quick_report, tmp_path, posit
     refused(main("report", "--compare", *names), f"{bad}: truncated")
     content = json.loads(quick_report.read_text())
     bad.write_text(json.dumps(content | {"schema_version": 0}))
-    refused(main("report", "--compare", *names), f"{bad}: schema_version 0, wanted 2")
+    refused(main("report", "--compare", *names), f"{bad}: schema_version 0, wanted {SCHEMA_VERSION}")
     bad.write_text(json.dumps(content | {"sections": {}, "agrees": None}))
     refused(main("report", "--compare", *names), f"{bad}: no section was finished")

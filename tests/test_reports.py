@@ -37,7 +37,7 @@ from reports import (
     timing,
 )
 from reports.figures import style
-from reports.results import _ITEMS, IDENTIFIERS, Results, Section
+from reports.results import _ITEMS, IDENTIFIERS, SCHEMA_VERSION, Results, Section
 from scratch import datasets, nn
 from scratch.data import TensorDataset
 from scratch.datasets import Splits
@@ -539,7 +539,7 @@ def test_both_files_can_be_read_after_each_section(results, sections):
 def test_results_json_holds_every_cell_and_all_samples(results):
     results.write()
     content = read_json(results.out)
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == SCHEMA_VERSION
     assert content["options"] == OPTIONS
     assert content["environment"]["command"] == " ".join(COMMAND)
     for name, section in results.sections.items():

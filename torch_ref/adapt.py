@@ -28,6 +28,7 @@ import torch
 
 from scratch import nn
 from scratch.nn.parameter import lay_out
+from torch_ref.places import ABSENT, Path, entries, get, put, walk
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -151,69 +152,6 @@ def _told(slots: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {np.shape(slot.data)}" for name, slot in slots.items()) or "none"
 
 
-# ---- where an object keeps things: a path is the names of attributes and keys of entries that lead there
-
-
-Path = tuple[Any, ...]
-
-_ABSENT = object()
-
-
-def _entries(kept: Any) -> list[tuple[Any, Any]]:
-    """What an object, list, tuple or dict keeps, by name or key."""
-    if isinstance(kept, dict):
-        return list(kept.items())
-    if isinstance(kept, list | tuple):
-        return list(enumerate(kept))
-    # A class, a module; or what is copied in a way of its own: an array, a logger.
-    if isinstance(kept, type | ModuleType) or type(kept).__reduce__ is not object.__reduce__:
-        return []
-    # The attributes; with __slots__ in a second dict, and the first may be None.
-    state = object.__getstate__(kept)
-    states = state if isinstance(state, tuple) else (state,)
-    return [entry for each in states if each for entry in each.items()]
-
-
-def _walk(kept: Any, path: Path = (), seen: set[int] | None = None) -> Iterator[tuple[Path, Any]]:
-    """All that is kept in ``kept`` and below: where, and what; below an object only once."""
-    seen = set() if seen is None else seen
-    if id(kept) in seen:
-        return
-    seen.add(id(kept))
-    for key, value in _entries(kept):
-        yield (*path, key), value
-        yield from _walk(value, (*path, key), seen)
-
-
-def _at(kept: Any, path: Path) -> Any:
-    """What is there, or _ABSENT."""
-    for key in path:
-        try:
-            kept = kept[key] if isinstance(kept, list | tuple | dict) else getattr(kept, key)
-        except (AttributeError, LookupError):
-            return _ABSENT
-    return kept
-
-
-def _put(kept: Any, path: Path, value: Any) -> None:
-    """Keep ``value`` there from now on; or nothing, None in a tuple, if it is _ABSENT."""
-    way, key = path[:-1], path[-1]
-    owner = _at(kept, way)
-    if isinstance(owner, tuple):
-        make = getattr(type(owner), "_make", tuple)  # a named one is made otherwise
-        entry = None if value is _ABSENT else value
-        _put(kept, way, make([*owner[:key], entry, *owner[key + 1 :]]))
-    elif isinstance(owner, list | dict):
-        if value is _ABSENT:
-            del owner[key]
-        else:
-            owner[key] = value
-    elif value is _ABSENT:
-        delattr(owner, key)
-    else:
-        setattr(owner, key, value)
-
-
 @dataclass
 class _Slot:
     """A parameter's ``data``, and its ``grad``: what is at the first of some paths that lead to something."""
@@ -225,12 +163,12 @@ class _Slot:
 
     @property
     def data(self) -> Any:
-        return _at(self.root, self.path)
+        return get(self.root, self.path)
 
     @property
     def grad(self) -> Any:
-        found = (_at(self.root, path) for path in self.grad_paths)
-        return next((grad for grad in found if grad is not _ABSENT), _ABSENT)
+        found = (get(self.root, path) for path in self.grad_paths)
+        return next((grad for grad in found if grad is not ABSENT), ABSENT)
 
 
 def _slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, _Slot]]:
@@ -238,7 +176,7 @@ def _slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, _
 
     Parameters that are objects of their own are appended to ``root``, so that a path leads to them.
     """
-    thing = _at(root, path)
+    thing = get(root, path)
     if id(thing) in seen or isinstance(thing, type | ModuleType | torch.nn.Module):
         return
     seen.add(id(thing))
@@ -259,7 +197,7 @@ def _slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, _
     else:
         known = {*dir(thing), *_named_in_code(type(thing))}
         assigned = set(_assigned_by_forward(type(thing)))
-        for key, value in _entries(thing):
+        for key, value in entries(thing):
             at = (*path, key)
             if not isinstance(value, np.ndarray):
                 yield from _slots(root, at, seen)
@@ -282,7 +220,7 @@ def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:
         return list(thing.named_parameters())
     if not callable(getattr(thing, "parameters", None)):
         return None
-    names = {id(value): name for name, value in _entries(thing)}
+    names = {id(value): name for name, value in entries(thing)}
     found = [(str(names.get(id(p), i)), p) for i, p in enumerate(thing.parameters())]
     for _, p in found:
         if not hasattr(p, "data") or not hasattr(p, "grad"):
@@ -311,7 +249,7 @@ def _assigned_by_forward(kind: type) -> Iterator[str]:
 def _buffers(root: Any, shapes: Shapes) -> dict[str, Path]:
     """Where the arrays are that have the names, behind the last dot, and the shapes of these buffers."""
     found: dict[str, Path] = {}
-    arrays = [(path, value) for path, value in _walk(root) if isinstance(value, np.ndarray)] if shapes else []
+    arrays = [(path, value) for path, value in walk(root) if isinstance(value, np.ndarray)] if shapes else []
     for name, shape in shapes.items():
         for path, value in arrays:
             fits = path[-1] == name.rpartition(".")[2] and _long(value.shape) == _long(shape)
@@ -356,17 +294,17 @@ class _Object(nn.Module):
 
     def hold(self, name: str, path: Path, shape: Shape) -> None:
         """Make the array that is there a buffer of this name and shape."""
-        array = _at(self.root, path)
+        array = get(self.root, path)
         self.register_buffer(name, array.reshape(shape).copy())
         self.buffer_places[name] = path, array.shape
 
     def with_buffers(self, forward: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
         """forward(*inputs), which may change them."""
         for name, (path, own) in self.buffer_places.items():
-            _put(self.root, path, getattr(self, name).reshape(own))
+            put(self.root, path, getattr(self, name).reshape(own))
         y = forward(*inputs)
         for name, (path, _) in self.buffer_places.items():
-            array = np.asarray(_at(self.root, path))
+            array = np.asarray(get(self.root, path))
             shape = getattr(self, name).shape
             if _long(array.shape) != _long(shape):
                 raise ValueError(f"adapt: after forward, {name} has shape {array.shape}, wanted {shape}")
@@ -399,7 +337,7 @@ class _Adapted(_Object):
     def __init__(self, root: list[Any]) -> None:
         super().__init__(root)
         kinds = np.ndarray | float | int | None
-        self.start = {path: value for path, value in _walk(root) if isinstance(value, kinds)}
+        self.start = {path: value for path, value in walk(root) if isinstance(value, kinds)}
         self.taken: dict[str, tuple[_Slot, list[Path], bool]] = {}
 
     def take(self, name: str, slot: _Slot, transposed: bool, shape: Shape | None) -> None:
@@ -408,7 +346,7 @@ class _Adapted(_Object):
         data = np.transpose(array) if transposed else np.asarray(array)
         setattr(self, name, nn.Parameter(data.reshape(data.shape if shape is None else shape).copy()))
         is_array = isinstance(array, np.ndarray)
-        places = [path for path, value in _walk(self.root) if is_array and value is array]
+        places = [path for path, value in walk(self.root) if is_array and value is array]
         self.taken[name] = slot, places or [slot.path], transposed
 
     def forward(self, *inputs: Any) -> Any:
@@ -416,7 +354,7 @@ class _Adapted(_Object):
             data, own = getattr(self, name).data, np.shape(slot.data)
             data = data.reshape(own[::-1]).T if transposed else data.reshape(own)
             for path in places:
-                _put(self.root, path, data)
+                put(self.root, path, data)
         thing = self.root[0]
         return _arrays(self.with_buffers(getattr(thing, "forward", thing), inputs))
 
@@ -430,13 +368,13 @@ class _Adapted(_Object):
         for name, (slot, _, transposed) in self.taken.items():
             p, own = getattr(self, name), np.asarray(slot.data)
             p.data = (own.T if transposed else own).reshape(p.shape)  # a step may have been taken
-            there = _at(self.root, slot.grad_paths[0][:-1])
-            if slot.grad is _ABSENT and isinstance(there, dict) and there:
+            there = get(self.root, slot.grad_paths[0][:-1])
+            if slot.grad is ABSENT and isinstance(there, dict) and there:
                 wanted = " or ".join(repr(path[-1]) for path in slot.grad_paths[:2])
                 raise ValueError(
                     f"adapt: backward leaves the gradients {[*there]} in grads, wanted {wanted} for {name}"
                 )
-            if slot.grad is _ABSENT or slot.grad is None:
+            if slot.grad is ABSENT or slot.grad is None:
                 continue
             grad = np.asarray(slot.grad)
             if grad.shape == own.shape:
@@ -453,16 +391,16 @@ class _Adapted(_Object):
         # An array that only backward knows, and hands out as the gradient, is its own affair.
         known = {*self.start, *(path for slot, *_ in self.taken.values() for path in slot.grad_paths)}
         # The last first: what was not there is removed, and moves what follows it in a list.
-        for path, value in reversed(list(_walk(self.root))):
+        for path, value in reversed(list(walk(self.root))):
             if id(value) in zeros and path in known:
-                start = self.start.get(path, _ABSENT)
+                start = self.start.get(path, ABSENT)
                 if isinstance(start, np.ndarray):
                     start = zeros[id(value)]
-                _put(self.root, path, 0 * start if isinstance(start, float | int) else start)
+                put(self.root, path, 0 * start if isinstance(start, float | int) else start)
 
     def to(self, dtype: Any) -> nn.Module:
         """Convert, also the modules that the object keeps."""
-        for _, value in list(_walk(self.root)):
+        for _, value in list(walk(self.root)):
             if isinstance(value, nn.Module):
                 value.to(dtype)
         return super().to(dtype)
@@ -473,9 +411,9 @@ class _Adapted(_Object):
         if all(_takes(getattr(thing, name, None), 0) for name in ("train", "eval")):
             (thing.train if mode else thing.eval)()
         else:
-            for path, value in list(_walk(self.root)):
+            for path, value in list(walk(self.root)):
                 if path[-1] in ("training", "train_flg") and isinstance(value, bool):
-                    _put(self.root, path, mode)
+                    put(self.root, path, mode)
         return super().train(mode)
 
     def __repr__(self) -> str:

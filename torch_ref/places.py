@@ -1,0 +1,64 @@
+"""Where an object keeps things: a path is the names of attributes and keys of entries that lead there."""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+Path = tuple[Any, ...]
+
+ABSENT = object()
+
+
+def entries(kept: Any) -> list[tuple[Any, Any]]:
+    """What an object, list, tuple or dict keeps, by name or key."""
+    if isinstance(kept, dict):
+        return list(kept.items())
+    if isinstance(kept, list | tuple):
+        return list(enumerate(kept))
+    # A class, a module; or what is copied in a way of its own: an array, a logger.
+    if isinstance(kept, type | ModuleType) or type(kept).__reduce__ is not object.__reduce__:
+        return []
+    # The attributes; with __slots__ in a second dict, and the first may be None.
+    state = object.__getstate__(kept)
+    states = state if isinstance(state, tuple) else (state,)
+    return [entry for each in states if each for entry in each.items()]
+
+
+def walk(kept: Any, path: Path = (), seen: set[int] | None = None) -> Iterator[tuple[Path, Any]]:
+    """All that is kept in ``kept`` and below: where, and what; below an object only once."""
+    seen = set() if seen is None else seen
+    if id(kept) in seen:
+        return
+    seen.add(id(kept))
+    for key, value in entries(kept):
+        yield (*path, key), value
+        yield from walk(value, (*path, key), seen)
+
+
+def get(kept: Any, path: Path) -> Any:
+    """What is there, or ABSENT."""
+    for key in path:
+        try:
+            kept = kept[key] if isinstance(kept, list | tuple | dict) else getattr(kept, key)
+        except (AttributeError, LookupError):
+            return ABSENT
+    return kept
+
+
+def put(kept: Any, path: Path, value: Any) -> None:
+    """Keep ``value`` there from now on; or nothing, None in a tuple, if it is ABSENT."""
+    way, key = path[:-1], path[-1]
+    owner = get(kept, way)
+    if isinstance(owner, tuple):
+        make = getattr(type(owner), "_make", tuple)  # a named one is made otherwise
+        entry = None if value is ABSENT else value
+        put(kept, way, make([*owner[:key], entry, *owner[key + 1 :]]))
+    elif isinstance(owner, list | dict):
+        if value is ABSENT:
+            del owner[key]
+        else:
+            owner[key] = value
+    elif value is ABSENT:
+        delattr(owner, key)
+    else:
+        setattr(owner, key, value)

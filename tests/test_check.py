@@ -22,12 +22,16 @@ def verdicts(found: Check, made_in: str = "float64") -> dict[str, str]:
     return dict(zip(frame["tensor"], frame["verdict"], strict=True))
 
 
-SCALED = [(case, 1.0) for case in (*MODULES, *LOSSES)]
-SCALED += [(c, scale) for c in first_of_each_kind((*MODULES, *LOSSES)) for scale in (1e-3, 1e3)]
+SCALED = [pytest.param(case, 1.0, id=case.name) for case in (*MODULES, *LOSSES)]
+SCALED += [
+    pytest.param(case, scale, id=f"{case.name}-{scale:g}", marks=pytest.mark.campaign)
+    for case in first_of_each_kind((*MODULES, *LOSSES))
+    for scale in (1e-3, 1e3)
+]
 
 
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
-@pytest.mark.parametrize(("case", "scale"), SCALED, ids=[f"{case.name}-{scale:g}" for case, scale in SCALED])
+@pytest.mark.parametrize(("case", "scale"), SCALED)
 def test_every_right_module_passes(case: Case, scale: float) -> None:
     module, inputs = case.make(np.float64), case.draw(np.float64, 1, scale)
     if not defined(module, inputs):

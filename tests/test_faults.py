@@ -95,3 +95,16 @@ def test_layers_of_other_names_are_refused() -> None:
         first_divergence(
             nn.Sequential(nn.Tanh()), torch.nn.Sequential(torch.nn.Tanh(), torch.nn.ReLU()), np.ones((1, 2))
         )
+
+
+@pytest.mark.parametrize("detector", ["assert_close", "cosine > 0.99", "mean error < 1e-6"])
+def test_the_detectors_of_others_refuse_nan(detector) -> None:
+    class NoNumber(nn.Tanh):
+        def backward(self, dy, needs_input_grad=True):
+            return dy * np.nan
+
+    case = next(case for case in detectors.MODULES if case.kind == "Tanh")
+    x = np.random.default_rng(0).normal(size=(2, 3))
+    trial = detectors.Trial(case, NoNumber(), torch.nn.Tanh(), (x,))
+    assert detectors.OTHERS[detector](trial)
+    assert not detectors.OTHERS[detector](trial._replace(module=nn.Tanh()))

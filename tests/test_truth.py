@@ -82,21 +82,26 @@ def test_the_roundings_of_such_a_forward_are_in_its_error():
     assert np.max(error) < 1e-9
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-6])
-def test_a_small_term_that_complex_numbers_lose_is_not_lost(scale):
+@pytest.mark.parametrize(("scale", "share"), [(1.0, 1e-5), (1.0, 1e-9), (1e-6, 1e-5)])
+def test_a_small_term_that_complex_numbers_lose_is_not_lost(scale, share):
     def function(x):
-        return x**2 + 1e-5 * np.abs(x)
+        return x**2 + share * np.abs(x)
 
     def backward(x, dy):
-        return dy * (2 * x + 1e-5 * np.sign(x))
+        return dy * (2 * x + share * np.sign(x))
 
     def reference(x):
-        return x**2 + 1e-5 * torch.abs(x)
+        return x**2 + share * torch.abs(x)
 
     x = scale * normal(4, 6)
     assert check(Layer(function, backward), reference, x, dtypes=["float64"])
     forgotten = check(Layer(function, lambda x, dy: dy * 2 * x), reference, x, dtypes=["float64"])
     assert forgotten.comparisons["float64"].verdict == "NumPy is wrong: input."
+
+
+def test_a_part_that_is_made_real_is_seen_though_its_operations_are_allowed():
+    found = truth(objective(lambda x: x**2 + 1e-3 * x.real, normal(5)))
+    assert found.method.startswith("central differences")
 
 
 def test_an_exact_zero_is_ordered_by_no_step():

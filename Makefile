@@ -26,7 +26,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint
-	$(TWO) $(BIN)/python -m pytest -n 2 $(ARGS)
+	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # Every mistake in every module of the catalog that can make it, at three scales; reports that are killed, and
 # one on a cluster of two workers (minutes).

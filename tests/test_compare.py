@@ -91,6 +91,18 @@ def test_entries_on_kinks_are_counted_and_told():
     assert "not judged" not in check(tanh(), torch.nn.Tanh(), X).comparisons["float64"].table
 
 
+class OfBias(torch.nn.Module):
+    """A function of x + b."""
+
+    def __init__(self, size, function=lambda y: y):
+        super().__init__()
+        self.b = torch.nn.Parameter(torch.zeros(size))
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x + self.b)
+
+
 def test_a_gradient_of_nothing_but_rounding_is_told_to_be_judged_by_the_others():
     class Centred:
         """x + b, less its mean: b cancels."""
@@ -106,15 +118,7 @@ def test_a_gradient_of_nothing_but_rounding_is_told_to_be_judged_by_the_others()
             self.db = dx.sum(axis=0)
             return dx
 
-    class Reference(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.b = torch.nn.Parameter(torch.ones(8))
-
-        def forward(self, x):
-            return x + self.b - (x + self.b).mean(dim=0)
-
-    found = check(Centred(), Reference(), X, dtypes=["float64"])
+    found = check(Centred(), OfBias(8, lambda y: y - y.mean(dim=0)), X, dtypes=["float64"])
     assert found
     assert "judged relative to the largest of all: b." in found.comparisons["float64"].table
 
@@ -131,16 +135,8 @@ def test_sums_of_many_terms_are_not_too_blind_in_float32():
             self.db = dy.sum(axis=0)
             return dy
 
-    class Reference(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.b = torch.nn.Parameter(torch.zeros(2))
-
-        def forward(self, x):
-            return x + self.b
-
     x = np.random.default_rng(0).normal(size=(20_000, 2))
-    found = check(Bias(), Reference(), x, dtypes=["float32"]).comparisons["float32"]
+    found = check(Bias(), OfBias(2), x, dtypes=["float32"]).comparisons["float32"]
     assert found, str(found)
     assert found.tensors[-1].sensitivity < 1e-4
 

@@ -154,9 +154,9 @@ _COVERAGE = """\
 List what of torch.nn and torch.optim is here, and what is not: the table of the README.
 """
 
-# The larger networks of reports/networks.py, which --help need not import.
+# The larger networks of reports/runner/networks.py, which --help need not import.
 MODELS = ("mlp_batchnorm", "simple_conv_net", "deep_conv_net", "CharLSTM", "GPT")
-# Those of reports/sides.py.
+# Those of reports/runner/frameworks.py.
 COLUMNS = ("torch-default", "torch-foreach", "torch-fused", "torch-compile", "jax", "autograd")
 
 
@@ -188,36 +188,36 @@ def _end(words: list[str], message: str, code: int) -> int:
 # The modules of a command are imported when it runs: torch takes seconds, and --help has no use for it.
 def _report(options: argparse.Namespace) -> int:
     if options.compare:
-        from reports import comparing
+        from reports.commands import compare
 
-        return comparing.run(options)
-    from reports import report
+        return compare.run(options)
+    from reports.commands import report
 
     return report.run(options)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from reports import check
+    from reports.commands import check
 
     return check.run(options)
 
 
 def _faults(options: argparse.Namespace) -> int:
-    from reports import detectors
+    from reports.commands import faults
 
-    return detectors.run(options)
+    return faults.run(options)
 
 
 def _alarms(options: argparse.Namespace) -> int:
-    from reports import alarms
+    from reports.commands import alarms
 
     return alarms.run(options)
 
 
 def _models(options: argparse.Namespace) -> int:
-    from reports import zoo
+    from reports.commands import models
 
-    return zoo.run(options)
+    return models.run(options)
 
 
 def _lesson(options: argparse.Namespace) -> int:
@@ -231,13 +231,13 @@ def _lesson(options: argparse.Namespace) -> int:
 
 
 def _coverage(options: argparse.Namespace) -> int:
-    from reports import coverage
+    from reports.commands import coverage
 
     return coverage.run(options)
 
 
 def _train(options: argparse.Namespace) -> int:
-    from reports import train
+    from reports.commands import train
 
     return train.run(options)
 

@@ -1,4 +1,4 @@
-"""The networks of the lessons; torch_ref/models.py has the same ones in plain torch.nn."""
+"""The networks of the lessons; torch_ref/twin/models.py has the same ones in plain torch.nn."""
 
 from itertools import pairwise
 from typing import Any

@@ -3,7 +3,7 @@
     history = fit(model, loss_fn, optimizer, train_loader, test=test_set, epochs=10)
 
 The history is a list of plain dicts, one for each epoch, ready for ``pandas.DataFrame(history)``.
-torch_ref/training.py says the same in torch's words; read them side by side.
+torch_ref/twin/training.py says the same in torch's words; read them side by side.
 """
 
 import math

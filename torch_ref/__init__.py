@@ -1,12 +1,12 @@
 """The PyTorch side: the equivalent models, on the same weights, and what compares the two."""
 
-from torch_ref.check import Check, check
-from torch_ref.compare import Comparison, compare
-from torch_ref.divergence import Divergence, first_divergence
-from torch_ref.drift import Training, compare_training
-from torch_ref.mirror import mirror, reflect
-from torch_ref.optimizers import OptimizerCheck, check_optimizer
-from torch_ref.wrap import as_torch
+from torch_ref.checker.check import Check, check
+from torch_ref.checker.compare import Comparison, compare
+from torch_ref.checker.divergence import Divergence, first_divergence
+from torch_ref.checker.optimizers import OptimizerCheck, check_optimizer
+from torch_ref.checker.trainings import Training, compare_training
+from torch_ref.twin.mirror import mirror, reflect
+from torch_ref.twin.wrap import as_torch
 
 __all__ = [
     "Check",

@@ -15,9 +15,9 @@ import pytest
 
 @pytest.fixture
 def assert_twin() -> Callable[..., None]:
-    """assert_twin(mine, reference, *inputs): fail unless check (torch_ref/check.py) finds all well."""
+    """assert_twin(mine, reference, *inputs): fail unless check (torch_ref/checker) finds all well."""
     # Here, since every run of pytest loads the plugin, and torch takes seconds.
-    from torch_ref.check import check
+    from torch_ref.checker.check import check
 
     def assert_twin(mine: Any, reference: Any, *inputs: Any, **options: Any) -> None:
         __tracebackhide__ = True

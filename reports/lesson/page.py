@@ -9,12 +9,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reports.environment import version_of
 from reports.lesson.scenes import SCENES
 from reports.lesson.texts import FAULTS, LANGUAGES, WHY, WORDS
 from reports.lesson.texts import SCENES as TITLES
 from reports.lesson.trace import trace
-from reports.progress import progress
+from reports.runner.environment import version_of
+from reports.runner.progress import progress
 from scratch.checkpoint import write_whole
 
 _HERE = Path(__file__).parent

@@ -147,7 +147,7 @@ class ModuleDict(_Container):
 class Residual(Module):
     r"""A way around a module: $y = x + f(x)$, so $dx = dy + f'(x)^\top dy$.
 
-    torch.nn has no such layer, since there the sum is written in a forward; torch_ref.models has one.
+    torch.nn has no such layer, since there the sum is written in a forward; torch_ref.twin.models has one.
     (He et al. 2015, equation 1.)
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scratch.structure import leaves, like
+from scratch.nested import leaves, unflatten_as
 from torch_ref.faults.fault import PARAMETRIC, mistake, scale_parameters
 
 # ---- sums and means
@@ -39,7 +39,7 @@ def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake("the sign of all gradients is wrong", PARAMETRIC, remedy="dL/dy comes in; pass on dL/dx, not -dL/dx")
 def _negated(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     dx = scale_parameters(module, right, -1, dy, *args)
-    return like(dx, (None if g is None else -g for _, g in leaves(dx)))
+    return unflatten_as(dx, (None if g is None else -g for _, g in leaves(dx)))
 
 
 def _change_bias(

@@ -1,0 +1,1 @@
+"""The commands of gradmirror, one file each."""

@@ -1,0 +1,1 @@
+"""A report as tasks: done once, kept, resumed, shared out."""

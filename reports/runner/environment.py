@@ -1,0 +1,114 @@
+"""What a report was made on: machine, versions, threads, commit and command line."""
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
+
+_POOL = ("user_api", "internal_api", "prefix", "version", "architecture", "num_threads")
+_PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib", "jax", "autograd")
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def limit_threads(count: int) -> Iterator[None]:
+    """Within, both sides use so many threads: NumPy's BLAS, and PyTorch, whose MKL has a count of its own."""
+    before = torch.get_num_threads()
+    with threadpool_limits(count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
+    """The environment as it is now, for results.json.
+
+    Args:
+        command: the command line that makes this report again.
+        threads: how many were asked for.
+    """
+    pools = threadpool_info()
+    return {
+        "command": " ".join(command),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": cores(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: version_of(name) for name in _PACKAGES},
+        "threads": {
+            "asked_for": threads,
+            "torch": torch.get_num_threads(),
+            "pools": [{key: pool.get(key) for key in _POOL} for pool in [*pools, *_mkl()]],
+        },
+        "commit": _commit(),
+    }
+
+
+def _mkl() -> list[dict[str, Any]]:
+    """PyTorch's own MKL, as threadpoolctl tells others: it is linked in, where that cannot see it."""
+    told = torch.__config__.parallel_info()
+    version, threads = (
+        re.search(pattern, told)
+        for pattern in (r"Math Kernel Library Version (\S+)", r"mkl_get_max_threads\(\) : (\d+)")
+    )
+    if not threads:
+        return []
+    name = {"user_api": "blas", "internal_api": "mkl", "prefix": "PyTorch's MKL"}
+    return [name | {"version": version and version[1], "architecture": None, "num_threads": int(threads[1])}]
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def version_of(package: str) -> str | None:
+    """Of an installed package; None of another."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this file is in, marked if files were changed; None elsewhere."""
+    here = Path(__file__).parents[2]
+    if not (here / ".git").exists():
+        return None
+    try:
+        told = [
+            subprocess.run(
+                ["git", "--no-optional-locks", *words],
+                cwd=here,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    commit, changed = (each.stdout.strip() for each in told)
+    return f"{commit} with changes" if changed else commit

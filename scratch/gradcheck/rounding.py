@@ -1,0 +1,184 @@
+"""How far apart two correct computations may be: the rounding that a computation is entitled to, measured.
+
+A tolerance that is guessed is too wide for one gradient and too narrow for the next. The rounding error of a
+result depends on what was added up on the way to it, and that shows when the computation is run with other
+roundings: Monte Carlo arithmetic (Parker 1997; Denis, de Oliveira Castro and Petit 2016). ``Noisy`` is a
+NumPy array that puts a random relative error of up to one epsilon on the result of every operation; on a sum
+what the roundings of its partial sums add up to (Higham and Mary 2019). Forward and backward, run on it some
+times, show how far each entry of each gradient spreads.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from scratch.gradcheck.numeric import Objective
+
+Tensors = dict[str, np.ndarray]
+
+
+def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
+    """How far each entry was off ``exact``, at most, in other runs of the same computation."""
+    largest = {name: np.zeros(x.shape) for name, x in exact.items()}
+    for run in runs:
+        for name, other in run.items():
+            moved = (other != exact[name]) & np.isfinite(exact[name])
+            off = np.abs(np.subtract(other, exact[name], out=np.zeros(moved.shape), where=moved, dtype=float))
+            np.maximum(largest[name], np.nan_to_num(off, nan=np.inf), out=largest[name])
+    return largest
+
+
+def numpy_spreads(objective: Objective, runs: int = 8) -> Tensors:
+    """By the roundings of every operation, in the objective's dtype but carried in float64.
+
+    Raises:
+        TypeError, ValueError: as code does that cannot take a subclass of ndarray.
+    """
+    unit = float(np.finfo(objective.dtype).eps)
+
+    def run(prepare: Any = None) -> Tensors:
+        with np.errstate(all="ignore"):  # noise may carry a number out of a function's domain
+            outputs, gradients = objective.run(np.float64, prepare)
+        return {name: np.asarray(x) for name, x in (outputs | gradients.named()).items()}
+
+    return spreads(run(), (run(Rounding(unit, seed).wrap) for seed in range(runs)))
+
+
+def jitter(array: np.ndarray, rng: np.random.Generator, alike: bool = False) -> np.ndarray:
+    """``array``, each entry off by up to an epsilon of its own: by an ulp, or not at all.
+
+    ``alike`` moves equal numbers alike, so that they stay equal.
+    """
+    eps = np.finfo(array.dtype).eps
+    if alike:
+        values, place = np.unique(array, return_inverse=True)
+        return jitter(values, rng)[place].reshape(array.shape)
+    return np.asarray(array * (1 + eps * rng.uniform(-1, 1, array.shape)), array.dtype)
+
+
+class Rounding:
+    """The noise of one run: so large, and from this seed.
+
+    As in a real computation, what is computed twice from the same numbers is rounded alike.
+    """
+
+    def __init__(self, unit: float, seed: int) -> None:
+        self.unit, self.seed = unit, seed
+
+    def wrap(self, array: np.ndarray) -> "Noisy":
+        """A view of ``array`` whose operations round at random."""
+        noisy = np.asarray(array).view(Noisy)
+        noisy.rounding = self
+        return noisy
+
+    def round(self, result: Any, out: Any, magnitude: Any) -> Any:
+        """``result`` with noise relative to ``magnitude``, Noisy; in the place of ``out`` if there is one."""
+        if not isinstance(result, np.ndarray | np.generic) or result.dtype.kind != "f":
+            return result
+        size = np.where(np.isinf(magnitude), 0, magnitude)  # an infinity has no neighbours
+        noisy = np.asarray(result) + self.unit * _hashed(result, self.seed) * size
+        if out is None:
+            return self.wrap(noisy)
+        _plain(out)[...] = noisy
+        return out
+
+
+class Noisy(np.ndarray):
+    """An array whose operations round at random; what only picks, moves or negates does not."""
+
+    rounding: Rounding
+
+    def __array_finalize__(self, base: Any) -> None:
+        if isinstance(base, Noisy):
+            self.rounding = base.rounding
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple[Any, ...] = (), **kwargs: Any
+    ) -> Any:
+        """The ufunc on plain numbers, then the noise."""
+        rounding = next(_roundings((inputs, out)))
+        plain, targets = [_plain(x) for x in inputs], tuple(_plain(x) for x in out)
+        call = getattr(ufunc, method)
+        # Before the call, since it may overwrite an input.
+        magnitude = None
+        if ufunc is np.matmul or (ufunc is np.add and method in ("reduce", "accumulate")):
+            magnitude = _of_a_sum(call, plain, kwargs)
+        result = call(*plain, **(kwargs | ({"out": targets} if out else {})))
+        if method == "at":
+            return None
+        if magnitude is None and ufunc.__name__ in _EXACT:
+            magnitude = 0
+        if isinstance(result, tuple):
+            return tuple(
+                rounding.round(r, o, np.abs(r)) for r, o in zip(result, out or [None] * 9, strict=False)
+            )
+        return rounding.round(
+            result, out[0] if out else None, np.abs(result) if magnitude is None else magnitude
+        )
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Products of several axes get their noise here; all else is made of ufuncs, or does not round."""
+        rounding = next(_roundings((args, tuple(kwargs.values()))))
+        if function not in _PRODUCTS:
+            return _wrapped(super().__array_function__(function, types, args, kwargs), rounding)
+        out = kwargs.pop("out", None)
+        plain = [_plain(x) for x in args]
+        return rounding.round(function(*plain, **kwargs), out, _of_a_sum(function, plain, kwargs))
+
+    def dot(self, *args: Any, **kwargs: Any) -> Any:
+        """np.dot, which the method would bypass."""
+        return np.dot(self, *args, **kwargs)
+
+
+_EXACT = {
+    *("negative", "positive", "absolute", "fabs", "sign", "copysign", "maximum", "minimum", "fmax", "fmin"),
+    *("clip", "floor", "ceil", "rint", "trunc"),
+}
+_PRODUCTS = {np.dot, np.inner, np.vdot, np.tensordot, np.einsum, np.convolve, np.correlate}
+
+
+def _of_a_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, Any]) -> Any:
+    """What the rounding errors of a sum of n terms x add up to, in units: √(n (Σx)²/3 + n ‖x‖²/2).
+
+    Each partial sum is rounded. Were the terms all alike the k-th would be k Σx / n; of terms of either sign
+    it is as large as a random walk, √k ‖x‖ / √n. Of errors that are random, the squares add up.
+    """
+    total = add(*operands, **kwargs)
+    sizes = [x.size for x in operands if isinstance(x, np.ndarray)]
+    results = 1 if add == np.add.accumulate else max(1, np.size(total))  # as many terms as the last has
+    n = (math.prod(sizes) / results) ** (1 / len(sizes))
+    squares = add(*(np.square(x) if isinstance(x, np.ndarray | float) else x for x in operands), **kwargs)
+    rounded = n if len(sizes) > 1 else n - 1  # products are, and the first term of a sum is not
+    return np.sqrt(rounded * (np.square(total) / 3 + squares / 2))
+
+
+def _hashed(array: Any, seed: int) -> np.ndarray:
+    """A number in [-1, 1) for each of ``array``, which goes by its bits and the seed (splitmix64)."""
+    z = np.asarray(array, np.float64).view(np.uint64)
+    with np.errstate(over="ignore"):
+        z = z + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    return (z >> np.uint64(11)) * 2.0**-52 - 1
+
+
+def _plain(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Noisy) else x
+
+
+def _roundings(values: Any) -> Iterator[Rounding]:
+    for x in values:
+        if isinstance(x, Noisy):
+            yield x.rounding
+        elif isinstance(x, tuple | list):
+            yield from _roundings(x)
+
+
+def _wrapped(result: Any, rounding: Rounding) -> Any:
+    if isinstance(result, tuple | list):
+        return type(result)(_wrapped(each, rounding) for each in result)
+    if isinstance(result, np.ndarray) and not isinstance(result, Noisy) and result.dtype.kind == "f":
+        return rounding.wrap(result)
+    return result

@@ -1,0 +1,20 @@
+"""Inputs and outputs of several arrays, nested in tuples, such as an LSTM's (y, (h, c))."""
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The arrays in ``value``, in order, each with where it stands: "" if it is bare, else "0", "1.0", …"""
+    if not isinstance(value, tuple):
+        yield path, value
+        return
+    for i, each in enumerate(value):
+        yield from leaves(each, f"{path}.{i}" if path else str(i))
+
+
+def unflatten_as(value: Any, arrays: Iterator[Any]) -> Any:
+    """``arrays``, nested as ``value`` is."""
+    if not isinstance(value, tuple):
+        return next(arrays)
+    return tuple(unflatten_as(each, arrays) for each in value)

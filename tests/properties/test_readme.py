@@ -1,0 +1,99 @@
+"""What the README says is so: its code runs, its excerpts are the code, its paths are there."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import scratch.nn.linear
+from reports.cli import main
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
+EXCERPT = next(text for _, text in FENCED if text.startswith("def backward"))
+
+
+def file_name(text: str) -> str:
+    """That of a block which is a file: its first line is "# name.py"."""
+    found = re.match(r"# (\w+\.py)\n", text)
+    return found[1] if found else ""
+
+
+def test_the_code_blocks_run_and_give_what_it_shows() -> None:
+    names: dict = {}
+    for language, text in FENCED:
+        if language == "python" and text is not EXCERPT and not file_name(text):
+            exec(compile(text, "README.md", "exec"), names)
+    assert names["loss"] > 0
+    assert f"\n```\n{names['found'].causes[0]}\n```\n" in README
+
+
+def test_the_excerpt_is_the_code() -> None:
+    assert textwrap.indent(EXCERPT, "    ") in Path(scratch.nn.linear.__file__).read_text()
+
+
+def test_its_commands_print_what_it_shows_for_its_files(tmp_path: Path) -> None:
+    commands = 0
+    for language, text in FENCED:
+        if name := file_name(text):
+            (tmp_path / name).write_text(text)
+            last = name
+        elif language == "diff":
+            lines = text.splitlines()
+            old, new = ("\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+            source = (tmp_path / last).read_text()
+            assert source.count(old) == 1
+            (tmp_path / last).write_text(source.replace(old, new))
+        elif language == "console":
+            command, *wanted = text.removeprefix("$ ").splitlines()
+            assert_in_order(wanted, printed_by(command, tmp_path))
+            commands += 1
+    assert commands == 3
+
+
+def printed_by(command: str, folder: Path) -> list[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env={**os.environ, "PATH": path}, text=True, capture_output=True
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def assert_in_order(wanted: list[str], printed: list[str]) -> None:
+    """Line by line, up to "…", but for the digits of rounding errors and times."""
+
+    def rough(line: str) -> str:
+        line = re.sub(r"\d(\.\d)?e-\d\d|(?<= )0(?= )|in [\d.]+s", "#", line)
+        return re.sub(r"\s+|-{2,}", " ", line)
+
+    lines = wanted[:-1] if wanted[-1] == "…" else wanted
+    assert [rough(line) for line in printed[: len(lines)]] == [rough(line) for line in lines]
+    assert wanted[-1] == "…" or len(printed) == len(lines)
+
+
+def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:
+    assert main(["coverage"]) == 0
+    table, count = capsys.readouterr().out.strip().split("\n\n")
+    for line in table.splitlines():
+        assert re.sub(r" +", " ", line) in README or set(line) <= set("|:- ")
+    assert count in README
+
+
+def test_the_code_in_chinese_is_the_same_code() -> None:
+    def code(text: str) -> list[str]:
+        (block,) = [b for b in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M) if "manual_seed" in b]
+        return [line.partition("  #")[0] for line in block.splitlines()]
+
+    assert code(CHINESE) == code(README)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README + CHINESE))))
+def test_the_files_it_points_to_exist(path: str) -> None:
+    assert (ROOT / path).exists()

@@ -1,0 +1,306 @@
+"""``gradmirror check``, ``faults`` and ``alarms``: what they print, write, and end with."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from reports import cli
+from reports.commands import alarms, faults
+from scratch import nn
+from torch_ref import check, mirror
+from torch_ref.faults import FAULTS, switch_on
+
+LAYERS = """
+import numpy as np
+
+class Affine:
+    def __init__(self, inputs, outputs, wrong=WRONG):
+        self.W, self.b = np.zeros((outputs, inputs)), np.zeros(outputs)
+        self.wrong = wrong
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W.T + self.b
+
+    def backward(self, dy):
+        self.dW, self.db = dy.T @ self.x, dy.sum(axis=0)
+        return dy @ self.W * (2 if self.wrong else 1)
+
+class Book(Affine):
+    def __init__(self, inputs, outputs):
+        super().__init__(outputs, inputs)
+
+class Loss:
+    def forward(self, x, target):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+        self.y, self.target = e / e.sum(axis=1, keepdims=True), target
+        return -np.log(self.y[np.arange(len(x)), target]).mean()
+
+    def backward(self, dy):
+        dx = self.y.copy()
+        dx[np.arange(len(dx)), self.target] -= 1
+        return dx / len(dx) * dy
+
+def square(x): return x * x
+def square_backward(dy, x): return 2 * x * dy
+def reference(x): return x ** 2
+"""
+
+LINEAR = ("mine.py:Affine", "--against", "torch.nn.Linear", "--args", "5", "3", "--input", "4x5")
+
+
+@pytest.fixture
+def main(capsys, tmp_path, monkeypatch):
+    """Runs the command line in a folder of its own; gives exit code, out and err."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(LAYERS.replace("WRONG", "False"))
+
+    def run(*words):
+        code = cli.main([str(word) for word in words])
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        LINEAR,
+        ("mine.py:Loss", "--against", "torch.nn.CrossEntropyLoss", "--input", "8x10", "--input", "8:10"),
+        ("mine.py:square,square_backward", "--against", "torch.square", "--input", "4x5"),
+        ("mine.py:square,square_backward", "--against", "mine.py:reference", "--input", "7"),
+    ],
+    ids=["class", "loss", "functions", "both from a file"],
+)
+def test_a_right_layer_ends_with_0(main, words):
+    said = main("check", *words)
+    assert said.code == 0
+    assert said.out.startswith("The two sides agree in ")
+    assert not said.err
+
+
+def test_a_wrong_layer_ends_with_1_and_is_explained(main):
+    Path("mine.py").write_text(LAYERS.replace("WRONG", "True"))
+    said = main("check", *LINEAR, "--dtype", "float64", "--seed", "3")
+    assert said.code == 1
+    assert said.out.startswith("float64: NumPy is wrong: input.\n")
+    assert "a factor of 2 too much (input): divided by 2 it is the truth." in said.out
+    assert "ratio 2" in said.out
+
+
+def test_the_json_has_all_of_it(main):
+    said = main("check", *LINEAR, "--seeds", "3", "--json", "found.json")
+    assert "3 of 3 seeds agree" in said.out
+    found = json.loads(Path("found.json").read_text())
+    assert found["ok"] is True
+    assert set(found["seeds"]) == {"0", "1", "2"}
+    assert found["seeds"]["0"]["untried"] == ""
+    tensors = found["seeds"]["0"]["tensors"]
+    assert {each["tensor"] for each in tensors} == {"output", "input", "weight", "bias"}
+    assert {each["made_in"] for each in tensors} == {"float64", "float32", "float64, ties and kinks"}
+
+
+def test_the_scale_is_that_of_the_inputs(main):
+    main("check", *LINEAR, "--json", "a.json")
+    main("check", *LINEAR, "--scale", "1000", "--json", "b.json")
+    small, large = (
+        next(
+            t["scale"]
+            for t in json.loads(Path(name).read_text())["seeds"]["0"]["tensors"]
+            if t["tensor"] == "weight"
+        )
+        for name in ("a.json", "b.json")
+    )
+    assert large == pytest.approx(1000 * small)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("gone.py:Affine", *LINEAR[1:]), "mine: there is no file 'gone.py'; wanted file.py:Name"),
+        (("mine.py:Afine", *LINEAR[1:]), "mine: mine has no 'Afine'; there is Affine\n"),
+        (("mine.py:Conv", *LINEAR[1:]), "mine: mine has no 'Conv'; there is np, Affine, Book, Loss, "),
+        (
+            (*LINEAR[:2], "torch.nn.Liner", *LINEAR[3:]),
+            "--against: torch.nn has no 'Liner'; there is Linear, ",
+        ),
+        ((*LINEAR[:2], "nowhere.Linear", *LINEAR[3:]), "--against: cannot import 'nowhere.Linear'"),
+        ((*LINEAR[:4], "five", "3", "--input", "4x5"), "--args: cannot read 'five'"),
+        ((*LINEAR[:4], "5", "--input", "4x5"), "mine: Affine cannot be made with --args [5]"),
+        ((*LINEAR[:7], "4by5"), "--input: cannot read '4by5'; wanted a shape such as 4x16"),
+        ((*LINEAR[:7], "4x6"), "your forward raises ValueError: matmul: "),
+        ((*LINEAR[:7], "4x6"), " (mine.py, line 11)\n"),
+        ((*LINEAR[:7], "4x5:whole"), "--input: cannot read '4x5:whole'; wanted a shape such as 4x16, "),
+        ((*LINEAR, "--transposed", "W"), "it is not stored the other way round"),
+        ((*LINEAR, "--transposed", "V"), "transposed: there is no parameter ['V']; there are ['W', 'b']"),
+        (("mine.py:square", "--against", "torch.square", "--input", "4"), "wanted an object that has both"),
+    ],
+)
+def test_what_cannot_be_used_so_ends_with_2_and_is_named(main, words, named):
+    said = main("check", *words)
+    assert said.code == 2
+    assert said.err.startswith("gradmirror check: error: ")
+    assert named in said.err
+    assert not said.out
+
+
+def test_a_file_that_does_not_run_is_named(main):
+    Path("mine.py").write_text("import numpy as np\n1 / 0\n")
+    said = main("check", *LINEAR)
+    assert said.code == 2
+    assert "mine: mine.py does not run: ZeroDivisionError" in said.err
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("return {}['dW']", "KeyError: 'dW'"),
+        ("raise NotImplementedError", "NotImplementedError"),
+        ("return dy @ self.V", "AttributeError: 'Affine' object has no attribute 'V'"),
+        ("return dy @ self.b[:2]", "ValueError: matmul: "),
+        ("assert False, 'no'", "AssertionError: no"),
+    ],
+)
+def test_an_error_in_your_file_is_told_with_its_line(main, statement, told):
+    right = Path("mine.py").read_text()
+    Path("mine.py").write_text(right.replace("return dy @ self.W * (2 if self.wrong else 1)", statement))
+    said = main("check", *LINEAR)
+    assert said.code == 2
+    assert said.err.startswith(f"gradmirror check: error: your backward raises {told}")
+    assert said.err.endswith(" (mine.py, line 15)\n")
+    assert not said.out
+
+
+def test_an_error_in_a_neighbour_or_an_imported_module_is_told(main, monkeypatch):
+    Path("its_base.py").write_text(
+        "class Base:\n    def forward(self, x):\n        return {}['a']\n    backward = print\n"
+    )
+    Path("derived.py").write_text("from its_base import Base\nclass Mine(Base): pass\n")
+    monkeypatch.syspath_prepend(".")
+    for mine in ("derived.py:Mine", "its_base.Base"):
+        said = main("check", mine, "--against", "torch.nn.Tanh", "--input", "4")
+        assert (
+            said.err == "gradmirror check: error: your forward raises KeyError: 'a' (its_base.py, line 3)\n"
+        )
+    del sys.modules["its_base"]
+
+
+def test_an_error_of_ours_is_not_taken_for_yours(main, monkeypatch):
+    def fails(*args, **options):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("reports.commands.check.check", fails)
+    with pytest.raises(KeyError, match="ours"):
+        main("check", *LINEAR)
+
+
+def test_a_dash_prints_the_json_and_nothing_else(main):
+    said = main("check", *LINEAR, "--seeds", "2", "--dtype", "float64", "--json", "-")
+    assert set(json.loads(said.out)["seeds"]) == {"0", "1"}
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("kind", ["positive", "unit"])
+def test_inputs_can_be_asked_for_where_a_function_is_defined(main, kind):
+    Path("mine.py").write_text(
+        "import numpy as np\n"
+        "def forward(p): return np.log(p / (2 - p)) if LIMIT else np.log(p)\n"
+        "def backward(dy, p): return dy / p * (2 / (2 - p) if LIMIT else 1)\n"
+        "def reference(p): return (p / (2 - p) if LIMIT else p).log()\n"
+        f"LIMIT = {kind == 'unit'}\n"
+    )
+    words = ("mine.py:forward,backward", "--against", "mine.py:reference", "--dtype", "float64")
+    said = main("check", *words, "--input", f"4x5:{kind}")
+    assert said.code == 0, said.err
+
+
+# ---- faults and alarms
+
+
+def test_the_kill_matrix_is_printed_and_written(main, monkeypatch):
+    monkeypatch.setattr(faults, "MODULES", [c for c in faults.MODULES if c.kind in ("Linear", "Tanh")])
+    monkeypatch.setattr(faults, "LOSSES", [])
+    said = main("faults", "--quick", "--only", "bias gradient", "--out", "faults.csv")
+    assert said.code == 0, said.out
+    found = pd.read_csv("faults.csv").set_index("mistake")
+    assert list(found.index[:-1]) == [f.name for f in FAULTS if "bias gradient" in f.name]
+    assert (found["gradmirror"][:-1] == found["tried"][:-1]).all()
+    assert found["gradmirror"].iloc[-1] == 0
+    assert found["cosine > 0.99"].iloc[:-1].sum() < found["tried"].iloc[:-1].sum()
+    assert "(all of these)" in said.out
+    assert "(right code)" in said.out
+
+
+def test_words_that_no_mistake_has_are_refused(main):
+    said = main("faults", "--only", "no such thing")
+    assert said.code == 2
+    assert "--only: no mistake has 'no such thing' in its name" in said.err
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A catalog of five entries."""
+    some = [
+        case for case in alarms.cases() if case.name in ("Linear(5, 3)", "Tanh()", "MSELoss(reduction='sum')")
+    ]
+    monkeypatch.setattr(alarms, "cases", lambda: some)
+
+
+@pytest.mark.usefixtures("small")
+def test_right_code_gives_no_alarm(main):
+    said = main("alarms", "--draws", "3", "--jobs", "1", "--out", "alarms.csv")
+    assert said.code == 0
+    assert said.out.startswith(
+        "5 entries of the catalog, 3 draws each, compared: 15 in float32, 15 in float64, "
+    )
+    assert "False alarms: 0. Too blind to say: 0." in said.out
+    assert Path("alarms.csv").read_text() == "case,seed,scale,shapes,made_in,verdict\n"
+
+
+@pytest.mark.usefixtures("small")
+def test_an_alarm_is_counted_and_kept(main, monkeypatch):
+    fault = next(f for f in FAULTS if f.name == "the activation's derivative is missing")
+    right = nn.Tanh
+
+    class Tanh(right):
+        def __init__(self) -> None:
+            switch_on(fault, self)
+
+    monkeypatch.setattr(nn, "Tanh", Tanh)
+    said = main("alarms", "--draws", "2", "--jobs", "1", "--out", "alarms.csv")
+    assert said.code == 1
+    found = pd.read_csv("alarms.csv")
+    assert set(found["case"]) == {"Tanh()"}
+    assert f"False alarms: {len(found)}." in said.out
+    assert found["verdict"].str.contains("NumPy is wrong: input").any()
+
+
+def test_draws_differ_in_weights_numbers_scale_and_batch():
+    case = next(case for case in alarms.cases() if case.name == "Linear(5, 3)")
+    draws = [alarms.draw(case, seed) for seed in range(20)]
+    assert len({draw.inputs[0].shape for draw in draws}) > 5
+    assert {draw.inputs[0].shape[1] for draw in draws} == {5}
+    assert len({draw.module.weight.data[0, 0] for draw in draws}) == 20
+    scales = [draw.scale for draw in draws]
+    assert min(scales) < 0.1
+    assert max(scales) > 10
+
+
+def test_a_draw_is_the_same_again_masks_included():
+    case = next(case for case in alarms.cases() if case.kind == "Dropout")
+    tables = []
+    for _ in range(2):
+        module, inputs, _ = alarms.draw(case, 0)
+        tables.append(check(module, mirror(module), *inputs).frame)
+        torch.rand(1)
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_draw_stays_where_the_function_is_finite():
+    case = next(case for case in alarms.cases() if case.kind == "PoissonNLLLoss")
+    assert all(alarms.defined(*alarms.draw(case, seed)[:2]) for seed in range(20))

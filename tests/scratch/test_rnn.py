@@ -1,0 +1,426 @@
+"""RNN, LSTM, GRU and their cells: all options together against torch, and what only they can do wrong."""
+
+import copy
+import itertools
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import scratch
+from scratch import nn, optim, random
+from scratch.nested import leaves, unflatten_as
+from torch_ref import mirror
+from torch_ref.twin.mirror import torch_generator
+
+KINDS = ("RNN", "LSTM", "GRU")
+kinds = pytest.mark.parametrize("kind", KINDS)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    scratch.manual_seed(0)
+    torch.manual_seed(0)
+
+
+def normal(*shape: int, dtype: Any = np.float64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def noise(y: Any) -> Any:
+    rng = np.random.default_rng(1)
+    return unflatten_as(y, (rng.standard_normal(array.shape).astype(array.dtype) for _, array in leaves(y)))
+
+
+def a_state(kind: str, *lead: int, h: int, c: int, dtype: Any = np.float64) -> Any:
+    state = normal(*lead, h, dtype=dtype, seed=2), normal(*lead, c, dtype=dtype, seed=3)
+    return state if kind.startswith("LSTM") else state[0]
+
+
+def arrays(value: Any) -> list[np.ndarray]:
+    return [array for _, array in leaves(value)]
+
+
+def assert_close(ours: Any, theirs: Any, roundings: float = 64) -> None:
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    error = np.max(np.abs(ours - theirs), initial=0)
+    assert error <= roundings * np.finfo(theirs.dtype).eps * max(1, np.max(np.abs(theirs), initial=0))
+
+
+def assert_torch_agrees(module: nn.Module, *inputs: Any) -> None:
+    """Outputs, gradients by inputs and by parameters, drawing the same masks."""
+    module.zero_grad()
+    twin = mirror(module)
+    with torch_generator(advance=False):
+        y = module(*inputs)
+        drawn = random.get_rng_state()
+    dy = noise(y)
+    dx = module.backward(*(dy if isinstance(dy, tuple) else (dy,)))
+
+    tensors = unflatten_as(inputs, (torch.tensor(x, requires_grad=True) for x in arrays(inputs)))
+    theirs = twin(*tensors)
+    assert np.array_equal(drawn, torch.get_rng_state().numpy())
+    torch.autograd.backward(arrays(theirs), [torch.from_numpy(d) for d in arrays(dy)])
+    for a, b in zip(arrays(y), arrays(theirs), strict=True):
+        assert_close(a, b.detach().numpy())
+    for a, b in zip(arrays(dx), arrays(tensors), strict=True):
+        assert_close(a, b.grad.numpy())
+    for name, p in module.named_parameters():
+        assert_close(p.grad, twin.get_parameter(name).grad.numpy())
+
+
+# ---- against torch
+
+LAYERS = [
+    pytest.param(
+        kind, dict(zip(("num_layers", "bidirectional", "batch_first", "bias"), values, strict=True)), extra
+    )
+    for kind, extras in {
+        "RNN": ({}, {"nonlinearity": "relu"}),
+        "LSTM": ({}, {"proj_size": 2}),
+        "GRU": ({},),
+    }.items()
+    for extra in extras
+    for values in itertools.product((1, 3), (False, True), (False, True), (True, False))
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "extra"), LAYERS)
+@pytest.mark.parametrize("stateful", [False, True], ids=["from 0", "from a state"])
+@pytest.mark.parametrize("batched", [True, False], ids=["batch", "no batch"])
+@dtypes
+def test_all_options_together_give_torchs_numbers(kind, options, extra, stateful, batched, dtype) -> None:
+    module = getattr(nn, kind)(5, 4, **options, **extra, dtype=dtype)
+    T, N = 6, 3
+    steps = (T,) if not batched else (N, T) if options["batch_first"] else (T, N)
+    inputs: tuple[Any, ...] = (normal(*steps, 5, dtype=dtype),)
+    if stateful:
+        runs = options["num_layers"] * (1 + options["bidirectional"])
+        lead = (runs, N) if batched else (runs,)
+        inputs += (a_state(kind, *lead, h=extra.get("proj_size", 4), c=4, dtype=dtype),)
+    assert_torch_agrees(module, *inputs)
+
+
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("stateful", [False, True], ids=["from 0", "from a state"])
+@pytest.mark.parametrize("lead", [(3,), ()], ids=["batch", "no batch"])
+@dtypes
+def test_a_cell_gives_torchs_numbers(kind, bias, stateful, lead, dtype) -> None:
+    module = getattr(nn, kind)(5, 4, bias, dtype=dtype)
+    inputs: tuple[Any, ...] = (normal(*lead, 5, dtype=dtype),)
+    if stateful:
+        inputs += (a_state(kind, *lead, h=4, c=4, dtype=dtype),)
+    else:
+        # Of weight_hh, times a state of 0.
+        twin = mirror(module)
+        sum(y.sum() for y in arrays(twin(torch.from_numpy(inputs[0])))[:1]).backward()
+        assert not twin.weight_hh.grad.any()
+    assert_torch_agrees(module, *inputs)
+
+
+@kinds
+@dtypes
+@pytest.mark.parametrize("p", [0.3, 1.0])
+def test_between_layers_the_masks_are_torchs(kind, p, dtype) -> None:
+    module = getattr(nn, kind)(3, 4, 3, dropout=p, bidirectional=True, batch_first=True, dtype=dtype)
+    x = normal(2, 5, 3, dtype=dtype)
+    assert_torch_agrees(module, x)
+    first, second = module(x)[0], module(x)[0]
+    assert np.array_equal(first, second) == (p == 1)
+    assert_torch_agrees(module.eval(), x)
+    assert np.array_equal(module(x)[0], module(x)[0])
+
+
+@kinds
+def test_gates_that_are_shut_or_wide_open_are_torchs(kind) -> None:
+    module = getattr(nn, kind)(3, 4)
+    for p in module.parameters():
+        p.data *= 1e4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_torch_agrees(module, 100 * normal(5, 2, 3, dtype=np.float32))
+
+
+@kinds
+def test_a_batch_of_none(kind) -> None:
+    module = getattr(nn, kind)(3, 4, dtype=np.float64)
+    assert_torch_agrees(module, np.zeros((5, 0, 3)))
+    with pytest.raises(ValueError, match="x has no steps"):
+        module(np.zeros((0, 2, 3)))
+
+
+@kinds
+def test_the_same_words_describe_it(kind) -> None:
+    for options in (
+        {},
+        {"num_layers": 2, "dropout": 0.5, "bias": False},
+        {"batch_first": True, "bidirectional": True},
+    ):
+        module = getattr(nn, kind)(3, 4, **options)
+        assert repr(module) == repr(mirror(module))
+    assert repr(nn.LSTM(3, 4, proj_size=2)) == repr(torch.nn.LSTM(3, 4, proj_size=2))
+    cell = nn.RNNCell(3, 4, bias=False, nonlinearity="relu")
+    assert repr(cell) == repr(mirror(cell))
+
+
+# ---- the mirror
+
+
+@kinds
+def test_the_mirror_runs_on_shared_memory_without_a_warning(kind) -> None:
+    module = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        twin = mirror(module)
+        for net in (twin, copy.deepcopy(twin)):
+            net.flatten_parameters()
+            net(torch.zeros(5, 2, 3))[0].sum().backward()
+    # What torch computes with is a list that it made of its parameters.
+    for tensor, (name, p) in zip(twin._flat_weights, module.named_parameters(), strict=True):
+        assert tensor is twin.get_parameter(name)
+        assert tensor.data_ptr() == p.data.ctypes.data
+    before = twin(torch.ones(5, 2, 3))[0]
+    module.weight_ih_l1_reverse.data += 1
+    assert not torch.equal(twin(torch.ones(5, 2, 3))[0], before)
+
+
+def test_parameters_lie_end_to_end() -> None:
+    module = nn.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2)
+    assert len(nn.parameter.runs(module.parameters())) == 1
+
+
+# ---- what a sequence is made of
+
+
+@kinds
+def test_a_layer_is_its_cell_step_by_step(kind) -> None:
+    layer, cell = (
+        getattr(nn, kind)(3, 4, dtype=np.float64),
+        getattr(nn, f"{kind}Cell")(3, 4, dtype=np.float64),
+    )
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
+    x, state = normal(5, 2, 3), a_state(kind, 2, h=4, c=4)
+    y, end = layer(x, unflatten_as(state, (part[None] for part in arrays(state))))
+    dy, dend = noise((y, end))
+    dx, dstart = layer.backward(dy, dend)
+
+    outputs = []
+    for x_t in x:
+        state = cell(x_t, state)
+        outputs.append(arrays(state)[0])
+    np.testing.assert_allclose(y, outputs, rtol=1e-14)
+    dstate = [d[0] for d in arrays(dend)]
+    dxs = []
+    for dy_t in dy[::-1]:
+        dstate[0] = dstate[0] + dy_t
+        dx_t, before = cell.backward(*dstate)
+        dstate = arrays(before)
+        dxs.append(dx_t)
+    np.testing.assert_allclose(dx, dxs[::-1], rtol=1e-12, atol=1e-14)
+    for ours, theirs in zip(arrays(dstart), dstate, strict=True):
+        np.testing.assert_allclose(ours[0], theirs, rtol=1e-12, atol=1e-14)
+    for name, p in cell.named_parameters():
+        np.testing.assert_allclose(getattr(layer, f"{name}_l0").grad, p.grad, rtol=1e-12, atol=1e-14)
+
+
+@kinds
+def test_a_sequence_in_two_parts_is_the_sequence(kind) -> None:
+    module, x = getattr(nn, kind)(3, 4, num_layers=2, dtype=np.float64), normal(6, 2, 3)
+    y, end = module(x)
+    dy = noise(y)
+    dx = module.backward(dy)
+    whole = [p.grad.copy() for p in module.parameters()]
+
+    module.zero_grad()
+    first, middle = module(x[:2])
+    second, last = module(x[2:], middle)
+    np.testing.assert_allclose(np.concatenate([first, second]), y, rtol=1e-14)
+    for a, b in zip(arrays(last), arrays(end), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14)
+    dx2, dmiddle = module.backward(dy[2:])
+    dx1 = module.backward(dy[:2], dmiddle)
+    np.testing.assert_allclose(np.concatenate([dx1, dx2]), dx, rtol=1e-12, atol=1e-14)
+    for p, g in zip(module.parameters(), whole, strict=True):
+        np.testing.assert_allclose(p.grad, g, rtol=1e-12, atol=1e-14)
+
+
+@kinds
+def test_no_state_is_a_state_of_zeros_and_no_gradient_one_of_zeros(kind) -> None:
+    module, x = getattr(nn, kind)(3, 4, dtype=np.float64), normal(5, 2, 3)
+    y, end = module(x)
+    zeros = unflatten_as(end, (np.zeros_like(part) for part in arrays(end)))
+    dy, dend = noise((y, end))
+    dx = module.backward(dy, dend)
+    bare = [p.grad.copy() for p in module.parameters()]
+    module.zero_grad()
+    module(x, zeros)
+    dx_too, _ = module.backward(dy, dend)
+    np.testing.assert_array_equal(dx, dx_too)
+    for p, g in zip(module.parameters(), bare, strict=True):
+        np.testing.assert_array_equal(p.grad, g)
+
+    for given, full in (((dy,), (dy, zeros)), ((None, dend), (np.zeros_like(dy), dend))):
+        module(x)
+        short = module.backward(*given)
+        module(x)
+        np.testing.assert_array_equal(short, module.backward(*full))
+    if kind == "LSTM":
+        module(x)
+        short = module.backward(None, (None, dend[1]))
+        module(x)
+        np.testing.assert_array_equal(short, module.backward(np.zeros_like(dy), (zeros[0], dend[1])))
+
+
+@kinds
+def test_an_input_gradient_that_nobody_needs_is_left_out(kind) -> None:
+    module, x = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True, dtype=np.float64), normal(5, 2, 3)
+    dy = noise(module(x)[0])
+    module.backward(dy)
+    once = [p.grad.copy() for p in module.parameters()]
+    module.zero_grad()
+    module(x)
+    assert module.backward(dy, needs_input_grad=False) is None
+    for p, g in zip(module.parameters(), once, strict=True):
+        np.testing.assert_array_equal(p.grad, g)
+    module(x, a_state(kind, 4, 2, h=4, c=4))
+    dx, dstart = module.backward(dy, needs_input_grad=False)
+    assert dx is None
+    assert all(part.shape == (4, 2, 4) for part in arrays(dstart))
+    cell = getattr(nn, f"{kind}Cell")(3, 4, dtype=np.float64)
+    h = arrays(cell(x[0]))[0]
+    assert cell.backward(h, needs_input_grad=False) is None
+
+
+# ---- bad arguments and inputs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "told"),
+    [
+        ((0, 4), ValueError, "input_size is 0, wanted 1 or more"),
+        ((3, 4.0), TypeError, "hidden_size is 4.0, wanted an integer"),
+        ((3, 4, 0), ValueError, "num_layers is 0"),
+        ((3, 4, 1, 7), TypeError, "bias is 7, wanted True or False"),
+        ((3, 4, 1, True, 1), TypeError, "batch_first is 1"),
+        ((3, 4, 2, True, False, 1.5), ValueError, "dropout is 1.5, wanted a probability"),
+        ((3, 4, 2, True, False, True), ValueError, "dropout is True"),
+    ],
+)
+def test_a_bad_argument_is_named(arguments, error, told) -> None:
+    for kind in ("LSTM", "GRU"):
+        with pytest.raises(error, match=f"{kind}: {re.escape(told)}"):
+            getattr(nn, kind)(*arguments)
+
+
+def test_bad_options_are_named() -> None:
+    with pytest.raises(ValueError, match=r"LSTM: proj_size is 4, wanted 0 to 3"):
+        nn.LSTM(3, 4, proj_size=4)
+    for kind in ("RNN", "RNNCell"):
+        with pytest.raises(ValueError, match=rf"{kind}: nonlinearity is 'gelu', wanted 'tanh' or 'relu'"):
+            getattr(nn, kind)(3, 4, nonlinearity="gelu")
+    with pytest.raises(TypeError, match="GRUCell: bias is 'no'"):
+        nn.GRUCell(3, 4, "no")
+
+
+@kinds
+def test_dropout_with_one_layer_is_warned_of_where_it_was_written(kind) -> None:
+    with pytest.warns(UserWarning, match=rf"{kind}: dropout=0.5 does nothing") as caught:
+        getattr(nn, kind)(3, 4, dropout=0.5)
+    assert caught[0].filename == __file__
+
+
+def test_bad_inputs_are_named() -> None:
+    x = np.zeros((5, 2, 3), np.float32)
+    for module, wanted in (
+        (nn.LSTM(3, 4), "(T, N, 3) or (T, 3)"),
+        (nn.GRU(3, 4, batch_first=True), "(N, T, 3) or (T, 3)"),
+        (nn.RNNCell(3, 4), "(N, 3) or (3)"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"x has shape (5, 2, 3, 3), wanted {wanted}")):
+            module(np.zeros((5, 2, 3, 3), np.float32))
+        with pytest.raises(ValueError, match=re.escape("x has shape (5, 2), wanted")):
+            module(np.zeros((5, 2), np.float32))
+    with pytest.raises(TypeError, match="x is float64, the weights float32"):
+        nn.LSTM(3, 4)(x.astype(np.float64))
+    with pytest.raises(TypeError, match=r"hx is ndarray, wanted a tuple of two arrays, \(h, c\)"):
+        nn.LSTM(3, 4)(x, np.zeros((2, 2, 4), np.float32))
+    with pytest.raises(TypeError, match="hx holds tuple, wanted an array"):
+        nn.GRU(3, 4)(x, (np.zeros((1, 2, 4), np.float32),) * 2)
+    with pytest.raises(ValueError, match=re.escape("c_0 is float32 (1, 2, 5), wanted float32 (1, 2, 4)")):
+        nn.LSTM(3, 4)(x, (np.zeros((1, 2, 4), np.float32), np.zeros((1, 2, 5), np.float32)))
+    with pytest.raises(ValueError, match=re.escape("h_0 is float64 (1, 2, 4), wanted float32 (1, 2, 4)")):
+        nn.RNN(3, 4)(x, np.zeros((1, 2, 4)))
+    with pytest.raises(ValueError, match=re.escape("h_0 is float32 (1, 4), wanted float32 (1, 2, 4)")):
+        nn.RNN(3, 4)(x, np.zeros((1, 4), np.float32))
+
+
+# ---- a model of letters
+
+
+class Letters(nn.Module):
+    """Which letter comes next, of each letter of a text: one-hot letters, an LSTM, scores."""
+
+    def __init__(self, letters: int, hidden: int) -> None:
+        self.lstm = nn.LSTM(letters, hidden, num_layers=2, dropout=0.2, batch_first=True, dtype=np.float64)
+        self.head = nn.Linear(hidden, letters, dtype=np.float64)
+
+    def forward(self, x: np.ndarray, state: Any = None) -> Any:
+        y, state = self.lstm(x, state) if state is not None else self.lstm(x)
+        return self.head(y), state
+
+    def backward(self, dy: np.ndarray, dstate: Any = None, needs_input_grad: bool = True) -> Any:
+        return self.lstm.backward(self.head.backward(dy), dstate, needs_input_grad=needs_input_grad)
+
+
+class TorchLetters(torch.nn.Module):
+    def __init__(self, letters: int, hidden: int) -> None:
+        super().__init__()
+        options = {"num_layers": 2, "dropout": 0.2, "batch_first": True, "dtype": torch.float64}
+        self.lstm = torch.nn.LSTM(letters, hidden, **options)
+        self.head = torch.nn.Linear(hidden, letters, dtype=torch.float64)
+
+    def forward(self, x: torch.Tensor, state: Any = None) -> Any:
+        y, state = self.lstm(x, state)
+        return self.head(y), state
+
+
+def test_the_same_seed_learns_the_same_letters() -> None:
+    text = "the quick brown fox jumps over the lazy dog. pack my box with five dozen liquor jugs. " * 4
+    alphabet = sorted(set(text))
+    numbers = np.array([alphabet.index(letter) for letter in text])
+    streams = numbers[: len(numbers) // 4 * 4].reshape(4, -1)
+    one_hot = np.eye(len(alphabet))
+
+    ours, theirs = Letters(len(alphabet), 16), TorchLetters(len(alphabet), 16)
+    loss_fn, their_loss_fn = nn.CrossEntropyLoss(), torch.nn.CrossEntropyLoss()
+    optimizer = optim.Adam(ours.parameters(), lr=0.03)
+    their_optimizer = torch.optim.Adam(theirs.parameters(), lr=0.03)
+    losses = []
+    for _ in range(6):
+        state, their_state = None, None
+        for start in range(0, streams.shape[1] - 17, 16):
+            x, target = one_hot[streams[:, start : start + 16]], streams[:, start + 1 : start + 17]
+            # The state is carried over, its gradient is not: truncated backpropagation through time.
+            optimizer.zero_grad()
+            y, state = ours(x, state)
+            loss = loss_fn(y.swapaxes(1, 2), target)
+            ours.backward(np.ascontiguousarray(loss_fn.backward().swapaxes(1, 2)), needs_input_grad=False)
+            optimizer.step()
+
+            their_optimizer.zero_grad()
+            their_y, their_state = theirs(torch.from_numpy(x), their_state)
+            their_state = tuple(part.detach() for part in their_state)
+            their_loss = their_loss_fn(their_y.swapaxes(1, 2), torch.from_numpy(target))
+            their_loss.backward()
+            their_optimizer.step()
+            losses.append(loss)
+            assert abs(loss - their_loss.item()) <= 1e-9
+    assert losses[-1] < 0.8 * losses[0]
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=1e-7, atol=1e-9)

@@ -1,0 +1,110 @@
+"""Every mistake of the zoo, in every module that can make it, is refused and called by its name."""
+
+import numpy as np
+import pytest
+import torch
+
+import scratch
+from reports.commands import faults
+from reports.commands.faults import DETECTORS, RIGHT, SCALES, kill_matrix, names_told, trials
+from scratch import nn
+from torch_ref import check, first_divergence, mirror
+from torch_ref.faults import FAULTS, Fault, faults_of, inject, switch_on
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("scales", [(1.0,), pytest.param(SCALES, marks=pytest.mark.campaign)], ids=str)
+def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, ...]) -> None:
+    tried = list(trials(fault, scales, every=scales is SCALES))
+    assert tried
+    for trial in tried:
+        found = check(trial.module, trial.reference, *trial.inputs)
+        assert not found, trial.case.name
+        # Where numbers are all very large, two mistakes may give the same ones.
+        names = names_told(found)
+        assert names == {fault.name} or (scales is SCALES and fault.name in names), trial.case.name
+
+
+def test_a_mistake_that_changes_no_number_is_not_tried() -> None:
+    transposed = next(fault for fault in FAULTS if fault.name == "the weight gradient is transposed")
+    assert {trial.case.args for trial in trials(transposed)} == {(5, 5)}
+
+
+def test_the_kill_matrix_counts_what_each_detector_refuses(monkeypatch) -> None:
+    monkeypatch.setattr(
+        faults, "MODULES", [c for c in faults.MODULES if c.kind in ("Linear", "Tanh", "ReLU")]
+    )
+    monkeypatch.setattr(faults, "LOSSES", [])
+    names = (
+        "gradients are overwritten instead of added up",
+        "the slope at 0 is 1",
+        "the square is missing in 1 - y²",
+    )
+    table = kill_matrix([*(f for f in FAULTS if f.name in names), None], (1.0,), every=False).set_index(
+        "mistake"
+    )
+    assert (table["gradmirror"][:-1] == table["tried"][:-1]).all()
+    assert (table["named"][:-1] == table["tried"][:-1]).all()
+    assert (table["misnamed"] == 0).all()
+    assert (table.loc[[RIGHT], list(DETECTORS)] == 0).all(axis=None)
+    assert table.loc[names[0], "gradcheck"] == 0
+    assert table.loc[names[1], "assert_close"] == 0
+    assert table.loc[names[2], "assert_close"] == 1
+
+
+def test_a_right_module_is_not_changed_by_injecting() -> None:
+    module = nn.Tanh()
+    inject(next(faults_of(module)), module)
+    assert type(module) is nn.Tanh
+
+
+@pytest.mark.parametrize(
+    ("at", "name"),
+    [
+        ("1", "the activation's derivative is missing"),
+        ("2", "the dropout mask is drawn anew in backward"),
+        ("2", "dropout does not scale what it keeps by 1/(1-p)"),
+        ("3", "the weights are updated before the error has passed through them"),
+        ("5", "parameter gradients divided by the batch size"),
+    ],
+)
+def test_in_a_network_the_first_wrong_layer_is_found(at: str, name: str) -> None:
+    scratch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(6, 5, dtype=np.float64),
+        nn.Tanh(),
+        nn.Dropout(0.2),
+        nn.Linear(5, 4, dtype=np.float64),
+        nn.ReLU(),
+        nn.Linear(4, 3, dtype=np.float64),
+    )
+    twin = mirror(model)
+    x, target = np.random.default_rng(0).standard_normal((7, 6)), np.array([0, 1, 2, 0, 1, 2, 0])
+    losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss(), "target": target}
+    assert first_divergence(model, twin, x, **losses)
+    switch_on(next(fault for fault in FAULTS if fault.name == name), model[int(at)])
+    found = first_divergence(model, twin, x, **losses)
+    assert not found
+    assert found.first.name == at
+    assert [cause.name for cause in found.first.causes] == [name]
+    assert list(found.frame["verdict"]).count("right") == 5
+
+
+def test_layers_of_other_names_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"model has the layers \['0'\], twin \['0', '1'\]"):
+        first_divergence(
+            nn.Sequential(nn.Tanh()), torch.nn.Sequential(torch.nn.Tanh(), torch.nn.ReLU()), np.ones((1, 2))
+        )
+
+
+@pytest.mark.parametrize("detector", ["assert_close", "cosine > 0.99", "mean error < 1e-6"])
+def test_the_detectors_of_others_refuse_nan(detector) -> None:
+    class NoNumber(nn.Tanh):
+        def backward(self, dy, needs_input_grad=True):
+            return dy * np.nan
+
+    case = next(case for case in faults.MODULES if case.kind == "Tanh")
+    x = np.random.default_rng(0).normal(size=(2, 3))
+    trial = faults.Trial(case, NoNumber(), torch.nn.Tanh(), (x,))
+    assert faults.OTHERS[detector](trial)
+    assert not faults.OTHERS[detector](trial._replace(module=nn.Tanh()))

@@ -1,0 +1,126 @@
+"""What forward and backward do beside their work: to their inputs, to the weights, and to the next call.
+
+A gradient may be right, and its code still be no good in a training. The first call of a layer that keeps its
+first mask is right, and so is that of one whose backward takes a step. So each is called twice, on other
+numbers before its own, and must give what a fresh one gives.
+"""
+
+import copy
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scratch import nn
+from scratch.gradcheck.numeric import Objective, named
+from scratch.nested import leaves, unflatten_as
+
+RANDOM = (
+    "forward is random: the same input gives another output the second time. Pass the mask as an input, "
+    "or compare in eval mode"
+)
+UNSTEADY = "the same call gives other gradients the second time"
+STATEFUL = (
+    "forward keeps state between calls: after another call, the same input gives another output. Pass the "
+    "state as an input"
+)
+# With these, no number that a call gave is evidence of anything.
+NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL}
+
+
+def manners_of(objective: Objective) -> list[str]:
+    """What forward and backward do that they should not, a sentence for each."""
+    first, again = (_call(_fresh(objective), objective, objective.inputs) for _ in range(2))
+    told = [f"{name} is changed in place" for name in first.changed]
+    if first.stepped:
+        names = ", ".join(first.stepped)
+        return [*told, f"a call changes {names}, wanted the weights left to the optimizer"]
+    if not _equal(first.outputs, again.outputs):
+        return [*told, RANDOM]
+    if not (_equal(first.dx, again.dx) and _equal(first.grads, again.grads)):
+        return [*told, UNSTEADY]
+    model, other = _after_another_call(objective)
+    later = _call(model, objective, objective.inputs)
+    if not all(_is_close(y, first.outputs[name]) for name, y in later.outputs.items()):
+        return [*told, STATEFUL]
+    stale = [name for name, dx in later.dx.items() if not _is_close(dx, first.dx[name])]
+    overwritten: list[str] = []
+    for name, g in later.grads.items():
+        if not _is_close(g, other.grads[name], first.grads[name]):
+            (overwritten if _is_close(g, first.grads[name]) else stale).append(name)
+    if overwritten:
+        names = ", ".join(overwritten)
+        told.append(f"backward overwrites the gradient of {names}, wanted it added to what is there")
+    if stale:
+        names = ", ".join(stale)
+        told.append(f"a call keeps state: after another one, backward gives another gradient of {names}")
+    return told
+
+
+class _Call(NamedTuple):
+    """What came of a forward and backward; ``grads`` of the weights, all calls so far added up."""
+
+    outputs: dict[str, np.ndarray]
+    dx: dict[str, np.ndarray]
+    grads: dict[str, np.ndarray]
+    changed: list[str]
+    stepped: list[str]
+
+
+def _fresh(objective: Objective) -> nn.Module:
+    model = copy.deepcopy(objective.model)
+    model.zero_grad()
+    return model
+
+
+def _call(model: nn.Module, objective: Objective, inputs: Any) -> _Call:
+    given = {f"input {at}": x for at, x in leaves(inputs)}
+    given |= {f"dy {at}".strip(): c for at, c in leaves(objective.cotangent)}
+    inputs, dy = copy.deepcopy((inputs, objective.cotangent))
+    weights = {name: p.data.copy() for name, p in model.named_parameters()}
+    with objective.drawing(objective.random_state):
+        y = model(*inputs)
+        outputs = named("output", [np.array(array) for _, array in leaves(y)])
+        dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
+    by_input = named("input", [g for _, g in leaves((dx,) if len(inputs) == 1 else dx)])
+    parameters = dict(model.named_parameters())
+    after = dict(zip(given, (array for _, array in leaves((*inputs, dy))), strict=True))
+    return _Call(
+        outputs,
+        {name: np.array(g) for name, g in by_input.items() if g is not None},
+        {name: np.zeros_like(p.data) if p.grad is None else p.grad.copy() for name, p in parameters.items()},
+        [name for name, x in given.items() if x is not None and not _equal({name: x}, {name: after[name]})],
+        [
+            name
+            for name, before in weights.items()
+            if not _equal({name: before}, {name: parameters[name].data})
+        ],
+    )
+
+
+def _after_another_call(objective: Objective) -> tuple[nn.Module, _Call]:
+    """The model after a call on other inputs: negated or, where it is not defined there, in another order."""
+    for other in (np.negative, np.flip):
+        arrays = (x if x is None or x.dtype.kind != "f" else other(x) for _, x in leaves(objective.inputs))
+        model = _fresh(objective)
+        with suppress(Exception), np.errstate(all="ignore"):
+            call = _call(model, objective, unflatten_as(objective.inputs, arrays))
+            if all(np.all(np.isfinite(a)) for a in (*call.outputs.values(), *call.grads.values())):
+                return model, call
+    model = _fresh(objective)
+    return model, _call(model, objective, objective.inputs)
+
+
+def _equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
+    return all(np.array_equal(a, theirs[name], equal_nan=a.dtype.kind == "f") for name, a in ours.items())
+
+
+def _is_close(found: np.ndarray, *summands: np.ndarray) -> bool:
+    """But for rounding: a sum over time steps that starts at another number rounds in other places."""
+    if found.shape != summands[0].shape:
+        return False
+    if found.dtype.kind != "f":
+        return np.array_equal(found, summands[0])
+    size = max(np.max(np.abs(each), where=np.isfinite(each), initial=0) for each in summands)
+    allowed = np.sqrt(np.finfo(found.dtype).eps) * size
+    return bool(np.all(np.isclose(found, sum(summands), rtol=0, atol=allowed, equal_nan=True)))

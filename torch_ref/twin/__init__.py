@@ -1,0 +1,1 @@
+"""The PyTorch side: the same networks, on the same memory."""

@@ -34,7 +34,7 @@ def train_step(
     """One update from one mini-batch; returns the loss before it."""
     optimizer.zero_grad()
     loss = loss_fn(model(x), target)  # forward
-    model.backward(loss_fn.backward(), needs_input_grad=False)  # gradient
+    model.backward_parameters(loss_fn.backward())  # gradient
     optimizer.step()  # update
     return float(loss)
 

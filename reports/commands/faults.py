@@ -99,7 +99,7 @@ def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
 
 
 def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether the mistake changes a number: transposing a 1x1 weight, say, does not."""
+    """Whether the mistake can be made and changes a number: transposing a 1x1 weight, say, does not."""
     twin = mirror(right)
     pair = [Sides(module, twin, inputs) for module in (right, wrong)]
     for tried in (pair, [sides.on_kinks(kinks) for sides in pair]):
@@ -108,7 +108,10 @@ def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) 
         except (ValueError, IndexError):  # not defined on the kinks
             continue
         for passes in (1, 2):
-            ours, theirs = (_tensors(objective, passes) for objective in objectives)
+            try:
+                ours, theirs = (_tensors(objective, passes) for objective in objectives)
+            except ValueError:
+                return False
             largest = max(np.max(np.abs(t), initial=0) for t in ours.values())
             if any(np.max(np.abs(t - theirs[name]), initial=0) > 1e-9 * largest for name, t in ours.items()):
                 return True

@@ -130,7 +130,7 @@ def numpy_side(network: Network, dtype: str, seed: int) -> Side:
         model,
         loss_fn,
         optim.SGD(model.parameters(), lr=_LR),
-        lambda loss: model.backward(loss_fn.backward(), needs_input_grad=False),
+        lambda loss: model.backward_parameters(loss_fn.backward()),
         *network.batch(dtype),
     )
 

@@ -55,7 +55,7 @@ def methods(network: Network, seed: int) -> dict[str, Method]:
         for _ in range(_BACKWARDS):
             model.zero_grad()
             loss_fn(model(x), target)
-            model.backward(loss_fn.backward(), needs_input_grad=False)
+            model.backward_parameters(loss_fn.backward())
         return [p.grad for p in model.parameters() if p.grad is not None]
 
     def numeric(method: str) -> list[np.ndarray]:

@@ -14,10 +14,43 @@ from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
 from scratch import random
 from scratch.nn import init as initial
 from scratch.nn.module import Module, arguments
 from scratch.nn.parameter import Parameter
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "PReLU",
+    "RReLU",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Tanh",
+    "Tanhshrink",
+    "Threshold",
+]
+
 
 # ---- the functions that formulas are made of
 
@@ -118,18 +151,24 @@ class _Elementwise(Module):
         return arguments(self)
 
 
-class ReLU(_Elementwise):
-    r"""$y = \max(x, 0)$, so $y' = 1$ where $x > 0$ and 0 elsewhere, at $x = 0$ too, as torch has it.
+class ReLU(Module):
+    r"""$y = \max(x, 0)$: F.relu.
 
     Shape: x and y (\*).
+
+    Raises:
+        TypeError: x is not an array of floating numbers.
+
+    Example:
+        >>> ReLU()(np.array([-1.0, 2.0]))
+        array([0., 2.])
     """
 
-    def _f(self, x: np.ndarray) -> tuple[Any, ...]:
-        y = positive(x)
-        return y, y
-
-    def _slope(self, y: np.ndarray) -> Any:
-        return y.real > 0
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """y = max(x, 0)."""
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "fc":
+            raise self.input_error("input", input, None, "(*)")
+        return self.run(F.relu, F.relu_backward, (input,))
 
 
 class LeakyReLU(_Elementwise):

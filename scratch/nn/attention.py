@@ -28,6 +28,8 @@ from scratch.nn.linear import Linear
 from scratch.nn.module import Module
 from scratch.nn.parameter import Parameter
 
+__all__ = ["MultiheadAttention"]
+
 
 class MultiheadAttention(Module):
     r"""Several attentions side by side, each on its own projection of query, key and value.

@@ -28,6 +28,8 @@ import numpy as np
 
 from scratch.nn.normalization import Normalization
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
+
 
 class RunningNorm(Normalization):
     """Base class of batch and instance norms: w and b by channel, and the running statistics."""

@@ -4,6 +4,8 @@ import numpy as np
 
 from scratch.nn.module import Module, arguments
 
+__all__ = ["ChannelShuffle"]
+
 
 class ChannelShuffle(Module):
     r"""The channels, in g groups, are dealt out in turn: $y_{kg+i} = x_{iC/g+k}$.

@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.nn.module import Module
 
+__all__ = ["ModuleDict", "ModuleList", "Residual", "Sequential"]
+
 
 class _Container(Module):
     """What holds modules under names that are no attributes."""
@@ -60,14 +62,17 @@ class Sequential(_Container):
             x = module.forward(x)
         return x
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Each module's input gradient is the previous one's output gradient."""
         if not self._modules:
             return dy
         first, *rest = self._modules.values()
         for module in reversed(rest):
             dy = module.backward(dy)
-        return first.backward(dy, needs_input_grad)
+        if self.needs_input_grad:
+            return first.backward(dy)
+        first.backward_parameters(dy)
+        return None
 
     def __getitem__(self, index: int | slice) -> Any:
         """The module at ``index``, or a Sequential of those in a slice, on the same parameters."""
@@ -170,10 +175,12 @@ class Residual(Module):
             raise ValueError(f"Residual: x has shape {x.shape}, what goes around it {y.shape}")
         return x + y
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray | None:
+    def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dx = dy + what f gives back."""
-        dx = self.module.backward(dy, needs_input_grad)
-        return dy + dx if needs_input_grad else None
+        if self.needs_input_grad:
+            return dy + self.module.backward(dy)
+        self.module.backward_parameters(dy)
+        return None
 
 
 def _numbered(modules: Iterable[Module]) -> dict[str, Module]:

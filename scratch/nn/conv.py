@@ -38,6 +38,9 @@ from scratch.nn import init, padding
 from scratch.nn.module import Module
 from scratch.nn.parameter import Parameter
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
+
 Size = int | tuple[int, ...]
 
 _PADDINGS = {"zeros": "Zero", "reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}

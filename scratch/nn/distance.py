@@ -11,6 +11,8 @@ import numpy as np
 from scratch.nn.activation import negative, positive
 from scratch.nn.module import Module
 
+__all__ = ["CosineSimilarity", "PairwiseDistance"]
+
 
 def p_norm(d: np.ndarray, p: float) -> tuple[np.ndarray, np.ndarray]:
     r"""$D = \bigl(\sum_i |d_i|^p\bigr)^{1/p}$ along the last axis, and its slope by each $d_i$.

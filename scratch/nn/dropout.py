@@ -8,6 +8,8 @@ import numpy as np
 from scratch.nn.module import Module
 from scratch.random import bernoulli_
 
+__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
+
 
 def dropout_mask(like: np.ndarray, p: float) -> np.ndarray:
     """Zeros with probability p, and else 1/(1-p): torch's mask for torch's seed."""

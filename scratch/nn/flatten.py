@@ -6,6 +6,8 @@ import numpy as np
 
 from scratch.nn.module import Module
 
+__all__ = ["Flatten", "Unflatten"]
+
 
 class Flatten(Module):
     """The axes start_dim to end_dim become one; backward gives the gradient its old shape.

@@ -20,6 +20,9 @@ from scratch.nn.module import Module, arguments
 from scratch.nn.pooling import fixed_windows
 from scratch.nn.taps import Taps
 
+__all__ = ["Fold", "Unfold"]
+
+
 Pair = int | tuple[int, int]
 
 

@@ -20,6 +20,8 @@ import numpy as np
 
 from scratch.nn.batchnorm import RunningNorm
 
+__all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+
 
 class InstanceNorm1d(RunningNorm):
     r"""Each channel of each sequence is normalised; for the formulas see above.

@@ -6,8 +6,8 @@ What torch's tape does unseen is written out here. ``forward`` saves what the de
     y = model(x)                  # forward
     dx = model.backward(dy)       # backward: the chain rule, from the last layer to the first
 
-What was saved lies on a stack, so a module that is used twice in one pass is right twice, if the
-backwards come in the reverse order of the forwards.
+What was saved lies on a stack, so a module that is used twice in one pass is right twice, if the backwards
+come in the reverse order of the forwards.
 """
 
 import inspect
@@ -20,12 +20,21 @@ import numpy as np
 from scratch import grad_mode
 from scratch.nn.parameter import Parameter, lay_out
 
+__all__ = ["Module"]
+
 
 class IncompatibleKeys(NamedTuple):
     """What load_state_dict(strict=False) passed over."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+# So many forwards without a backward look as if none will come.
+_MANY = 1000
+
+# A formula may give a NumPy number for an array without axes.
+_ARRAYS = (np.ndarray, np.generic)
 
 
 class _Constructor(type):
@@ -41,48 +50,132 @@ class _Constructor(type):
 class Module(metaclass=_Constructor):
     """Base class of all layers, losses and networks.
 
-    A subclass assigns Parameters and Modules as attributes and writes two methods:
+    A layer of one's own has two methods and needs nothing else, wherever it stands:
 
-    * ``forward(*inputs)`` returns the output and keeps what the derivative needs with ``save``. It
-      never changes its inputs, and runs in float32, float64, longdouble and complex128 alike.
-    * ``backward(dy, needs_input_grad=True)`` takes what forward kept with ``saved``, adds to the
-      parameters' gradients with ``Parameter.accumulate``, and returns dL/dx: one gradient for each
-      input, bare if there is one, None for an integer input. ``needs_input_grad=False`` says that
-      nobody will use dL/dx (the first layer of a network, whose input is data): the layer may skip it.
+        class Scale(nn.Module):
+            def __init__(self, n):
+                self.w = nn.Parameter(np.ones(n))
+
+            def forward(self, x):
+                self.save(x)                             # keep what backward will need
+                return self.w.data * x
+
+            def backward(self, dy):
+                (x,) = self.saved()
+                self.w.add_grad((dy * x).sum(axis=0))    # dL/dw is added to w.grad
+                return self.w.data * dy                  # dL/dx goes on to the layer before
+
+    ``forward`` never changes its inputs, and runs in float32, float64, longdouble and complex128 alike.
+    ``backward`` gets one gradient for each output and returns one for each input: bare if there is one, None
+    for an integer input.
+
+    The layers of scratch.nn are shorter still: their formulas stand in scratch.functional as pairs of
+    functions, ``forward`` checks its arguments and calls ``run`` with such a pair, and the ``backward``
+    below does the rest.
+
+    Attributes:
+        training: whether layers such as Dropout act as in training; see train and eval.
+        needs_input_grad: False while backward_parameters runs. A module may then leave dL/dx out, and return
+        None.
     """
 
     training: bool
+    needs_input_grad: bool
     _saved: list[Any]
     _buffers: dict[str, bool]
+    # Whether the backward formula takes need_dx, and can leave the input gradient out.
+    _can_skip_dx = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make ``module(x)`` the forward itself."""
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls):
+            cls.__call__ = cls.forward  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Module":
         """Give every module its bookkeeping, also if a subclass does not call ``super().__init__``."""
         module = super().__new__(cls)
-        module.training, module._saved, module._buffers = True, [], {}
+        module.training = module.needs_input_grad = True
+        module._saved, module._buffers = [], {}
         return module
-
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """forward(*inputs, **options).
-
-        Raises:
-            TypeError: an input is a list, a tensor or a number, wanted a NumPy array.
-        """
-        try:
-            return self.forward(*inputs, **options)
-        except AttributeError as error:
-            for i, x in enumerate(inputs):
-                if x is not None and not isinstance(x, np.ndarray | np.generic | tuple):
-                    name = type(self).__name__
-                    raise TypeError(f"{name}: input {i} is a {type(x).__name__}, wanted an array") from error
-            raise
 
     def forward(self, *inputs: Any) -> Any:
         """The output for these inputs."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(*inputs)")
 
-    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
-        """dL/dx from dL/dy; dL/dW goes to the parameters' ``grad``."""
-        raise NotImplementedError(f"{type(self).__name__} has no backward(dy, needs_input_grad=True)")
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """forward(*inputs, **options); a subclass has its own forward in this place."""
+        return self.forward(*inputs, **options)
+
+    def run(
+        self,
+        f: Callable[..., tuple[Any, Any]],
+        f_backward: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        parameters: tuple[Parameter | None, ...] = (),
+        *options: Any,
+    ) -> Any:
+        """The y of ``f(*inputs, *parameters, *options)``, whose derivative backward will take.
+
+        Args:
+            f: a formula: gives (y, saved), y one array.
+            f_backward: its derivative: of (dy, saved), gives a gradient for each input, then for each
+            parameter. inputs: arrays.
+            parameters: Parameters, or None, to which backward adds their gradients.
+            options: numbers and the like, without a gradient.
+        """
+        values: list[Any] = []
+        for p in parameters:
+            values.append(None if p is None else p.data)
+        y, saved = f(*inputs, *values, *options)
+        if grad_mode._enabled:
+            self._saved.append((f_backward, len(inputs), parameters, y.shape, y.dtype, saved))
+            if len(self._saved) == _MANY:
+                self._warn_of_waiting()
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        """dL/dx from dL/dy, by the formula that forward ran; dL/dW is added to the parameters' ``grad``.
+
+        Args:
+            dy: dL/dy, of the shape and dtype of y.
+
+        Returns:
+            dL/dx, or a tuple of one for each input; None (each) if ``needs_input_grad`` is False.
+
+        Raises:
+            RuntimeError: there was no forward, it ran under no_grad, or its backward was already done.
+            ValueError: dy has another shape or dtype than y.
+            TypeError: dy is no array.
+        """
+        if not self._saved:
+            raise self._no_forward()
+        f_backward, n, parameters, shape, dtype, saved = self._saved[-1]
+        if not isinstance(dy, _ARRAYS) or dy.shape != shape or dy.dtype != dtype:
+            raise self._grad_error(dy, shape, dtype)
+        self._saved.pop()
+        if self._can_skip_dx and not self.needs_input_grad:
+            gradients = f_backward(dy, saved, need_dx=False)
+        else:
+            gradients = f_backward(dy, saved)
+        if n == 1 and not parameters:
+            return gradients
+        for p, gradient in zip(parameters, gradients[n:], strict=True):
+            if p is not None:
+                p.add_grad(gradient)
+        return gradients[0] if n == 1 else gradients[:n]
+
+    def backward_parameters(self, *dy: Any) -> None:
+        """backward of a network whose input is data: the parameters get their gradients, dL/dx is not
+        computed.
+
+        The first layer is spared a product of matrices. Everything else is as in backward.
+        """
+        before, self.needs_input_grad = self.needs_input_grad, False
+        try:
+            self.backward(*dy)
+        finally:
+            self.needs_input_grad = before
 
     # ---- what forward leaves for backward
 
@@ -94,13 +187,8 @@ class Module(metaclass=_Constructor):
         """
         if grad_mode._enabled:
             self._saved.append(arrays)
-            if len(self._saved) == 1000:
-                warnings.warn(
-                    f"{type(self).__name__} keeps what 1000 forwards saved, and no backward came; evaluate "
-                    "under scratch.no_grad(), or let go of them with model.zero_grad()",
-                    ResourceWarning,
-                    stacklevel=4,
-                )
+            if len(self._saved) == _MANY:
+                self._warn_of_waiting()
 
     def saved(self) -> tuple[Any, ...]:
         """Take what the latest forward kept.
@@ -109,17 +197,56 @@ class Module(metaclass=_Constructor):
             RuntimeError: there was no forward, it ran under no_grad, or its backward was already done.
         """
         if not self._saved:
-            raise RuntimeError(
-                f"{type(self).__name__}.backward: no forward is waiting for it; each backward needs a "
-                "forward of its own, outside of no_grad"
-            )
+            raise self._no_forward()
         return self._saved.pop()
 
-    def check_grad(self, dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> None:
-        """Refuse a dL/dy that has not the shape and dtype of y, since broadcasting would hide it."""
-        if dy.shape != shape or dy.dtype != dtype:
-            given = f"d{name} is {dy.dtype} {dy.shape}, but {name} was {dtype} {shape}"
-            raise ValueError(f"{type(self).__name__}.backward: {given}")
+    def check_grad(self, dy: Any, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> None:
+        """Refuse a dL/dy that has not the shape and dtype of y, since broadcasting would hide it.
+
+        Raises:
+            ValueError: the shape or the dtype differs.
+            TypeError: dy is no array.
+        """
+        if not isinstance(dy, _ARRAYS) or dy.shape != shape or dy.dtype != dtype:
+            raise self._grad_error(dy, shape, dtype, name)
+
+    def _grad_error(self, dy: Any, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> Exception:
+        where = f"{type(self).__name__}.backward"
+        if not isinstance(dy, _ARRAYS):
+            kind = type(dy).__name__
+            return TypeError(f"{where}: d{name} is a {kind}, expected an array: {name} was {dtype} {shape}")
+        return ValueError(f"{where}: d{name} is {dy.dtype} {dy.shape}, but {name} was {dtype} {shape}")
+
+    def _no_forward(self) -> RuntimeError:
+        return RuntimeError(
+            f"{type(self).__name__}.backward: called without a matching forward; each backward needs a "
+            "forward of its own, outside of no_grad"
+        )
+
+    def _warn_of_waiting(self) -> None:
+        warnings.warn(
+            f"{type(self).__name__} keeps what {_MANY} forwards saved, and no backward came; evaluate under "
+            "scratch.no_grad(), or let go of them with model.zero_grad()",
+            ResourceWarning,
+            stacklevel=4,
+        )
+
+    def input_error(self, name: str, x: Any, dtype: Any, expected: str) -> Exception:
+        """The error for an input that is no array, or has another dtype or another shape.
+
+        Args:
+            name: the argument.
+            x: what was passed.
+            dtype: the dtype of the parameters, or None if any floating one will do.
+            expected: the shape, in words, such as "(\\*, 5)".
+        """
+        if not isinstance(x, _ARRAYS):
+            return TypeError(f"{self}: {name} is a {type(x).__name__}, expected an array")
+        if dtype is not None and x.dtype != dtype:
+            return TypeError(f"{self}: {name} is {x.dtype}, the weight {dtype}; convert one of them")
+        if dtype is None and x.dtype.kind not in "fc":
+            return TypeError(f"{self}: {name} is {x.dtype}, expected floating numbers")
+        return ValueError(f"{self}: {name} has shape {x.shape}, expected {expected}")
 
     # ---- the tree of modules
 

@@ -38,6 +38,8 @@ from scratch.nn import init
 from scratch.nn.module import Module
 from scratch.nn.parameter import Parameter
 
+__all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+
 
 class Normalization(Module):
     """Base class: y = w x̂ + b with x̂ = r (x - m), for x as (N, G, D, L), and its backward."""

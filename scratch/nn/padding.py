@@ -20,6 +20,25 @@ import numpy as np
 from scratch.nn.module import Module, arguments
 from scratch.nn.taps import Taps
 
+__all__ = [
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+]
+
+
 Padding = int | tuple[int, ...]
 Place = Callable[[np.ndarray, int], np.ndarray]
 Steps = list[tuple[int, Taps]]

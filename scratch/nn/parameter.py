@@ -6,10 +6,13 @@ a gradient check walks one vector. A module is laid out when it has been constru
 nothing moves after that, and a parameter that an optimizer or a mirror holds is never moved at all.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+
+__all__ = ["Parameter"]
 
 
 class Storage:
@@ -43,7 +46,7 @@ class Parameter:
     def __init__(self, data: np.ndarray, requires_grad: bool = True) -> None:
         if not isinstance(data, np.ndarray) or data.dtype.kind not in "fc":
             kind = f"an array of {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__
-            raise TypeError(f"Parameter: data is {kind}, wanted a NumPy array of floating numbers")
+            raise TypeError(f"Parameter: data is {kind}, expected a NumPy array of floating numbers")
         self.requires_grad = requires_grad
         self.held = False
         self.has_grad = False
@@ -63,14 +66,11 @@ class Parameter:
         if self.has_grad:
             self._grad[...] = grad
 
-    @property
-    def data(self) -> np.ndarray:
-        """The value, a view on the model's vector."""
-        return self._data
-
-    @data.setter
-    def data(self, value: np.ndarray) -> None:
+    def _set_data(self, value: np.ndarray) -> None:
         self._data[...] = self._fitting(value, "data")
+
+    # Read by C code, since every forward reads it.
+    data = property(attrgetter("_data"), _set_data, doc="The value, a view on the model's vector.")
 
     def adopt(self, data: np.ndarray) -> None:
         """Live in the memory of ``data`` from now on, an array of the same shape, and never move."""
@@ -94,32 +94,34 @@ class Parameter:
 
     def _fitting(self, value: np.ndarray, name: str) -> np.ndarray:
         if np.shape(value) != self._data.shape:
-            raise ValueError(f"Parameter.{name}: got shape {np.shape(value)}, wanted {self._data.shape}")
+            raise ValueError(f"Parameter.{name}: got shape {np.shape(value)}, expected {self._data.shape}")
         return value
 
-    def accumulate(self, function: Callable[..., Any], *args: Any) -> None:
-        """grad += function(*args).
+    def add_grad(self, gradient: np.ndarray) -> None:
+        """grad += gradient; where there is no grad yet, grad = gradient. A frozen parameter stays without
+        one.
 
-        ``function`` is a NumPy function with an ``out=``: the first gradient after a zero_grad is
-        computed in its place, with neither a clearing nor a copy.
+        Raises:
+            ValueError: gradient has another shape than the parameter, which broadcasting would hide.
+            TypeError: gradient is complex where the parameter is real.
         """
         if not self.requires_grad:
             return
+        own = self._grad
+        if np.shape(gradient) != own.shape:
+            raise ValueError(f"Parameter.add_grad: got shape {np.shape(gradient)}, expected {own.shape}")
         if self.has_grad:
-            self._grad += function(*args)
+            own += gradient
         else:
-            function(*args, out=self._grad)
+            np.copyto(own, gradient)
             self.has_grad = True
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of ``data``."""
-        return self._data.shape
+    def accumulate(self, function: Any, *args: Any) -> None:
+        """add_grad(function(*args)); to be removed."""
+        self.add_grad(function(*args))
 
-    @property
-    def dtype(self) -> np.dtype:
-        """The dtype of ``data`` and ``grad``."""
-        return self._data.dtype
+    shape = property(attrgetter("_data.shape"), doc="The shape of ``data``.")
+    dtype = property(attrgetter("_data.dtype"), doc="The dtype of ``data`` and ``grad``.")
 
     def numel(self) -> int:
         """How many numbers it has."""

@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.nn.module import Module, arguments
 
+__all__ = ["PixelShuffle", "PixelUnshuffle"]
+
 
 def _shuffle(x: np.ndarray, r: int) -> np.ndarray:
     """y_{c, hr+i, wr+j} = x_{cr²+ir+j, h, w}."""

@@ -38,6 +38,9 @@ from scratch.nn.dropout import dropout_mask
 from scratch.nn.module import Module
 from scratch.nn.parameter import Parameter
 
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
+
 State = tuple[np.ndarray, ...]
 
 

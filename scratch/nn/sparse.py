@@ -20,6 +20,8 @@ from scratch.nn.distance import p_norm
 from scratch.nn.module import Module, arguments
 from scratch.nn.parameter import Parameter
 
+__all__ = ["Embedding", "EmbeddingBag"]
+
 
 class _Table(Module):
     """Base class of both layers: W, its options, and the sum of gradients over its rows."""

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn import init
-from scratch.nn.activation import GELU, ReLU
 from scratch.nn.attention import MultiheadAttention
 from scratch.nn.container import ModuleList
 from scratch.nn.dropout import Dropout
@@ -25,8 +25,17 @@ from scratch.nn.linear import Linear
 from scratch.nn.module import Module
 from scratch.nn.normalization import LayerNorm
 
+__all__ = [
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+]
+
+
 # Only their formulas are used: in torch a name stands for a function, which is no layer below this one.
-_FORMULAS: dict[str, Any] = {"relu": ReLU(), "gelu": GELU()}
+_ACTIVATIONS = ("relu", "gelu")
 Mask = np.ndarray | None
 
 
@@ -47,7 +56,7 @@ class _Layer(Module):
         dtype: Any,
         attentions: tuple[str, ...],
     ) -> None:
-        if isinstance(activation, str) and activation not in _FORMULAS:
+        if isinstance(activation, str) and activation not in _ACTIVATIONS:
             wanted = "'relu', 'gelu' or a Module"
             raise ValueError(f"{type(self).__name__}: activation is {activation!r}, wanted {wanted}")
         for name in attentions:
@@ -107,8 +116,8 @@ class _Layer(Module):
         if isinstance(self.activation, Module):
             hidden = self.activation.forward(hidden)
         else:
-            hidden, *kept = _FORMULAS[self.activation]._f(hidden)
-            self.save(*kept)
+            hidden, kept = getattr(F, self.activation)(hidden)
+            self.save(kept)
         return self.linear2.forward(self.dropout.forward(hidden))
 
     def _feed_forward_back(self, dy: np.ndarray) -> np.ndarray:
@@ -117,7 +126,7 @@ class _Layer(Module):
         if isinstance(self.activation, Module):
             dhidden = self.activation.backward(dhidden)
         else:
-            dhidden = dhidden * _FORMULAS[self.activation]._slope(*self.saved())
+            dhidden = getattr(F, f"{self.activation}_backward")(dhidden, *self.saved())
         return self.linear1.backward(dhidden)  # type: ignore[return-value]
 
     def _step(self, i: int, x: np.ndarray, f: Any) -> np.ndarray:

@@ -24,6 +24,9 @@ from scratch.nn.module import Module, arguments
 from scratch.nn.pooling import adaptive_windows
 from scratch.nn.taps import Taps
 
+__all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
+
+
 Kernel = Callable[[int, int, float, bool], tuple[np.ndarray, np.ndarray]]
 
 

@@ -70,7 +70,7 @@ def test_two_programs_from_one_seed_stay_together_for_200_steps(dtype, bound) ->
             rows = slice(100 * step % 4000, 100 * step % 4000 + 100)
             optimizer.zero_grad()
             seen.append(float(loss_fn(model(images[rows]), labels[rows])))
-            model.backward(loss_fn.backward(), needs_input_grad=False)
+            model.backward_parameters(loss_fn.backward())
             optimizer.step()
         return seen, model.state_dict()
 

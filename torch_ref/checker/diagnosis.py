@@ -104,7 +104,7 @@ def _reproductions(
             continue
         # On some numbers a mistake is none, and then it explains nothing.
         if all(_differ(t, numbers[t.name], unbroken[t.name]) for t in wrong):
-            found.append((f"{where}{fault.name}", fault.remedy))
+            found.append((f"{where}{fault.name}", fault.fix))
     return found
 
 

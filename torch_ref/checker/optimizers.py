@@ -362,7 +362,7 @@ def _causes(
     evidence, tensors = "made on purpose, it gives these weights", ("the update",)
     named = [fault for fault in OPTIMIZER_FAULTS if explains(options, fault)]
     for fault in named:
-        yield Cause(fault.name, evidence, fault.remedy, tensors)
+        yield Cause(fault.name, evidence, fault.fix, tensors)
     if named or "eps" not in options:
         return
     right = options["eps"]
@@ -374,5 +374,5 @@ def _causes(
             return
         for fault in OPTIMIZER_FAULTS:
             if explains(other, fault):
-                yield Cause(f"{fault.name}, and {epsilon}", evidence, f"{fault.remedy}; {remedy}", tensors)
+                yield Cause(f"{fault.name}, and {epsilon}", evidence, f"{fault.fix}; {remedy}", tensors)
                 return

@@ -294,7 +294,7 @@ class _Numpy(_Side):
         self.optimizer.zero_grad()
         with torch_generator():
             loss = self.loss_fn(self.model(x), target)
-        self.model.backward(self.loss_fn.backward(), needs_input_grad=False)
+        self.model.backward_parameters(self.loss_fn.backward())
         return float(loss)
 
 

@@ -20,6 +20,7 @@ from torch_ref.faults.fault import (
     Fault,
     faults_of,
     inject,
+    replaced,
     switch_on,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "normalization",
     "optimizers",
     "recurrent",
+    "replaced",
     "switch_on",
     "windows",
 ]

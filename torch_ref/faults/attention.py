@@ -25,7 +25,7 @@ FAULTS.append(
         "the scores are not divided by √d",
         "S = Q Kᵀ / √d, d the width of one head",
         ("MultiheadAttention",),
-        {"_attention_weights": _unscaled, "_scores_gradient": _unscaled_back},
+        methods={"_attention_weights": _unscaled, "_scores_gradient": _unscaled_back},
     )
 )
 
@@ -34,7 +34,7 @@ FAULTS.append(
     "the gradient of the scores is not divided by √d",
     "MultiheadAttention",
     method="_scores_gradient",
-    remedy="S = Q Kᵀ / √d, so dQ = dS K / √d and dK = dSᵀ Q / √d",
+    fix="S = Q Kᵀ / √d, so dQ = dS K / √d and dK = dSᵀ Q / √d",
 )
 def _no_root(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
     return right(dP, P) * _root(module)
@@ -44,7 +44,7 @@ def _no_root(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
     "the Jacobian of the attention's softmax is only its diagonal",
     "MultiheadAttention",
     method="_scores_gradient",
-    remedy="dS = P (dP - Σ_s P dP): each weight depends on all scores of its row",
+    fix="dS = P (dP - Σ_s P dP): each weight depends on all scores of its row",
 )
 def _diagonal(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
     return dP * P * (1 - P) / _root(module)
@@ -54,7 +54,7 @@ def _diagonal(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
     "the mask is not applied",
     *("MultiheadAttention", "TransformerEncoderLayer"),
     method="forward",
-    remedy="scores get -∞ where a query must not see a key",
+    fix="scores get -∞ where a query must not see a key",
 )
 def _no_mask(module: Any, right: Any, *args: Any, **options: Any) -> Any:
     hidden = [np.zeros_like(x) if isinstance(x, np.ndarray) and x.dtype == bool else x for x in args]
@@ -65,7 +65,7 @@ def _no_mask(module: Any, right: Any, *args: Any, **options: Any) -> Any:
     "the error does not go around the residual connection",
     *("TransformerEncoderLayer", "TransformerDecoderLayer"),
     method="_step_back",
-    remedy="y = x + f(x), so dx = dy + what f gives back",
+    fix="y = x + f(x), so dx = dy + what f gives back",
 )
 def _no_way_around(module: Any, right: Any, i: int, dy: np.ndarray, f_back: Any) -> Any:
     norm, dropout = getattr(module, f"norm{i}"), getattr(module, f"dropout{i}")

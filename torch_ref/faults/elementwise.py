@@ -25,7 +25,7 @@ from torch_ref.faults.fault import mistake
         "SiLU",
         "Softplus",
     ),
-    remedy="dx = dy f'(x), not dy",
+    fix="dx = dy f'(x), not dy",
 )
 def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     right(dy, *args)
@@ -36,7 +36,7 @@ def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     "the derivative is taken at the input instead of the output",
     "Sigmoid",
     method="_slope",
-    remedy="y (1 - y), y the output",
+    fix="y (1 - y), y the output",
 )
 def _sigmoid_at_input(module: Any, right: Any, y: np.ndarray) -> Any:
     with np.errstate(all="ignore"):  # where y has become 0 or 1
@@ -48,7 +48,7 @@ def _sigmoid_at_input(module: Any, right: Any, y: np.ndarray) -> Any:
     "the derivative is taken at the output instead of the input",
     "Sigmoid",
     method="_slope",
-    remedy="y (1 - y), y the output",
+    fix="y (1 - y), y the output",
 )
 def _sigmoid_twice(module: Any, right: Any, y: np.ndarray) -> Any:
     return sigmoid(y) * (1 - sigmoid(y))
@@ -58,19 +58,19 @@ def _sigmoid_twice(module: Any, right: Any, y: np.ndarray) -> Any:
     "the derivative is taken at the output instead of the input",
     "Tanh",
     method="_slope",
-    remedy="1 - y², y the output",
+    fix="1 - y², y the output",
 )
 def _tanh_twice(module: Any, right: Any, y: np.ndarray) -> Any:
     return 1 - np.tanh(y) ** 2
 
 
-@mistake("the square is missing in 1 - y²", "Tanh", method="_slope", remedy="1 - y², y the output")
+@mistake("the square is missing in 1 - y²", "Tanh", method="_slope", fix="1 - y², y the output")
 def _tanh_no_square(module: Any, right: Any, y: np.ndarray) -> Any:
     return 1 - y
 
 
 @mistake(
-    "the mask is taken from the sign of the error", "ReLU", "LeakyReLU", remedy="mask where x > 0, not dy > 0"
+    "the mask is taken from the sign of the error", "ReLU", "LeakyReLU", fix="mask where x > 0, not dy > 0"
 )
 def _guided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     right(dy, *args)
@@ -81,7 +81,7 @@ def _guided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     "the slope at 0 is 1",
     *("ReLU", "LeakyReLU"),
     method="_f",
-    remedy="PyTorch takes the left slope at 0: x > 0, not x >= 0",
+    fix="PyTorch takes the left slope at 0: x > 0, not x >= 0",
 )
 def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
     y, *kept = right(x)
@@ -93,7 +93,7 @@ def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
     "the tanh approximation of GELU for the exact one",
     "GELU",
     method="forward backward",
-    remedy="GELU is x Φ(x) by erf, unless approximate='tanh'",
+    fix="GELU is x Φ(x) by erf, unless approximate='tanh'",
 )
 def _other_gelu(module: Any, right: Any, *args: Any) -> Any:
     wanted = module.approximate
@@ -107,7 +107,7 @@ def _other_gelu(module: Any, right: Any, *args: Any) -> Any:
 @mistake(
     "the Jacobian of the softmax is only its diagonal",
     "Softmax",
-    remedy="dx_i = y_i (dy_i - Σ_j dy_j y_j): each output depends on all inputs",
+    fix="dx_i = y_i (dy_i - Σ_j dy_j y_j): each output depends on all inputs",
 )
 def _diagonal(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     (y,) = module._saved[-1]
@@ -118,7 +118,7 @@ def _diagonal(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake(
     "the Jacobian of the softmax is applied twice",
     "CrossEntropyLoss",
-    remedy="p - t is the gradient of softmax and loss together",
+    fix="p - t is the gradient of softmax and loss together",
 )
 def _jacobian_twice(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
     log_p = module._saved[-1][0]
@@ -135,14 +135,14 @@ _LOSSES = ("MSELoss", "L1Loss", "BCELoss", "BCEWithLogitsLoss", "NLLLoss", "Cros
 
 
 @mistake(
-    "the mean's 1/N is missing in the loss's gradient", *_LOSSES, remedy="divide by what the loss divides by"
+    "the mean's 1/N is missing in the loss's gradient", *_LOSSES, fix="divide by what the loss divides by"
 )
 def _no_mean(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
     dx = right(dy, *args)
     return dx * (len(dx) if module.reduction == "mean" else 1)
 
 
-@mistake("the factor 2 of the square is missing", "MSELoss", remedy="d(x - t)² = 2 (x - t) dx")
+@mistake("the factor 2 of the square is missing", "MSELoss", fix="d(x - t)² = 2 (x - t) dx")
 def _no_two(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
     return right(dy, *args) / 2
 
@@ -151,7 +151,7 @@ def _no_two(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
     "each output is compared with every target, not with its own",
     *("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss"),
     method="forward backward",
-    remedy="(N, 1) and (N,) broadcast to N x N; give both one shape",
+    fix="(N, 1) and (N,) broadcast to N x N; give both one shape",
 )
 def _broadcast(module: Any, right: Any, first: Any = 1.0, *others: Any) -> Any:
     if others:  # x and the target
@@ -163,7 +163,7 @@ def _broadcast(module: Any, right: Any, first: Any = 1.0, *others: Any) -> Any:
     return dx if module.column is None else dx.sum(axis=1).reshape(module.column)
 
 
-@mistake("softmax before CrossEntropyLoss", "CrossEntropyLoss", method="forward", remedy="give it logits")
+@mistake("softmax before CrossEntropyLoss", "CrossEntropyLoss", method="forward", fix="give it logits")
 def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
     e = np.exp(x - np.max(x.real, axis=min(1, x.ndim - 1), keepdims=True))
     return right(e / np.sum(e, axis=min(1, x.ndim - 1), keepdims=True), target)
@@ -173,7 +173,7 @@ def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) 
     "the sigmoid's derivative is applied although the loss takes logits",
     "BCEWithLogitsLoss",
     method="_unweighted",
-    remedy="p - t is the gradient of sigmoid and loss together",
+    fix="p - t is the gradient of sigmoid and loss together",
 )
 def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
     losses, slopes = right(x, target)
@@ -183,7 +183,7 @@ def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -
 # ---- dropout
 
 
-@mistake("the dropout mask is drawn anew in backward", "Dropout", remedy="keep the mask of the forward")
+@mistake("the dropout mask is drawn anew in backward", "Dropout", fix="keep the mask of the forward")
 def _redrawn(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     right(dy, *args)
     mask = np.random.default_rng(0).random(dy.shape) < 1 - module.p
@@ -193,14 +193,14 @@ def _redrawn(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake(
     "dropout does not scale the gradient by 1/(1-p)",
     "Dropout",
-    remedy="dx = m dy, with the mask of the forward",
+    fix="dx = m dy, with the mask of the forward",
 )
 def _unscaled_gradient(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return right(dy, *args) * (1 - module.p)
 
 
 @mistake(
-    "dropout does not scale what it keeps by 1/(1-p)", "Dropout", method="forward", remedy="y = m x / (1-p)"
+    "dropout does not scale what it keeps by 1/(1-p)", "Dropout", method="forward", fix="y = m x / (1-p)"
 )
 def _unscaled(module: Any, right: Any, x: np.ndarray) -> Any:
     return right(x) * (1 - module.p)

@@ -1,14 +1,26 @@
-"""What a mistake is, and how it is switched on."""
+"""Mistakes, and how one is switched on.
+
+A mistake is a wrong version of a formula of scratch.functional, a whole function, as people write it. It
+takes the place of the right one while the module that makes it runs, and nowhere else. Few mistakes are not
+about a formula but about what a module does around it; those are a wrong version of its ``forward`` or
+``backward``.
+"""
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from scratch import functional as F
 from scratch import nn
 
 PARAMETRIC = "any module with parameters"
+
+# Tuned twins of formulas, by file; a mistake is made in the plain ones.
+_FAST: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -17,22 +29,28 @@ class Fault:
 
     Args:
         name: in a few words, as the diagnosis says it.
-        remedy: what to do about it.
+        fix: what to do about it.
         kinds: the classes in which it can be made, by name, or PARAMETRIC.
-        methods: the methods that it replaces, and what takes the place of each: wrong(module, right, *args),
-            where right(*args) is the right method.
+        formulas: wrong versions of functions of scratch.functional, by name, with the same signature.
+        methods: wrong versions of public methods, by name: wrong(module, right, *args), where right(*args)
+        is the
+            right method.
+        but: the classes in which another fault of this name is made.
     """
 
     name: str
-    remedy: str
+    fix: str
     kinds: tuple[str, ...]
-    methods: Mapping[str, Callable[..., Any]]
+    formulas: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    methods: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    but: tuple[str, ...] = ()
 
     def applies(self, module: Any) -> bool:
         """Whether it can be made in this module."""
+        kind = type(module).__name__
         if PARAMETRIC in self.kinds:
-            return any(True for _ in module.parameters(recurse=False))
-        return type(module).__name__ in self.kinds
+            return kind not in self.but and any(True for _ in module.parameters(recurse=False))
+        return kind in self.kinds
 
 
 # Of modules, and of optimizers.
@@ -40,16 +58,55 @@ FAULTS: list[Fault] = []
 OPTIMIZER_FAULTS: list[Fault] = []
 
 
-def mistake(
-    name: str, *kinds: str, remedy: str, method: str = "backward", register: list[Fault] = FAULTS
-) -> Callable[[Any], Any]:
-    """Enter a function as a mistake; ``method`` names what it replaces, two methods with a space between."""
+def wrong_formula(name: str, *kinds: str, fix: str, of: str) -> Callable[[Any], Any]:
+    """Enter a function as a mistake: a wrong version of ``of``, a function of scratch.functional.
+
+    A mistake in a formula and in its derivative is entered by ``of="layer_norm layer_norm_backward"``, on a
+    function that gives the two wrong ones.
+    """
 
     def enter(wrong: Callable[..., Any]) -> Callable[..., Any]:
-        register.append(Fault(name, remedy, kinds, dict.fromkeys(method.split(), wrong)))
+        names = of.split()
+        versions = (wrong,) if len(names) == 1 else wrong()
+        FAULTS.append(Fault(name, fix, kinds, formulas=dict(zip(names, versions, strict=True))))
         return wrong
 
     return enter
+
+
+def mistake(
+    name: str,
+    *kinds: str,
+    fix: str,
+    method: str = "backward",
+    but: tuple[str, ...] = (),
+    register: list[Fault] = FAULTS,
+) -> Callable[[Any], Any]:
+    """Enter a function as a mistake around a formula; ``method`` names what it replaces, one or two."""
+
+    def enter(wrong: Callable[..., Any]) -> Callable[..., Any]:
+        register.append(Fault(name, fix, kinds, methods=dict.fromkeys(method.split(), wrong), but=but))
+        return wrong
+
+    return enter
+
+
+@contextmanager
+def replaced(formulas: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Let these functions stand in for scratch.functional's, and the plain formulas for their tuned twins."""
+    places = [(file, name, getattr(F, name)) for file in _FAST for name in vars(file) if hasattr(F, name)]
+    for name, wrong in formulas.items():
+        right = getattr(F, name)
+        places += [(sys.modules[right.__module__], name, wrong), (F, name, wrong)]
+        places += [(file, name, wrong) for file in _FAST if hasattr(file, name)]
+    before = [(place, name, getattr(place, name)) for place, name, _ in places]
+    for place, name, function in places:
+        setattr(place, name, function)
+    try:
+        yield
+    finally:
+        for place, name, function in reversed(before):
+            setattr(place, name, function)
 
 
 def inject(fault: Fault, module: Any) -> Any:
@@ -66,7 +123,16 @@ def switch_on(fault: Fault, module: Any) -> None:
     def replacing(name: str, wrong: Callable[..., Any]) -> Callable[..., Any]:
         return lambda self, *args, **kwargs: wrong(self, partial(getattr(right, name), self), *args, **kwargs)
 
+    def running(name: str) -> Callable[..., Any]:
+        def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with replaced(fault.formulas):
+                return getattr(right, name)(self, *args, **kwargs)
+
+        return run
+
     methods = {name: replacing(name, wrong) for name, wrong in fault.methods.items()}
+    if fault.formulas:
+        methods |= {name: running(name) for name in ("forward", "backward")}
     module.__class__ = type(right.__name__, (right,), methods)
 
 
@@ -76,7 +142,7 @@ def faults_of(module: nn.Module) -> Iterator[Fault]:
 
 
 def scale_parameters(module: Any, right: Any, factor: float, dy: Any, *args: Any) -> Any:
-    """backward, what it adds to the parameter gradients times a factor."""
+    """backward, its contribution to the parameter gradients times a factor."""
     before = [0 if p.grad is None else p.grad.copy() for p in module.parameters()]
     dx = right(dy, *args)
     for p, earlier in zip(module.parameters(), before, strict=True):

@@ -1,12 +1,11 @@
 """Mistakes in sums over samples and in matrix products, which any module with parameters can make."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from scratch.nested import leaves, unflatten_as
-from torch_ref.faults.fault import PARAMETRIC, mistake, scale_parameters
+from torch_ref.faults.fault import PARAMETRIC, mistake, scale_parameters, wrong_formula
 
 # ---- sums and means
 
@@ -21,7 +20,8 @@ def _batch_size(module: Any, dy: np.ndarray) -> int:
 @mistake(
     "parameter gradients divided by the batch size",
     PARAMETRIC,
-    remedy="sum over the samples; the 1/N belongs to the loss alone",
+    but=("Linear",),
+    fix="sum over the samples; the 1/N belongs to the loss alone",
 )
 def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return scale_parameters(module, right, 1 / _batch_size(module, dy), dy, *args)
@@ -30,41 +30,28 @@ def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake(
     "parameter gradients multiplied by the batch size",
     PARAMETRIC,
-    remedy="the sum over the samples is done by the matrix product already",
+    but=("Linear",),
+    fix="the sum over the samples is done by the matrix product already",
 )
 def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return scale_parameters(module, right, _batch_size(module, dy), dy, *args)
 
 
-@mistake("the sign of all gradients is wrong", PARAMETRIC, remedy="dL/dy comes in; pass on dL/dx, not -dL/dx")
+@mistake(
+    "the sign of all gradients is wrong",
+    PARAMETRIC,
+    but=("Linear",),
+    fix="dL/dy comes in; pass on dL/dx, not -dL/dx",
+)
 def _negated(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     dx = scale_parameters(module, right, -1, dy, *args)
     return unflatten_as(dx, (None if g is None else -g for _, g in leaves(dx)))
 
 
-def _change_bias(
-    module: Any, right: Any, difference: Callable[[np.ndarray], Any], dy: Any, *args: Any
-) -> Any:
-    dx = right(dy, *args)
-    if module.bias is not None:
-        module.bias.grad = module.bias.grad + difference(dy.reshape(-1, dy.shape[-1]))
-    return dx
-
-
-@mistake("the bias gradient is that of the last sample", "Linear", remedy="sum dy over the samples")
-def _last_sample(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return _change_bias(module, right, lambda rows: rows[-1] - rows.sum(axis=0), dy, *args)
-
-
-@mistake("the bias gradient is averaged over the batch", "Linear", remedy="sum dy over the samples")
-def _bias_mean(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return _change_bias(module, right, lambda rows: rows.mean(axis=0) - rows.sum(axis=0), dy, *args)
-
-
 @mistake(
     "gradients are overwritten instead of added up",
     PARAMETRIC,
-    remedy="grad += …, since a module used twice, or a second mini-batch, adds to it",
+    fix="grad += …, since a module used twice, or a second mini-batch, adds to it",
 )
 def _overwritten(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     for p in module.parameters():
@@ -72,30 +59,119 @@ def _overwritten(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return right(dy, *args)
 
 
-# ---- matrices
+# ---- linear
 
 
-@mistake("the weight gradient is transposed", "Linear", remedy="dW = dyᵀ x for y = x Wᵀ")
-def _transposed(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    p = module.weight
-    before = np.zeros(p.shape, p.dtype) if p.grad is None else p.grad.copy()
-    dx = right(dy, *args)
-    if p.shape[0] == p.shape[1]:
-        p.grad = before + (p.grad - before).T
-    return dx
+def _rows(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1, x.shape[-1])
 
 
-@mistake("the error is passed on through Wᵀ instead of W", "Linear", remedy="dx = dy W for y = x Wᵀ")
-def _through_transpose(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    dx = right(dy, *args)
-    return dy @ module.weight.data.T if module.weight.shape[0] == module.weight.shape[1] else dx
+@wrong_formula(
+    "parameter gradients divided by the batch size",
+    "Linear",
+    of="linear_backward",
+    fix="sum over the samples; the 1/N belongs to the loss alone",
+)
+def _linear_averaged(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    N = len(dy)
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x) / N
+    db = _rows(dy).sum(axis=0) / N if b is not None else None
+    return dx, dW, db
 
 
-@mistake(
+@wrong_formula(
+    "parameter gradients multiplied by the batch size",
+    "Linear",
+    of="linear_backward",
+    fix="the sum over the samples is done by the matrix product already",
+)
+def _linear_multiplied(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    N = len(dy)
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x) * N
+    db = _rows(dy).sum(axis=0) * N if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the sign of all gradients is wrong",
+    "Linear",
+    of="linear_backward",
+    fix="dL/dy comes in; pass on dL/dx, not -dL/dx",
+)
+def _linear_negated(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = -dy @ W
+    dW = -_rows(dy).T @ _rows(x)
+    db = -_rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the bias gradient is that of the last sample",
+    "Linear",
+    of="linear_backward",
+    fix="sum dy over the samples",
+)
+def _last_sample(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x)
+    db = _rows(dy)[-1] if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the bias gradient is averaged over the batch",
+    "Linear",
+    of="linear_backward",
+    fix="sum dy over the samples",
+)
+def _bias_mean(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x)
+    db = _rows(dy).mean(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the weight gradient is transposed", "Linear", of="linear_backward", fix="dW = dyᵀ x for y = x Wᵀ"
+)
+def _transposed(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = _rows(x).T @ _rows(dy)
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the error is passed on through Wᵀ instead of W",
+    "Linear",
+    of="linear_backward",
+    fix="dx = dy W for y = x Wᵀ",
+)
+def _through_transpose(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W.T
+    dW = _rows(dy).T @ _rows(x)
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
     "the weights are updated before the error has passed through them",
     "Linear",
-    remedy="finish the backward of all layers, then update",
+    of="linear_backward",
+    fix="finish the backward of all layers, then update",
 )
-def _stale(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    dx = right(dy, *args)
-    return dx - 0.1 * (dy @ module.weight.grad)
+def _stale(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dW = _rows(dy).T @ _rows(x)
+    dx = dy @ (W - 0.1 * dW)
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db

@@ -13,14 +13,14 @@ _ALL = (*_CENTRED, "RMSNorm")
 _TERMS = "dx = r (g - mean g - x̂ mean(g x̂)): an entry moves the statistics of its whole pool"
 
 
-@mistake("the statistics of the normalisation are held constant", *_ALL, remedy=_TERMS)
+@mistake("the statistics of the normalisation are held constant", *_ALL, fix=_TERMS)
 def _constant_statistics(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     x_hat, r, _, shape = module._saved[-1]
     module._saved[-1] = (x_hat, r, False, shape)
     return right(dy, *args)
 
 
-@mistake("the gradient through the variance is missing", *_CENTRED, method="_mean", remedy=_TERMS)
+@mistake("the gradient through the variance is missing", *_CENTRED, method="_mean", fix=_TERMS)
 def _no_variance(module: Any, right: Any, *factors: np.ndarray) -> Any:
     return right(*factors) * (not _of_backward(factors))
 
@@ -30,7 +30,7 @@ def _of_backward(factors: tuple[np.ndarray, ...]) -> bool:
     return len(factors) == 2 and factors[0] is not factors[1]
 
 
-@mistake("the gradient through the mean is missing", *_CENTRED, remedy=_TERMS)
+@mistake("the gradient through the mean is missing", *_CENTRED, fix=_TERMS)
 def _no_mean(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     module._centres = False
     try:
@@ -42,7 +42,7 @@ def _no_mean(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake(
     "the error is not multiplied by the weight of the normalisation",
     *_ALL,
-    remedy="g = w dy is the gradient of x̂",
+    fix="g = w dy is the gradient of x̂",
 )
 def _no_weight(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     calls = iter((1,))
@@ -70,7 +70,7 @@ FAULTS.append(
         "ε stands outside the root",
         "r = 1/√(v + ε), not 1/(√v + ε)",
         _ALL,
-        {"_inverse_deviation": _outside, "_mean": _stretched},
+        methods={"_inverse_deviation": _outside, "_mean": _stretched},
     )
 )
 
@@ -91,7 +91,7 @@ FAULTS.append(
         "the variance is divided by M - 1 instead of M",
         "what is normalised by is the biased variance; only the running one is unbiased",
         _CENTRED,
-        {"_moments": _by_one_less, "_mean": _stretched, "_track": _kept_as_it_is},
+        methods={"_moments": _by_one_less, "_mean": _stretched, "_track": _kept_as_it_is},
     )
 )
 
@@ -100,7 +100,7 @@ FAULTS.append(
     "the running variance is the biased one",
     *_RUNNING,
     method="_track",
-    remedy="PyTorch keeps v M/(M - 1), though it divides by v",
+    fix="PyTorch keeps v M/(M - 1), though it divides by v",
 )
 def _biased_running(module: Any, right: Any, m: np.ndarray, v: np.ndarray, M: int, f: float) -> None:
     right(m, v * ((M - 1) / M), M, f)
@@ -110,7 +110,7 @@ def _biased_running(module: Any, right: Any, m: np.ndarray, v: np.ndarray, M: in
     "the momentum is the share of the old running statistics",
     *_RUNNING,
     method="_track",
-    remedy="PyTorch's momentum is the share of the new: running = (1 - f) running + f new",
+    fix="PyTorch's momentum is the share of the new: running = (1 - f) running + f new",
 )
 def _other_share(module: Any, right: Any, m: np.ndarray, v: np.ndarray, M: int, f: float) -> None:
     right(m, v, M, 1 - f)
@@ -120,7 +120,7 @@ def _other_share(module: Any, right: Any, m: np.ndarray, v: np.ndarray, M: int, 
     "α is not divided by the size of the window",
     "LocalResponseNorm",
     method="forward backward",
-    remedy="PyTorch has k + α/n Σ x², the paper k + α Σ x²",
+    fix="PyTorch has k + α/n Σ x², the paper k + α Σ x²",
 )
 def _whole_alpha(module: Any, right: Any, *args: Any) -> Any:
     module.alpha *= module.size
@@ -139,7 +139,7 @@ _TABLES = ("Embedding", "EmbeddingBag")
     "of an index that repeats, only the last gradient counts",
     *_TABLES,
     method="_accumulate",
-    remedy="np.add.at(dW, x, dy), or a sum by row: dW[x] += dy adds once to each row",
+    fix="np.add.at(dW, x, dy), or a sum by row: dW[x] += dy adds once to each row",
 )
 def _once(module: Any, right: Any, dy: np.ndarray, rows: np.ndarray) -> None:
     last = {int(row): n for n, row in enumerate(rows)}

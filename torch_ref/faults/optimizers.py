@@ -14,12 +14,12 @@ _EVERY = ("SGD", "Adagrad", "RMSprop", *_ADAMS, "Adadelta", "Adamax", "NAdam", "
 _COUPLED = ("SGD", "Adagrad", "RMSprop", "Adam", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD")
 
 
-@_mistake("it climbs instead of descending", *_EVERY, remedy="w -= η …, since g points uphill")
+@_mistake("it climbs instead of descending", *_EVERY, fix="w -= η …, since g points uphill")
 def _climbs(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, -g, state, group)
 
 
-@_mistake("the weight decay is missing", *_COUPLED, "AdamW", remedy="g + λ w, or w *= 1 - η λ if decoupled")
+@_mistake("the weight decay is missing", *_COUPLED, "AdamW", fix="g + λ w, or w *= 1 - η λ if decoupled")
 def _no_decay(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "weight_decay": 0})
 
@@ -27,7 +27,7 @@ def _no_decay(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> Non
 @_mistake(
     "the weight decay shrinks the weights instead of joining the gradient",
     *_COUPLED,
-    remedy="g = g + λ w before anything else; shrinking w is the decoupled decay of AdamW",
+    fix="g = g + λ w before anything else; shrinking w is the decoupled decay of AdamW",
 )
 def _decoupled(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     if not group.get("decoupled_weight_decay"):
@@ -39,7 +39,7 @@ def _decoupled(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> No
 @_mistake(
     "the weight decay joins the gradient instead of shrinking the weights",
     *(*_ADAMS, "NAdam", "RAdam"),
-    remedy="w *= 1 - η λ, apart from the gradient: decoupled decay, as AdamW's",
+    fix="w *= 1 - η λ, apart from the gradient: decoupled decay, as AdamW's",
 )
 def _coupled(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "decoupled_weight_decay": False})
@@ -48,12 +48,12 @@ def _coupled(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None
 # ---- momentum
 
 
-@_mistake("the gradient enters the momentum's buffer times 1 - μ", "SGD", remedy="b = μ b + g")
+@_mistake("the gradient enters the momentum's buffer times 1 - μ", "SGD", fix="b = μ b + g")
 def _averaged(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "dampening": group["momentum"]})
 
 
-@_mistake("the first step is dampened like the others", "SGD", remedy="b is g itself at the first step")
+@_mistake("the first step is dampened like the others", "SGD", fix="b is g itself at the first step")
 def _dampened(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     if state.step > 1 or not group["momentum"]:
         return right(w, g, state, group)
@@ -66,7 +66,7 @@ def _dampened(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> Non
 @_mistake(
     "the learning rate is inside the momentum's buffer",
     "SGD",
-    remedy="b = μ b + g and w -= η b; it shows as soon as η changes",
+    fix="b = μ b + g and w -= η b; it shows as soon as η changes",
 )
 def _rate_inside(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     rate, state.numbers["lr"] = state.numbers.get("lr", group["lr"]), group["lr"]
@@ -75,7 +75,7 @@ def _rate_inside(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> 
     right(w, g, state, group)
 
 
-@_mistake("Nesterov's look ahead is missing", "SGD", remedy="step along g + μ b")
+@_mistake("Nesterov's look ahead is missing", "SGD", fix="step along g + μ b")
 def _no_nesterov(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "nesterov": False})
 
@@ -83,37 +83,37 @@ def _no_nesterov(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> 
 # ---- mean squares
 
 
-@_mistake("the bias correction is missing", *_ADAMS, "Adamax", remedy="divide by 1 - βᵗ: m and v start at 0")
+@_mistake("the bias correction is missing", *_ADAMS, "Adamax", fix="divide by 1 - βᵗ: m and v start at 0")
 def _uncorrected(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     step, state.step = state.step, math.inf
     right(w, g, state, group)
     state.step = step
 
 
-@_mistake("the bias correction is one step late", *_ADAMS, "Adamax", remedy="count the step, then correct")
+@_mistake("the bias correction is one step late", *_ADAMS, "Adamax", fix="count the step, then correct")
 def _late(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     state.step += 1
     right(w, g, state, group)
     state.step -= 1
 
 
-@_mistake("ε is added before v is corrected", *_ADAMS, remedy="√(v / (1 - β₂ᵗ)) + ε")
+@_mistake("ε is added before v is corrected", *_ADAMS, fix="√(v / (1 - β₂ᵗ)) + ε")
 def _epsilon_early(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     correction = 1 - group["betas"][1] ** state.step
     right(w, g, state, {**group, "eps": group["eps"] / math.sqrt(correction)})
 
 
-@_mistake("β₁ and β₂ are swapped", *_ADAMS, remedy="β₁ is that of the mean, β₂ that of the mean square")
+@_mistake("β₁ and β₂ are swapped", *_ADAMS, fix="β₁ is that of the mean, β₂ that of the mean square")
 def _swapped(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "betas": group["betas"][::-1]})
 
 
-@_mistake("α and 1 - α are swapped", "RMSprop", remedy="v = α v + (1 - α) g²")
+@_mistake("α and 1 - α are swapped", "RMSprop", fix="v = α v + (1 - α) g²")
 def _alpha(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "alpha": 1 - group["alpha"]})
 
 
-@_mistake("v's largest value is not kept", *_ADAMS, remedy="AMSGrad divides by the largest v so far")
+@_mistake("v's largest value is not kept", *_ADAMS, fix="AMSGrad divides by the largest v so far")
 def _forgets(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     right(w, g, state, {**group, "amsgrad": False})
 
@@ -128,19 +128,19 @@ def _inside(
     w[...] = shrunk + (w - shrunk) * (np.sqrt(mean_square) + eps) / np.sqrt(mean_square + eps)
 
 
-@_mistake("ε stands inside the root", *_ADAMS, remedy="√v + ε, as torch has it")
+@_mistake("ε stands inside the root", *_ADAMS, fix="√v + ε, as torch has it")
 def _inside_adams(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     v = "max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"
     shrink = 1 - group["lr"] * group["weight_decay"] if group["decoupled_weight_decay"] else 1.0
     _inside(right, w, g, state, group, v, 1 - group["betas"][1] ** state.step, shrink)
 
 
-@_mistake("ε stands inside the root", "Adagrad", remedy="√s + ε, as torch has it")
+@_mistake("ε stands inside the root", "Adagrad", fix="√s + ε, as torch has it")
 def _inside_adagrads(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     _inside(right, w, g, state, group, "sum", 1.0, 1.0)
 
 
-@_mistake("ε stands inside the root", "RMSprop", remedy="√v + ε, as torch has it")
+@_mistake("ε stands inside the root", "RMSprop", fix="√v + ε, as torch has it")
 def _inside_rmsprops(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     if group["momentum"] or group["centered"]:
         return right(w, g, state, group)

@@ -14,7 +14,7 @@ _LAYERS = ("RNN", "LSTM", "GRU")
 @mistake(
     "parameter gradients are averaged over the time steps",
     *_LAYERS,
-    remedy="each step uses the same weights, so its gradients are summed",
+    fix="each step uses the same weights, so its gradients are summed",
 )
 def _averaged_over_time(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     time = 1 if module.batch_first and dy.ndim == 3 else 0
@@ -25,7 +25,7 @@ def _averaged_over_time(module: Any, right: Any, dy: np.ndarray, *args: Any) -> 
     "the error is not carried back through time",
     "RNN",
     method="_unroll_back",
-    remedy="dh of step t is dy_t and what step t + 1 hands back, W_hhᵀ da",
+    fix="dh of step t is dy_t and what step t + 1 hands back, W_hhᵀ da",
 )
 def _no_time(module: Any, right: Any, dy: np.ndarray, dend: Any, states: Any, kept: Any, suffix: str) -> Any:
     steps = []
@@ -59,14 +59,14 @@ mistake(
     "the gates follow each other as i, f, o, g",
     *("LSTM", "LSTMCell"),
     method="forward backward",
-    remedy="PyTorch's order is i, f, g, o",
+    fix="PyTorch's order is i, f, g, o",
 )(_with_swapped(2, 3))
 
 mistake(
     "the gates follow each other as z, r, n",
     *("GRU", "GRUCell"),
     method="forward backward",
-    remedy="PyTorch's order is r, z, n",
+    fix="PyTorch's order is r, z, n",
 )(_with_swapped(0, 1))
 
 
@@ -109,6 +109,6 @@ FAULTS.append(
         "the reset gate stands before the product",
         "PyTorch has n = tanh(a_n + r (W h + b)); W (r h), as in the paper, is another function",
         ("GRU", "GRUCell"),
-        {"_unroll": _reset_first, "_unroll_back": _reset_first_back},
+        methods={"_unroll": _reset_first, "_unroll_back": _reset_first_back},
     )
 )

@@ -20,7 +20,7 @@ _MAX, _MEAN = _each("MaxPool", "AdaptiveMaxPool"), _each("AvgPool", "AdaptiveAvg
     "the gradient goes to every entry that equals the maximum",
     *_MAX,
     method="_largest",
-    remedy="to the first of them, in PyTorch: keep its position in forward",
+    fix="to the first of them, in PyTorch: keep its position in forward",
 )
 def _to_all_equals(module: Any, right: Any, x: np.ndarray, axis: int, taps: Taps) -> Any:
     y, _ = right(x, axis, taps)
@@ -31,7 +31,7 @@ def _to_all_equals(module: Any, right: Any, x: np.ndarray, axis: int, taps: Taps
     "of equal maxima the last one gets the gradient",
     *_MAX,
     method="_beats",
-    remedy="the first one, in PyTorch: > where the next entry is compared with the largest so far, not >=",
+    fix="the first one, in PyTorch: > where the next entry is compared with the largest so far, not >=",
 )
 def _last_of_ties(module: Any, right: Any, new: np.ndarray, old: np.ndarray) -> Any:
     return right(new, old) | (new.real == old.real)
@@ -41,15 +41,13 @@ def _last_of_ties(module: Any, right: Any, new: np.ndarray, old: np.ndarray) -> 
     "the gradient goes to all entries of the window",
     *_MAX,
     method="_hand_back",
-    remedy="to the maximum alone: y does not change with the others",
+    fix="to the maximum alone: y does not change with the others",
 )
 def _to_all_entries(module: Any, right: Any, dy: np.ndarray, axis: int, taps: Taps, won: Any) -> Any:
     return right(dy, axis, taps, [np.ones_like(each) for each in won])
 
 
-@mistake(
-    "the gradient is not divided by the size of the window", *_MEAN, remedy="dx = dy / D, as y = Σ x / D"
-)
+@mistake("the gradient is not divided by the size of the window", *_MEAN, fix="dx = dy / D, as y = Σ x / D")
 def _not_divided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     divisor = module._saved[-1][-1]
     return right(dy * divisor, *args)
@@ -59,7 +57,7 @@ _OVERLAP = "where windows overlap their gradients are overwritten instead of add
 _ADD = "dx[…] += …, since an entry is in several windows"
 
 
-@mistake(_OVERLAP, *_MAX, method="_hand_back", remedy=_ADD)
+@mistake(_OVERLAP, *_MAX, method="_hand_back", fix=_ADD)
 def _max_overwritten(module: Any, right: Any, dy: np.ndarray, axis: int, taps: Taps, won: Any) -> Any:
     dx = np.zeros_like(dy, shape=resized(dy, axis, taps.length))
     for (_, outputs, inputs), is_largest in zip(taps.taps, won, strict=True):
@@ -68,7 +66,7 @@ def _max_overwritten(module: Any, right: Any, dy: np.ndarray, axis: int, taps: T
     return dx
 
 
-@mistake(_OVERLAP, *_MEAN, remedy=_ADD)
+@mistake(_OVERLAP, *_MEAN, fix=_ADD)
 def _mean_overwritten(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     *_, steps, divisor = module._saved[-1]
     right(dy, *args)
@@ -97,7 +95,7 @@ _PADS = (*_COPIES, *_CONSTANT)
     "the gradient of the padding is cut away at the wrong end",
     *_CONSTANT,
     *_each("MaxPool", "Conv"),
-    remedy="dx begins behind the padding: dx_padded[…, p : p + L]",
+    fix="dx begins behind the padding: dx_padded[…, p : p + L]",
 )
 def _wrong_end(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     dx = right(dy, *args)
@@ -112,7 +110,7 @@ def _wrong_end(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake(
     "the gradient of the copies in the padding is lost",
     *_COPIES,
-    remedy="dx is the sum over all places that show the same number",
+    fix="dx is the sum over all places that show the same number",
 )
 def _copies_lost(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     dx = np.zeros_like(right(dy, *args))
@@ -143,7 +141,7 @@ def _turn_round(module: Any) -> None:
     "the window is turned round in forward",
     *_CONVOLUTIONS,
     method="forward backward",
-    remedy="PyTorch's convolution is a correlation: y_t = Σ_j W_j x_{t+j}",
+    fix="PyTorch's convolution is a correlation: y_t = Σ_j W_j x_{t+j}",
 )
 def _true_convolution(module: Any, right: Any, *args: Any) -> Any:
     _turn_round(module)
@@ -156,7 +154,7 @@ def _true_convolution(module: Any, right: Any, *args: Any) -> Any:
 @mistake(
     "the window is not turned round in backward",
     *_each("Conv"),
-    remedy="dx is a correlation of dy with the window turned round: dx_i = Σ_j W_j dy_{i-j}",
+    fix="dx is a correlation of dy with the window turned round: dx_i = Σ_j W_j dy_{i-j}",
 )
 def _not_turned(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     p = module.weight
@@ -171,7 +169,7 @@ def _not_turned(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 @mistake(
     "the bias gradient is averaged over the places",
     *_CONVOLUTIONS,
-    remedy="sum dy over samples and places: the same b is added at each",
+    fix="sum dy over samples and places: the same b is added at each",
 )
 def _bias_mean(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     before = None if module.bias is None or module.bias.grad is None else module.bias.grad.copy()
@@ -183,7 +181,7 @@ def _bias_mean(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return dx
 
 
-@mistake(_OVERLAP, *_each("Conv"), method="_spread", remedy=_ADD)
+@mistake(_OVERLAP, *_each("Conv"), method="_spread", fix=_ADD)
 def _spread_overwritten(module: Any, right: Any, dy: np.ndarray, shape: tuple[int, ...]) -> Any:
     dx, W = np.zeros_like(dy, shape=shape), module.weight.data
     for entry in np.ndindex(*module.kernel_size):

@@ -1,0 +1,3 @@
+"""Distances between vectors."""
+
+__all__: list[str] = []

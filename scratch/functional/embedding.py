@@ -1,0 +1,3 @@
+"""Tables of vectors, looked up by index."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Windows as columns, and back."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Losses, each without its reduction."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Pooling: each window becomes one number."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Recurrent layers, step by step."""
+
+__all__: list[str] = []

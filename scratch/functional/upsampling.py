@@ -1,0 +1,3 @@
+"""Upsampling."""
+
+__all__: list[str] = []

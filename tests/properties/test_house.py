@@ -1,0 +1,160 @@
+"""The house: imports run downwards, in no circle, and no package names the private parts of another."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("scratch", "torch_ref", "reports")
+# Which packages each may import.
+BELOW = {"scratch": ("scratch",), "torch_ref": ("scratch", "torch_ref"), "reports": PACKAGES}
+
+
+def files() -> dict[str, Path]:
+    """The files of the three packages, by module name."""
+    found = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in found}
+
+
+MODULES = files()
+
+
+def imported(name: str) -> Iterator[tuple[str, str]]:
+    """(module, name imported from it or "") of every import in a file, late ones included."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which module imports which; ``from a import b`` is an import of a.b where that is a module."""
+    found: dict[str, set[str]] = {name: set() for name in MODULES}
+    for name in MODULES:
+        for module, part in imported(name):
+            target = f"{module}.{part}" if f"{module}.{part}" in MODULES else module
+            if target in MODULES and target != name:
+                found[name].add(target)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected parts of more than one module (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            part = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 10 * len(graph)))
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def test_a_circle_is_seen() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c"]]
+
+
+def test_no_import_is_part_of_a_circle() -> None:
+    assert circles(arrows()) == []
+
+
+def test_imports_run_downwards() -> None:
+    wrong = [
+        (name, other)
+        for name, others in arrows().items()
+        for other in others
+        if other.partition(".")[0] not in BELOW[name.partition(".")[0]]
+    ]
+    assert wrong == []
+
+
+def test_scratch_needs_numpy_alone() -> None:
+    """Everything else is asked for where it is used: scipy for erf, and packages that ship data."""
+    outside = {
+        alias.partition(".")[0]
+        for name in MODULES
+        if name.startswith("scratch")
+        for alias, _ in imported(name)
+    }
+    assert not outside & {"torch", "pandas", "matplotlib"}
+
+
+def own_names(tree: ast.AST) -> set[str]:
+    """Private names that a file defines itself: attributes of self, classes, functions, variables."""
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    stored = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+    defined = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+    }
+    fields = {
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    assigned = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return (stored | defined | fields | assigned) & (names | defined)
+
+
+# Private names of other people's packages, which have no public twin.
+FOREIGN: dict[str, set[str]] = {}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_private_name_of_another_package(package: str) -> None:
+    """A package's private names are its own: neither imported from it nor read off its objects."""
+    trees = {n: ast.parse(p.read_text(encoding="utf-8")) for n, p in MODULES.items()}
+    own = set().union(*(own_names(t) for n, t in trees.items() if n.partition(".")[0] == package))
+    wrong = []
+    for name, tree in trees.items():
+        if name.partition(".")[0] != package:
+            continue
+        wrong += [
+            (name, module, part)
+            for module, part in imported(name)
+            if is_private(part) and module.partition(".")[0] != package
+        ]
+        wrong += [
+            (name, node.lineno, node.attr)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and is_private(node.attr)
+            and node.attr not in own | FOREIGN.get(name, set())
+        ]
+    assert wrong == []

@@ -1,31 +1,20 @@
-"""Optimizers, under the names of torch.optim."""
+"""Optimizers, under the names of torch.optim: each file here brings its own."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
 
 from scratch.optim import lr_scheduler
-from scratch.optim.adadelta import Adadelta
-from scratch.optim.adagrad import Adagrad
-from scratch.optim.adam import Adam
-from scratch.optim.adamax import Adamax
-from scratch.optim.adamw import AdamW
-from scratch.optim.asgd import ASGD
-from scratch.optim.nadam import NAdam
 from scratch.optim.optimizer import Optimizer
-from scratch.optim.radam import RAdam
-from scratch.optim.rmsprop import RMSprop
-from scratch.optim.rprop import Rprop
-from scratch.optim.sgd import SGD
 
-__all__ = [
-    "ASGD",
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "NAdam",
-    "Optimizer",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
-    "lr_scheduler",
-]
+__all__ = ["Optimizer", "lr_scheduler"]
+
+for _file in iter_modules(__path__):
+    if _file.name not in ("optimizer", "lr_scheduler"):
+        _module = import_module(f"{__name__}.{_file.name}")
+        globals().update({name: getattr(_module, name) for name in _module.__all__})
+        __all__ += _module.__all__
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

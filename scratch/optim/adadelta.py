@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["Adadelta"]
+
 
 class Adadelta(Optimizer):
     r"""Steps as large as the steps before, by the gradient's own size (Zeiler 2012, algorithm 1).
@@ -45,15 +47,11 @@ class Adadelta(Optimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         if not 0 <= group["rho"] <= 1:
-            raise ValueError(f"Adadelta: rho is {group['rho']}, wanted a number from 0 to 1")
+            raise ValueError(f"Adadelta: rho is {group['rho']}, expected a number from 0 to 1")
 
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η d."""
         rho, eps = group["rho"], group["eps"]
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         s, a = state.vector("square_avg"), state.vector("acc_delta")
         s *= rho
         s += (1 - rho) * (g * g)

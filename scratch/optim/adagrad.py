@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["Adagrad"]
+
 
 class Adagrad(Optimizer):
     r"""$s \leftarrow s + g^2$, $w \leftarrow w - \eta_t\, g / (\sqrt s + \epsilon)$ (Duchi et al. 2011).
@@ -25,6 +27,8 @@ class Adagrad(Optimizer):
     Raises:
         ValueError: an option is out of range.
     """
+
+    not_negative = (*Optimizer.not_negative, *("lr_decay", "initial_accumulator_value"))
 
     def __init__(
         self,
@@ -53,10 +57,6 @@ class Adagrad(Optimizer):
 
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η_t g / (√s + ε)."""
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         s = state.vector("sum", group["initial_accumulator_value"])
         s += g * g
         w -= group["lr"] / (1 + (state.step - 1) * group["lr_decay"]) * g / (np.sqrt(s) + group["eps"])

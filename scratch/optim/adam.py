@@ -8,6 +8,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["Adam"]
+
 
 class Adam(Optimizer):
     r"""A step of about η along each axis, however large the gradient (Kingma and Ba 2015, algorithm 1).
@@ -59,13 +61,7 @@ class Adam(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η m̂ / (√v̂ + ε)."""
         beta1, beta2 = group["betas"]
-        lr, weight_decay = group["lr"], group["weight_decay"]
-        if group["maximize"]:
-            g = -g
-        if weight_decay and group["decoupled_weight_decay"]:
-            w *= 1 - lr * weight_decay
-        elif weight_decay:
-            g = g + weight_decay * w
+        lr = group["lr"]
         m, v = state.vector("exp_avg"), state.vector("exp_avg_sq")
         m += (1 - beta1) * (g - m)
         v *= beta2

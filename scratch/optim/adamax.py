@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["Adamax"]
+
 
 class Adamax(Optimizer):
     r"""Adam that divides by the largest recent gradient (Kingma and Ba 2015, algorithm 2).
@@ -45,10 +47,6 @@ class Adamax(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η m̂ / u."""
         beta1, beta2 = group["betas"]
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         m, u = state.vector("exp_avg"), state.vector("exp_inf")
         m += (1 - beta1) * (g - m)
         u *= beta2

@@ -5,6 +5,8 @@ from typing import Any
 
 from scratch.optim.adam import Adam
 
+__all__ = ["AdamW"]
+
 
 class AdamW(Adam):
     r"""Adam whose weight decay shrinks w by $1 - \eta\lambda$ before the step (Loshchilov and Hutter 2019).

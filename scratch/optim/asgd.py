@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["ASGD"]
+
 
 class ASGD(Optimizer):
     r"""SGD with a falling rate, beside which the mean of the weights is kept (Polyak and Juditsky 1992).
@@ -59,10 +61,6 @@ class ASGD(Optimizer):
         """w = (1 - λ η_t) w - η_t g, a += μ_t (w - a)."""
         lambd, lr, t = group["lambd"], group["lr"], state.step
         eta, mu = state.numbers["eta"], state.numbers["mu"]
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         w *= 1 - lambd * eta
         w -= eta * g
         a = state.vector("ax")

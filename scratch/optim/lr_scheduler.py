@@ -26,7 +26,7 @@ class LRScheduler:
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(
-                f"{type(self).__name__}: optimizer is {type(optimizer).__name__}, wanted an Optimizer"
+                f"{type(self).__name__}: optimizer is {type(optimizer).__name__}, expected an Optimizer"
             )
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
@@ -122,7 +122,7 @@ class StepLR(_Chained):
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
         if step_size < 1:
-            raise ValueError(f"StepLR: step_size is {step_size}, wanted 1 or more")
+            raise ValueError(f"StepLR: step_size is {step_size}, expected 1 or more")
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -187,7 +187,7 @@ class ConstantLR(_Chained):
         self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
         if not 0 <= factor <= 1:
-            raise ValueError(f"ConstantLR: factor is {factor}, wanted a number from 0 to 1")
+            raise ValueError(f"ConstantLR: factor is {factor}, expected a number from 0 to 1")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -221,9 +221,11 @@ class LinearLR(_Chained):
         last_epoch: int = -1,
     ) -> None:
         if not 0 < start_factor <= 1:
-            raise ValueError(f"LinearLR: start_factor is {start_factor}, wanted a number above 0, at most 1")
+            raise ValueError(
+                f"LinearLR: start_factor is {start_factor}, expected a number above 0, at most 1"
+            )
         if not 0 <= end_factor <= 1:
-            raise ValueError(f"LinearLR: end_factor is {end_factor}, wanted a number from 0 to 1")
+            raise ValueError(f"LinearLR: end_factor is {end_factor}, expected a number from 0 to 1")
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -308,7 +310,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         if T_max < 1:
-            raise ValueError(f"CosineAnnealingLR: T_max is {T_max}, wanted 1 or more")
+            raise ValueError(f"CosineAnnealingLR: T_max is {T_max}, expected 1 or more")
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -377,7 +379,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     ) -> None:
         for name, value in (("T_0", T_0), ("T_mult", T_mult)):
             if value < 1 or not isinstance(value, int):
-                raise ValueError(f"CosineAnnealingWarmRestarts: {name} is {value}, wanted 1 or more")
+                raise ValueError(f"CosineAnnealingWarmRestarts: {name} is {value}, expected 1 or more")
         self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
         self.T_cur = last_epoch
         super().__init__(optimizer, last_epoch)
@@ -459,8 +461,8 @@ class CyclicLR(_WithMomentum):
         last_epoch: int = -1,
     ) -> None:
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
-            wanted = "'triangular', 'triangular2' or 'exp_range', or a scale_fn"
-            raise ValueError(f"CyclicLR: mode is {mode!r}, wanted {wanted}")
+            expected = "'triangular', 'triangular2' or 'exp_range', or a scale_fn"
+            raise ValueError(f"CyclicLR: mode is {mode!r}, expected {expected}")
         self.cycle_momentum = cycle_momentum
         self._check_momentum(optimizer)
         self.total_size = float(step_size_up + (step_size_down or step_size_up))
@@ -540,11 +542,13 @@ class OneCycleLR(_WithMomentum):
         steps = total_steps if total_steps is not None else (epochs or 0) * (steps_per_epoch or 0)
         if steps < 1:
             given = f"total_steps is {total_steps}, epochs {epochs}, steps_per_epoch {steps_per_epoch}"
-            raise ValueError(f"OneCycleLR: {given}, wanted total_steps, or both of the others, above 0")
+            raise ValueError(f"OneCycleLR: {given}, expected total_steps, or both of the others, above 0")
         if not 0 <= pct_start <= 1:
-            raise ValueError(f"OneCycleLR: pct_start is {pct_start}, wanted a share from 0 to 1")
+            raise ValueError(f"OneCycleLR: pct_start is {pct_start}, expected a share from 0 to 1")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"OneCycleLR: anneal_strategy is {anneal_strategy!r}, wanted 'cos' or 'linear'")
+            raise ValueError(
+                f"OneCycleLR: anneal_strategy is {anneal_strategy!r}, expected 'cos' or 'linear'"
+            )
         self.total_steps, self.anneal_strategy, self.cycle_momentum = steps, anneal_strategy, cycle_momentum
         self._check_momentum(optimizer)
         up = float(pct_start * steps) - 1
@@ -590,7 +594,7 @@ class _Several(LRScheduler):
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer) -> None:
         name = type(self).__name__
         if not schedulers:
-            raise ValueError(f"{name}: schedulers is empty, wanted one or more")
+            raise ValueError(f"{name}: schedulers is empty, expected one or more")
         for i, scheduler in enumerate(schedulers):
             if isinstance(scheduler, ReduceLROnPlateau):
                 raise ValueError(
@@ -614,8 +618,10 @@ class _Several(LRScheduler):
         """
         inner = state_dict.get("_schedulers", [])
         if len(inner) != len(self._schedulers):
-            given, wanted = len(inner), len(self._schedulers)
-            raise ValueError(f"{type(self).__name__}.load_state_dict: {given} schedulers, wanted {wanted}")
+            given, expected = len(inner), len(self._schedulers)
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: {given} schedulers, expected {expected}"
+            )
         mine = self._schedulers
         super().load_state_dict(state_dict)
         self._schedulers = mine
@@ -646,7 +652,7 @@ class SequentialLR(_Several):
     ) -> None:
         if len(milestones) != len(schedulers) - 1:
             given = f"{len(schedulers)} schedulers and {len(milestones)} milestones"
-            raise ValueError(f"SequentialLR: {given}, wanted one milestone less than schedulers")
+            raise ValueError(f"SequentialLR: {given}, expected one milestone less than schedulers")
         super().__init__(schedulers, optimizer)
         self._milestones, self.last_epoch = list(milestones), last_epoch + 1
         self._schedulers[0].restart()
@@ -717,13 +723,13 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         if factor >= 1:
-            raise ValueError(f"ReduceLROnPlateau: factor is {factor}, wanted less than 1")
-        for name, value, wanted in (
+            raise ValueError(f"ReduceLROnPlateau: factor is {factor}, expected less than 1")
+        for name, value, expected in (
             ("mode", mode, ("min", "max")),
             ("threshold_mode", threshold_mode, ("rel", "abs")),
         ):
-            if value not in wanted:
-                raise ValueError(f"ReduceLROnPlateau: {name} is {value!r}, wanted one of {wanted}")
+            if value not in expected:
+                raise ValueError(f"ReduceLROnPlateau: {name} is {value!r}, expected one of {expected}")
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
         self.min_lrs, self.eps = _numbers(self, optimizer, min_lr), eps
@@ -762,7 +768,7 @@ def _for_each_group(
     functions = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
     if len(functions) != groups:
         raise ValueError(
-            f"{type(scheduler).__name__}: {len(functions)} functions, wanted one for each of {groups} groups"
+            f"{type(scheduler).__name__}: {len(functions)} functions, expected one for each of {groups} groups"
         )
     return functions
 
@@ -772,6 +778,6 @@ def _numbers(scheduler: LRScheduler, optimizer: Optimizer, value: float | Sequen
     values = list(value) if isinstance(value, Sequence) else [value] * groups
     if len(values) != groups:
         raise ValueError(
-            f"{type(scheduler).__name__}: {len(values)} numbers, wanted one for each of {groups} groups"
+            f"{type(scheduler).__name__}: {len(values)} numbers, expected one for each of {groups} groups"
         )
     return values

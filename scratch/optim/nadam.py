@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["NAdam"]
+
 
 class NAdam(Optimizer):
     r"""Adam that looks one step ahead, with Nesterov's momentum (Dozat 2016, algorithm 8).
@@ -31,6 +33,8 @@ class NAdam(Optimizer):
     Raises:
         ValueError: an option is out of range.
     """
+
+    not_negative = (*Optimizer.not_negative, *("momentum_decay",))
 
     def __init__(
         self,
@@ -62,12 +66,6 @@ class NAdam(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η m̂ / (√v̂ + ε)."""
         (beta1, beta2), lr, t = group["betas"], group["lr"], state.step
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] and group["decoupled_weight_decay"]:
-            w *= 1 - lr * group["weight_decay"]
-        elif group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         mu, next_mu = (beta1 * (1 - 0.5 * 0.96 ** (i * group["momentum_decay"])) for i in (t, t + 1))
         product = float(np.float32(state.numbers["mu_product"]) * np.float32(mu))
         state.numbers["mu_product"] = product

@@ -1,4 +1,4 @@
-"""What all optimizers share (PyTorch, torch/optim/optimizer.py).
+"""The base class of all optimizers (PyTorch, torch/optim/optimizer.py).
 
 Since the parameters of a model lie end to end, an update is one formula over one vector. An optimizer
 is that formula, in ``update``; this class finds the vectors, keeps state of the same length beside
@@ -6,16 +6,11 @@ them, and speaks torch's state_dict.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from scratch.nn.parameter import Parameter, Run, Storage, runs
-
-_NOT_NEGATIVE = (
-    *("lr", "momentum", "weight_decay", "eps", "lr_decay", "alpha", "initial_accumulator_value"),
-    "momentum_decay",
-)
 
 
 class State:
@@ -50,10 +45,13 @@ class Optimizer:
         ValueError: params is empty, or a parameter comes twice.
     """
 
+    # The options that must not be below 0.
+    not_negative: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay", "eps")
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         name = type(self).__name__
         if isinstance(params, Parameter):
-            raise TypeError(f"{name}: params is one Parameter, wanted an iterable of them")
+            raise TypeError(f"{name}: params is one Parameter, expected an iterable of them")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._memory: list[dict[Storage, dict[str, np.ndarray]]] = []
@@ -79,14 +77,14 @@ class Optimizer:
         params = [given] if isinstance(given, Parameter) else list(given)
         for p in params:
             if not isinstance(p, Parameter):
-                raise TypeError(f"{name}: params holds {type(p).__name__}, wanted Parameters")
+                raise TypeError(f"{name}: params holds {type(p).__name__}, expected Parameters")
             if p in known:
                 raise ValueError(f"{name}: the parameter of shape {p.shape} comes twice")
             known.add(p)
         unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
         if unknown:
             raise ValueError(
-                f"{name}: options {unknown} are not known, wanted some of {sorted(self.defaults)}"
+                f"{name}: options {unknown} are not known, expected some of {sorted(self.defaults)}"
             )
         group = {**self.defaults, **param_group, "params": params}
         self._check(group)
@@ -103,12 +101,12 @@ class Optimizer:
 
     def _check(self, group: dict[str, Any]) -> None:
         """Refuse options out of range."""
-        for option in _NOT_NEGATIVE:
+        for option in self.not_negative:
             if not group.get(option, 0) >= 0:
-                raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, wanted 0 or more")
+                raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, expected 0 or more")
         if not all(0 <= beta < 1 for beta in group.get("betas", ())):
             raise ValueError(
-                f"{type(self).__name__}: betas is {group['betas']}, wanted two numbers in [0, 1)"
+                f"{type(self).__name__}: betas is {group['betas']}, expected two numbers in [0, 1)"
             )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -125,11 +123,26 @@ class Optimizer:
         for index, group in enumerate(self.param_groups):
             for state in self._states_of(index, group["params"]):
                 state.step += 1
-                self.update(state.data, state.grad, state, group)
+                g = self.descent(state.data, state.grad, group)
+                self.update(state.data, g, state, group)
         return loss
 
+    def descent(self, w: np.ndarray, g: np.ndarray, group: dict[str, Any]) -> np.ndarray:
+        """The g that update gets: turned round to maximize, and with the weight decay.
+
+        The decay λ adds λ w to g or, where it is decoupled, shrinks w itself by 1 - η λ.
+        """
+        decay = group.get("weight_decay")
+        if group.get("maximize"):
+            g = -g
+        if decay and group.get("decoupled_weight_decay"):
+            w *= 1 - group["lr"] * decay
+        elif decay:
+            g = g + decay * w
+        return g
+
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
-        """Change the parameters w, one vector, by their gradient g, which stays as it is."""
+        """Change the parameters w, one vector, by g, which stays as it is: the formula of the optimizer."""
         raise NotImplementedError
 
     def _states_of(self, index: int, params: list[Parameter]) -> list[State]:
@@ -198,7 +211,7 @@ class Optimizer:
         sizes = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in state_dict["param_groups"]]
         if sizes != given:
-            raise ValueError(f"{name}.load_state_dict: groups of {given} parameters, wanted {sizes}")
+            raise ValueError(f"{name}.load_state_dict: groups of {given} parameters, expected {sizes}")
         taken = [
             # JSON makes lists of tuples.
             {
@@ -220,7 +233,7 @@ class Optimizer:
         for index, entries in state_dict["state"].items():
             if not 0 <= index < len(params):
                 raise ValueError(
-                    f"{name}.load_state_dict: state of parameter {index}, wanted 0 to {len(params) - 1}"
+                    f"{name}.load_state_dict: state of parameter {index}, expected 0 to {len(params) - 1}"
                 )
             at, p = params[index]
             numbers[p].update({k: float(entries[k]) for k in numbers[p] if k in entries})
@@ -230,18 +243,18 @@ class Optimizer:
                 if value.dtype.kind not in "fc":
                     raise ValueError(
                         f"{name}.load_state_dict: {key} of parameter {index} is {value.dtype}, "
-                        f"wanted {p.dtype}"
+                        f"expected {p.dtype}"
                     )
                 if value.shape != p.shape:
                     raise ValueError(
                         f"{name}.load_state_dict: {key} of parameter {index} has shape {value.shape}, "
-                        f"wanted {p.shape}"
+                        f"expected {p.shape}"
                     )
                 loaded.append((at, p, key, value))
             steps[p] = int(entries.get("step", 1 if vectors else 0))
             if steps[p] < 0:
                 raise ValueError(
-                    f"{name}.load_state_dict: parameter {index} has step {steps[p]}, wanted 0 or more"
+                    f"{name}.load_state_dict: parameter {index} has step {steps[p]}, expected 0 or more"
                 )
         for group, options in zip(self.param_groups, taken, strict=True):
             group.update(options)

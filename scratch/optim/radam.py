@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["RAdam"]
+
 
 class RAdam(Optimizer):
     r"""Adam that trusts its v only after enough gradients (Liu et al. 2020, algorithm 2).
@@ -58,12 +60,6 @@ class RAdam(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η m̂ r √(1 - β₂^t) / (√v + ε), or η m̂ alone."""
         (beta1, beta2), lr, t = group["betas"], group["lr"], state.step
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] and group["decoupled_weight_decay"]:
-            w *= 1 - lr * group["weight_decay"]
-        elif group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         m, v = state.vector("exp_avg"), state.vector("exp_avg_sq")
         m += (1 - beta1) * (g - m)
         v *= beta2

@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["RMSprop"]
+
 
 class RMSprop(Optimizer):
     r"""$v \leftarrow \alpha v + (1 - \alpha) g^2$, $w \leftarrow w - \eta\, g / (\sqrt v + \epsilon)$.
@@ -29,6 +31,8 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: an option is out of range.
     """
+
+    not_negative = (*Optimizer.not_negative, *("alpha",))
 
     def __init__(
         self,
@@ -56,10 +60,6 @@ class RMSprop(Optimizer):
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η g / (√v + ε), or η b."""
         alpha, momentum = group["alpha"], group["momentum"]
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         v = state.vector("square_avg")
         v *= alpha
         v += (1 - alpha) * (g * g)

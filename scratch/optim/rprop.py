@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["Rprop"]
+
 
 class Rprop(Optimizer):
     r"""Only the sign of a gradient counts; each weight has a step of its own (Riedmiller and Braun 1993).
@@ -45,13 +47,11 @@ class Rprop(Optimizer):
         super()._check(group)
         less, more = group["etas"]
         if not 0 < less < 1 < more:
-            raise ValueError(f"Rprop: etas is {group['etas']}, wanted one between 0 and 1 and one above 1")
+            raise ValueError(f"Rprop: etas is {group['etas']}, expected one between 0 and 1 and one above 1")
 
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= s sign(g)."""
         less, more = group["etas"]
-        if group["maximize"]:
-            g = -g
         before, s = state.vector("prev"), state.vector("step_size", group["lr"])
         if state.step == 1:  # the rate may have changed since others had their first
             s[...] = group["lr"]

@@ -7,6 +7,8 @@ import numpy as np
 
 from scratch.optim.optimizer import Optimizer, State
 
+__all__ = ["SGD"]
+
 
 class SGD(Optimizer):
     r"""$w \leftarrow w - \eta\, g$, or with momentum $w \leftarrow w - \eta\, b$.
@@ -54,16 +56,12 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(
                 f"SGD: nesterov=True with momentum={group['momentum']} and dampening={group['dampening']}; "
-                "wanted a momentum above 0 and no dampening"
+                "expected a momentum above 0 and no dampening"
             )
 
     def update(self, w: np.ndarray, g: np.ndarray, state: State, group: dict[str, Any]) -> None:
         """w -= η b."""
         momentum = group["momentum"]
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         if momentum:
             b = state.vector("momentum_buffer")
             if state.step == 1:

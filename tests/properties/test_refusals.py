@@ -112,7 +112,7 @@ CASES = {
     "negative out_features": (
         lambda: nn.Linear(3, -1),
         ValueError,
-        "Linear: out_features is -1, wanted 0 or more",
+        "Linear: out_features is -1, expected 0 or more",
     ),
     "Linear of integers": (
         lambda: nn.Linear(3, 2, dtype=int),
@@ -254,7 +254,7 @@ CASES = {
     "a negative rate in the state": (
         lambda: load_adam(lambda state: state["param_groups"][0].update(lr=-1)),
         ValueError,
-        "Adam: lr is -1, wanted 0 or more",
+        "Adam: lr is -1, expected 0 or more",
     ),
     "state of another scheduler": (
         lambda: StepLR(make("SGD"), 1).load_state_dict(CosineAnnealingLR(make("SGD"), 1).state_dict()),
@@ -265,19 +265,19 @@ CASES = {
     "weight_decay": (
         lambda: make("AdamW", weight_decay=-1),
         ValueError,
-        "AdamW: weight_decay is -1, wanted 0 or more",
+        "AdamW: weight_decay is -1, expected 0 or more",
     ),
-    "eps of Adam": (lambda: make("Adam", eps=-1), ValueError, "Adam: eps is -1, wanted 0 or more"),
-    "alpha": (lambda: make("RMSprop", alpha=-1), ValueError, "RMSprop: alpha is -1, wanted 0 or more"),
+    "eps of Adam": (lambda: make("Adam", eps=-1), ValueError, "Adam: eps is -1, expected 0 or more"),
+    "alpha": (lambda: make("RMSprop", alpha=-1), ValueError, "RMSprop: alpha is -1, expected 0 or more"),
     "lr_decay": (
         lambda: make("Adagrad", lr_decay=-1),
         ValueError,
-        "Adagrad: lr_decay is -1, wanted 0 or more",
+        "Adagrad: lr_decay is -1, expected 0 or more",
     ),
     "initial_accumulator_value": (
         lambda: make("Adagrad", initial_accumulator_value=-1),
         ValueError,
-        "Adagrad: initial_accumulator_value is -1, wanted 0 or more",
+        "Adagrad: initial_accumulator_value is -1, expected 0 or more",
     ),
     "betas that are nan": (
         lambda: make("AdamW", betas=(NAN, 0.9)),
@@ -308,7 +308,7 @@ CASES = {
     "a negative rate in a group": (
         lambda: optim.SGD([{"params": [parameter(2)], "lr": -1}]),
         ValueError,
-        "SGD: lr is -1, wanted 0 or more",
+        "SGD: lr is -1, expected 0 or more",
     ),
     "negative step_size": (lambda: StepLR(make("SGD"), -1), ValueError, "step_size is -1, wanted 1 or more"),
     "a cosine of a model": (
@@ -336,7 +336,7 @@ CASES = {
     "negative std": (
         lambda: nn.init.normal_(parameter(3), 0, -1),
         ValueError,
-        "std is -1, wanted 0 or more",
+        "std is -1, expected 0 or more",
     ),
     "integers to fill": (
         lambda: nn.init.normal_(CLASSES.copy()),

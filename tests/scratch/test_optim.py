@@ -417,14 +417,14 @@ def test_a_plateau_lowers_the_rate_as_in_torch(mode, threshold_mode, cooldown) -
 REFUSED_SCHEDULES = {
     "two functions": (
         lambda o: lr_scheduler.MultiplicativeLR(o, [abs] * 3),
-        "3 functions, wanted one for each",
+        "3 functions, expected one for each",
     ),
     "factor": (lambda o: lr_scheduler.ConstantLR(o, 1.5), "factor is 1.5"),
     "start": (lambda o: lr_scheduler.LinearLR(o, 0.0), "start_factor is 0.0"),
     "end": (lambda o: lr_scheduler.LinearLR(o, 0.1, 2.0), "end_factor is 2.0"),
-    "restart": (lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 0), "T_0 is 0, wanted 1 or more"),
+    "restart": (lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 0), "T_0 is 0, expected 1 or more"),
     "mode": (lambda o: lr_scheduler.CyclicLR(o, 0.1, 0.2, mode="square"), "mode is 'square'"),
-    "rates": (lambda o: lr_scheduler.CyclicLR(o, [0.1], 0.2), "1 numbers, wanted one for each of 2"),
+    "rates": (lambda o: lr_scheduler.CyclicLR(o, [0.1], 0.2), "1 numbers, expected one for each of 2"),
     "no steps": (lambda o: lr_scheduler.OneCycleLR(o, 0.1, epochs=3), "steps_per_epoch None"),
     "share": (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 9, pct_start=2), "pct_start is 2"),
     "strategy": (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 9, anneal_strategy="sin"), "anneal_strategy"),

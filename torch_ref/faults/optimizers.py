@@ -1,48 +1,59 @@
 """Mistakes in the update: what is added where, and what is corrected when."""
 
-import functools
+import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from scratch import optim
 from torch_ref.faults.fault import OPTIMIZER_FAULTS, mistake
 
-_mistake = functools.partial(mistake, method="update", register=OPTIMIZER_FAULTS)
+
+def _mistake(name: str, *kinds: str, fix: str, method: str = "update") -> Callable[[Any], Any]:
+    return mistake(name, *kinds, fix=fix, method=method, register=OPTIMIZER_FAULTS)
+
+
 _ADAMS = ("Adam", "AdamW")
-_EVERY = ("SGD", "Adagrad", "RMSprop", *_ADAMS, "Adadelta", "Adamax", "NAdam", "RAdam", "Rprop", "ASGD")
-_COUPLED = ("SGD", "Adagrad", "RMSprop", "Adam", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD")
+_EVERY = tuple(name for name in optim.__all__ if name not in ("Optimizer", "lr_scheduler"))
+_DECAYING = tuple(n for n in _EVERY if "weight_decay" in inspect.signature(getattr(optim, n)).parameters)
+_COUPLED = tuple(name for name in _DECAYING if name != "AdamW")
 
 
-@_mistake("it climbs instead of descending", *_EVERY, fix="w -= η …, since g points uphill")
-def _climbs(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
-    right(w, -g, state, group)
+@_mistake("it climbs instead of descending", *_EVERY, method="descent", fix="w -= η …, since g points uphill")
+def _climbs(_: Any, right: Any, w: Any, g: Any, group: Any) -> Any:
+    return right(w, -g, group)
 
 
-@_mistake("the weight decay is missing", *_COUPLED, "AdamW", fix="g + λ w, or w *= 1 - η λ if decoupled")
-def _no_decay(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
-    right(w, g, state, {**group, "weight_decay": 0})
+@_mistake(
+    "the weight decay is missing",
+    *_DECAYING,
+    method="descent",
+    fix="g + λ w, or w *= 1 - η λ if decoupled",
+)
+def _no_decay(_: Any, right: Any, w: Any, g: Any, group: Any) -> Any:
+    return right(w, g, {**group, "weight_decay": 0})
 
 
 @_mistake(
     "the weight decay shrinks the weights instead of joining the gradient",
     *_COUPLED,
+    method="descent",
     fix="g = g + λ w before anything else; shrinking w is the decoupled decay of AdamW",
 )
-def _decoupled(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
-    if not group.get("decoupled_weight_decay"):
-        w *= 1 - group["lr"] * group["weight_decay"]
-        group = {**group, "weight_decay": 0}
-    right(w, g, state, group)
+def _decoupled(_: Any, right: Any, w: Any, g: Any, group: Any) -> Any:
+    return right(w, g, {**group, "decoupled_weight_decay": True})
 
 
 @_mistake(
     "the weight decay joins the gradient instead of shrinking the weights",
     *(*_ADAMS, "NAdam", "RAdam"),
+    method="descent",
     fix="w *= 1 - η λ, apart from the gradient: decoupled decay, as AdamW's",
 )
-def _coupled(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
-    right(w, g, state, {**group, "decoupled_weight_decay": False})
+def _coupled(_: Any, right: Any, w: Any, g: Any, group: Any) -> Any:
+    return right(w, g, {**group, "decoupled_weight_decay": False})
 
 
 # ---- momentum
@@ -118,30 +129,27 @@ def _forgets(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None
     right(w, g, state, {**group, "amsgrad": False})
 
 
-def _inside(
-    right: Any, w: Any, g: Any, state: Any, group: Any, v: str, correct: float, shrink: float
-) -> None:
+def _inside(right: Any, w: Any, g: Any, state: Any, group: Any, v: str, correct: float = 1.0) -> None:
     """The step times (√v + ε) / √(v + ε)."""
-    shrunk = w * shrink
+    before = w.copy()
     right(w, g, state, group)
     mean_square, eps = state.vector(v) / correct, group["eps"]
-    w[...] = shrunk + (w - shrunk) * (np.sqrt(mean_square) + eps) / np.sqrt(mean_square + eps)
+    w[...] = before + (w - before) * (np.sqrt(mean_square) + eps) / np.sqrt(mean_square + eps)
 
 
 @_mistake("ε stands inside the root", *_ADAMS, fix="√v + ε, as torch has it")
 def _inside_adams(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     v = "max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"
-    shrink = 1 - group["lr"] * group["weight_decay"] if group["decoupled_weight_decay"] else 1.0
-    _inside(right, w, g, state, group, v, 1 - group["betas"][1] ** state.step, shrink)
+    _inside(right, w, g, state, group, v, 1 - group["betas"][1] ** state.step)
 
 
 @_mistake("ε stands inside the root", "Adagrad", fix="√s + ε, as torch has it")
 def _inside_adagrads(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
-    _inside(right, w, g, state, group, "sum", 1.0, 1.0)
+    _inside(right, w, g, state, group, "sum")
 
 
 @_mistake("ε stands inside the root", "RMSprop", fix="√v + ε, as torch has it")
 def _inside_rmsprops(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     if group["momentum"] or group["centered"]:
         return right(w, g, state, group)
-    _inside(right, w, g, state, group, "square_avg", 1.0, 1.0)
+    _inside(right, w, g, state, group, "square_avg")

@@ -768,7 +768,8 @@ def _for_each_group(
     functions = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
     if len(functions) != groups:
         raise ValueError(
-            f"{type(scheduler).__name__}: {len(functions)} functions, expected one for each of {groups} groups"
+            f"{type(scheduler).__name__}: {len(functions)} functions, "
+            f"expected one for each of {groups} groups"
         )
     return functions
 

@@ -1,22 +1,23 @@
 """What the README says is so: its code runs, its excerpts are the code, its paths are there."""
 
+import ast
+import inspect
 import os
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-import scratch.nn.linear
+import scratch.functional
 from reports.cli import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
-EXCERPT = next(text for _, text in FENCED if text.startswith("def backward"))
+EXCERPT = next(text for _, text in FENCED if text.startswith("def linear"))
 
 
 def file_name(text: str) -> str:
@@ -35,7 +36,18 @@ def test_the_code_blocks_run_and_give_what_it_shows() -> None:
 
 
 def test_the_excerpt_is_the_code() -> None:
-    assert textwrap.indent(EXCERPT, "    ") in Path(scratch.nn.linear.__file__).read_text()
+    """But for docstrings and types."""
+
+    def bare(source: str) -> str:
+        (function,) = ast.parse(source).body
+        assert isinstance(function, ast.FunctionDef)
+        arguments = ", ".join(ast.unparse(ast.arg(a.arg)) for a in function.args.args)
+        body = function.body[bool(ast.get_docstring(function)) :]
+        return "\n".join([function.name, arguments, *map(ast.unparse, body)])
+
+    for text in EXCERPT.split("\n\n\n"):
+        function = getattr(scratch.functional, re.match(r"def (\w+)", text)[1])
+        assert bare(text) == bare(inspect.getsource(function))
 
 
 def test_its_commands_print_what_it_shows_for_its_files(tmp_path: Path) -> None:

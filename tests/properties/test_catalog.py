@@ -18,6 +18,7 @@ from rounding import (
     gradients,
     noise,
     numpy_pass,
+    same_draws,
     shakes,
 )
 from scratch import gradcheck, nn, random
@@ -310,6 +311,7 @@ def test_a_state_dict_goes_to_torch_and_back(case, dtype) -> None:
         assert not np.shares_memory(other.state_dict()[key], value)
 
 
+@same_draws
 @with_parameters
 @dtypes
 def test_the_same_seed_gives_the_same_weights(case, dtype) -> None:

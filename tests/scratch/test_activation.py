@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import scratch
-from rounding import assert_torch_agrees
+from rounding import assert_torch_agrees, same_draws
 from scratch import nn, random
 from scratch.nn.activation import erf
 from torch_ref import mirror
@@ -111,6 +111,7 @@ def test_two_gradients_of_torch_are_of_float32_in_float64() -> None:
 # ---- RReLU
 
 
+@same_draws
 @dtypes
 @pytest.mark.parametrize("bounds", [(), (0.1, 0.4), (-3.0, 7.0), (0.3, 0.3)])
 @pytest.mark.parametrize("shape", [(), (1,), (1000,), (30, 5, 7)])
@@ -129,6 +130,7 @@ def test_random_slopes_are_torchs_bit_for_bit(bounds, shape, dtype) -> None:
     np.testing.assert_array_equal(random.get_rng_state(), torch.get_rng_state().numpy())
 
 
+@same_draws
 def test_a_transposed_input_draws_in_the_order_of_its_indices() -> None:
     x = -np.ones((5, 40)).T
     scratch.manual_seed(0)

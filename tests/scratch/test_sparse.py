@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import scratch
-from rounding import assert_torch_agrees
+from rounding import assert_torch_agrees, same_draws
 from scratch import nn
 from torch_ref import mirror
 
@@ -25,6 +25,7 @@ OPTIONS = [
 ]
 
 
+@same_draws
 @dtypes
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_an_embedding_does_what_torchs_does(options, dtype) -> None:
@@ -38,6 +39,7 @@ def test_an_embedding_does_what_torchs_does(options, dtype) -> None:
     assert_torch_agrees(ours, X, twin=theirs)
 
 
+@same_draws
 @dtypes
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

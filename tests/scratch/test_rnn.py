@@ -11,7 +11,17 @@ import pytest
 import torch
 
 import scratch
-from rounding import arrays, assert_torch_agrees, noise
+from rounding import (
+    Pass,
+    arrays,
+    assert_agree,
+    assert_torch_agrees,
+    each,
+    gradients,
+    noise,
+    numpy_pass,
+    shakes,
+)
 from scratch import nn, optim
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
@@ -169,48 +179,46 @@ def test_a_layer_is_its_cell_step_by_step(kind) -> None:
     )
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     x, state = normal(5, 2, 3), a_state(kind, 2, h=4, c=4)
-    y, end = layer(x, unflatten_as(state, (part[None] for part in arrays(state))))
-    dy, dend = noise((y, end))
-    dx, dstart = layer.backward(dy, dend)
+    inputs = x, each(state, lambda part: part[None])
+    expected = numpy_pass(layer, inputs)
+    dy, *dstate = (noise(part) for part in expected.outputs[: 1 + len(arrays(state))])
 
     outputs = []
     for x_t in x:
         state = cell(x_t, state)
         outputs.append(arrays(state)[0])
-    np.testing.assert_allclose(y, outputs, rtol=1e-14)
-    dstate = [d[0] for d in arrays(dend)]
+    end = [part[None] for part in arrays(state)]
+    dstate = [d[0] for d in dstate]
     dxs = []
     for dy_t in dy[::-1]:
         dstate[0] = dstate[0] + dy_t
         dx_t, before = cell.backward(*dstate)
         dstate = arrays(before)
         dxs.append(dx_t)
-    np.testing.assert_allclose(dx, dxs[::-1], rtol=1e-12, atol=1e-14)
-    for ours, theirs in zip(arrays(dstart), dstate, strict=True):
-        np.testing.assert_allclose(ours[0], theirs, rtol=1e-12, atol=1e-14)
-    for name, p in cell.named_parameters():
-        np.testing.assert_allclose(getattr(layer, f"{name}_l0").grad, p.grad, rtol=1e-12, atol=1e-14)
+    weights = [p.data for p in cell.parameters()]
+    steps = [np.stack(dxs[::-1]), *(d[None] for d in dstate), *gradients(cell)]
+    runs = (numpy_pass(layer, inputs, shake=shake) for shake in shakes())
+    assert_agree(Pass([np.stack(outputs), *end, *weights], steps), expected, runs)
 
 
 @kinds
 def test_a_sequence_in_two_parts_is_the_sequence(kind) -> None:
     module, x = getattr(nn, kind)(3, 4, num_layers=2, dtype=np.float64), normal(6, 2, 3)
-    y, end = module(x)
-    dy = noise(y)
-    dx = module.backward(dy)
-    whole = [p.grad.copy() for p in module.parameters()]
 
-    module.zero_grad()
+    def cotangent(y: np.ndarray) -> np.ndarray:
+        """Of the outputs alone: the state at the end has none."""
+        return noise(y) if len(y) == len(x) else np.zeros_like(y)
+
+    expected = numpy_pass(module, (x,), cotangent)
+    dy = noise(expected.outputs[0])
+
     first, middle = module(x[:2])
     second, last = module(x[2:], middle)
-    np.testing.assert_allclose(np.concatenate([first, second]), y, rtol=1e-14)
-    for a, b in zip(arrays(last), arrays(end), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-14)
     dx2, dmiddle = module.backward(dy[2:])
     dx1 = module.backward(dy[:2], dmiddle)
-    np.testing.assert_allclose(np.concatenate([dx1, dx2]), dx, rtol=1e-12, atol=1e-14)
-    for p, g in zip(module.parameters(), whole, strict=True):
-        np.testing.assert_allclose(p.grad, g, rtol=1e-12, atol=1e-14)
+    outputs = [np.concatenate([first, second]), *arrays(last), *(p.data for p in module.parameters())]
+    runs = (numpy_pass(module, (x,), cotangent, shake=shake) for shake in shakes())
+    assert_agree(Pass(outputs, [np.concatenate([dx1, dx2]), *gradients(module)]), expected, runs)
 
 
 @kinds

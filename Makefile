@@ -8,7 +8,11 @@ BIN := .venv/bin
 # Two processes at a time, so one thread each.
 TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: setup report test lint campaign faults alarms models mutants browser lesson clean
+# What torch and NumPy's OpenBLAS can be told to compute with, on x86; avx512 and SkylakeX need AVX-512.
+TORCH_KERNELS ?= default avx2 avx512
+BLAS_KERNELS ?= Haswell SkylakeX Zen
+
+.PHONY: setup report test lint kernels campaign faults alarms models mutants browser lesson clean
 
 setup: .venv/.ready
 
@@ -27,6 +31,13 @@ lint: setup
 
 test: lint
 	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# The tests once more on each kernel, one after the other: no tolerance may depend on the processor (an hour).
+kernels: setup
+	set -e; for kernel in $(TORCH_KERNELS); do echo "torch: $$kernel"; \
+	ATEN_CPU_CAPABILITY=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); done
+	set -e; for kernel in $(BLAS_KERNELS); do echo "OpenBLAS: $$kernel"; \
+	OPENBLAS_CORETYPE=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); done
 
 # Every mistake in every module of the catalog that can make it, at three scales; reports that are killed, and
 # one on a cluster of two workers (minutes).

@@ -5,6 +5,7 @@ from torch_ref.checker.compare import Comparison, compare
 from torch_ref.checker.divergence import Divergence, first_divergence
 from torch_ref.checker.optimizers import OptimizerCheck, check_optimizer
 from torch_ref.checker.trainings import Training, compare_training
+from torch_ref.twin.kernel import adopt_kernel
 from torch_ref.twin.mirror import mirror, reflect
 from torch_ref.twin.wrap import as_torch
 
@@ -23,3 +24,5 @@ __all__ = [
     "mirror",
     "reflect",
 ]
+
+adopt_kernel()  # so that one seed gives both sides the same numbers

@@ -213,11 +213,19 @@ def facts(environment: dict[str, Any]) -> dict[str, str]:
     return {
         "Processor": f"{environment['cpu']}, {environment['cores']} cores",
         "Load at the start": "unknown" if load is None else " ".join(f"{each:.2f}" for each in load),
+        "Random numbers": _drawn(environment["kernel"]),
         "Threads": f"PyTorch × {threads['torch']}, {pools}",
         "Versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "Commit": environment["commit"] or "not a checkout",
         "Started": environment["started"],
     }
+
+
+def _drawn(kernel: str | None) -> str:
+    if kernel is None:
+        copied = "so NumPy's side started from copies of PyTorch's weights"
+        return f"PyTorch draws here as no kernel of scratch.random does, {copied}"
+    return f"from one seed the same on both sides, by the kernel {kernel}"
 
 
 # What is told of a library with threads; the architecture is that of the kernels it has chosen.

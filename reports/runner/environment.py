@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from torch_ref.twin.kernel import fitting_kernel
+
 _POOL = ("user_api", "internal_api", "prefix", "version", "architecture", "num_threads")
 _PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib", "jax", "autograd")
 
@@ -58,6 +60,7 @@ def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
             "pools": [{key: pool.get(key) for key in _POOL} for pool in [*pools, *_mkl()]],
         },
         "commit": _commit(),
+        "kernel": fitting_kernel(),
     }
 
 

@@ -1,4 +1,4 @@
-"""The networks of the report, each one built by both sides from the same seed; nothing is shared."""
+"""The networks of the report, each one built by both sides from the same seed; no memory is shared."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from scratch import datasets, models, nn
 from scratch.data import TensorDataset
 from scratch.datasets import Splits
 from torch_ref.twin import models as twins
+from torch_ref.twin.kernel import fitting_kernel
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,16 @@ class Network:
     lr: float
 
     def build(self, dtype: str, seed: int) -> tuple[nn.Module, torch.nn.Module]:
-        """Both sides, new, from the same seed; the global generators are left as that leaves them."""
+        """Both sides, new, from the same seed; the global generators are left as that leaves them.
+
+        Where torch draws as no kernel of scratch.random does, the NumPy side gets a copy of its weights.
+        """
         scratch.manual_seed(seed)
         torch.manual_seed(seed)
-        return self.ours(dtype=np.dtype(dtype)), self.theirs(dtype=getattr(torch, dtype))
+        model, twin = self.ours(dtype=np.dtype(dtype)), self.theirs(dtype=getattr(torch, dtype))
+        if fitting_kernel() is None:
+            model.load_state_dict(twin.state_dict())
+        return model, twin
 
     def batch(self, dtype: str, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The first samples for training: x and label."""

@@ -17,12 +17,14 @@ from scratch.random.generator import (
     set_rng_state,
     uniform_,
 )
+from scratch.random.kernel import get_kernel, set_kernel
 
 __all__ = [
     "Generator",
     "bernoulli",
     "bernoulli_",
     "default_generator",
+    "get_kernel",
     "get_rng_state",
     "initial_seed",
     "manual_seed",
@@ -32,6 +34,7 @@ __all__ = [
     "randn",
     "random_",
     "randperm",
+    "set_kernel",
     "set_rng_state",
     "uniform_",
 ]

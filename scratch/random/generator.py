@@ -10,9 +10,10 @@ walks too. A seed picks where on it to start, and every function below is a way 
     a normal pair         two reals, as the radius and the angle of a point in the plane (Box and Muller 1958)
 
 So equal numbers need two things: to take as many words as torch takes, in its order, and to round where it
-rounds. That is why each docstring counts words and roundings. "torch" is torch 2.13 on a processor with AVX2:
-of a million numbers of each kind none differs in a bit. (Without AVX2, torch differs from itself in the last
-places: in half of ``uniform_``, which then rounds twice, and in 38% of the float32 normals of large arrays.)
+rounds. That is why each docstring counts words and roundings. "torch" is torch 2.13: of a million numbers of
+each kind none differs in a bit. Its roundings are not the same on every processor: ``set_kernel`` (kernel.py)
+chooses, and starts with those of AVX2. Without AVX2, torch differs from that in the last places: in half of
+``uniform_``, which then rounds twice, and in 38% of the float32 normals of large arrays.
 
 The fillers (names in ``_``) fill any view in the order of its indices, as torch fills a contiguous tensor;
 torch itself goes through a transposed tensor in the order of memory. Longdouble and complex arrays are
@@ -23,13 +24,13 @@ of its float64 twin.
 import math
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from scratch.random import avx_math
+from scratch.random import avx_math, kernel, libm
 
 _DEFAULT_SEED = 67280421310721
 _WIDE_RANGE = 2**28
@@ -180,15 +181,18 @@ class Generator:
         One real per sample. In each 16, uⱼ and uⱼ₊₈ give the radius √(−2 ln(1 − uⱼ)) and the angle 2π uⱼ₊₈;
         the cosine goes to j, the sine to j + 8. If 16 does not divide n, the last 16 are drawn once more.
 
+        Log, sine and cosine in float32 are the kernel's: the polynomials of avx_math.py, and with them an
+        angle multiplied in float32; or the C library's, and an angle multiplied in float64, then rounded.
+
         Source: ATen/native/cpu/DistributionTemplates.h, normal_fill.
         """
-        single = np.dtype(dtype) == np.float32
-        log, sincos = (avx_math.log, avx_math.sincos) if single else (_log, _sincos)
+        polynomials = np.dtype(dtype) == np.float32 and kernel.current().polynomials
+        functions, π = (avx_math, np.float32(np.pi)) if polynomials else (libm, np.float64(np.pi))
 
         def box_muller(u: np.ndarray) -> np.ndarray:
             u1, u2 = u.reshape(-1, 2, 8).swapaxes(0, 1)
-            radius = np.sqrt(-2 * log(1 - u1))
-            sin, cos = sincos(2 * np.pi * u2)
+            radius = np.sqrt(-2 * functions.log(1 - u1))
+            sin, cos = functions.sincos((2 * π * u2).astype(dtype))
             return np.stack([radius * cos, radius * sin], 1).ravel()
 
         u = self.uniform(n, dtype)
@@ -197,19 +201,6 @@ class Generator:
         if whole < n:
             u[-16:] = box_muller(self.uniform(16, dtype))
         return u
-
-
-def _libm(function: Callable[[float], float], x: np.ndarray) -> np.ndarray:
-    """A function of the C library, element by element: NumPy's own log rounds 3 in 1000 the other way."""
-    return np.fromiter(map(function, x.ravel().tolist()), np.float64, x.size).reshape(x.shape)
-
-
-def _log(x: np.ndarray) -> np.ndarray:
-    return _libm(math.log, x)
-
-
-def _sincos(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return _libm(math.sin, x), _libm(math.cos, x)
 
 
 default_generator = Generator()
@@ -278,13 +269,18 @@ def _put(array: np.ndarray, values: np.ndarray) -> np.ndarray:
     return array
 
 
+def _multiply_add(x: np.ndarray, y: float, z: float) -> np.ndarray:
+    """x·y + z, rounded once where the kernel fuses, and twice where it does not."""
+    return avx_math.fma(x, y, z) if kernel.current().fused else x * y + z
+
+
 def uniform_(
     array: np.ndarray, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> np.ndarray:
     """Fill with reals of [a, b) and return the array.
 
-    x = u (b − a) + a with u from ``Generator.uniform``, b − a and then x rounded once each; an x that rounds
-    up to b becomes a.
+    x = u (b − a) + a with u from ``Generator.uniform``, b − a and then x rounded once each, or the product as
+    well where the kernel does not fuse; an x that rounds up to b becomes a.
 
     Raises:
         TypeError: array is not of a real or complex dtype of 32 bits or more.
@@ -298,7 +294,7 @@ def uniform_(
         raise ValueError(f"uniform_: a is {a}, b is {b}, wanted a ≤ b")
     _within("uniform_", dtype, **{"b − a": float(b) - float(a)})
     low, high = dtype.type(a), dtype.type(b)
-    x = avx_math.fma(_pick("uniform_", generator).uniform(array.size, dtype), high - low, low)
+    x = _multiply_add(_pick("uniform_", generator).uniform(array.size, dtype), high - low, low)
     x[x == high] = low
     return _put(array, x)
 
@@ -309,7 +305,8 @@ def normal_(
     """Fill with normal samples and return the array.
 
     x = z std + mean, rounded once. Fewer than 16 elements take z from ``Generator.normal``, float64 whatever
-    their dtype; more from ``Generator.normal_blocks``.
+    their dtype, and round the product as well where the kernel does not fuse; more take z from
+    ``Generator.normal_blocks``.
 
     Raises:
         TypeError: array is not of a real or complex dtype of 32 bits or more.
@@ -322,8 +319,9 @@ def normal_(
     if std < 0:
         raise ValueError(f"normal_: std is {std}, wanted 0 or more")
     source = _pick("normal_", generator)
-    z = source.normal(array.size) if array.size < 16 else source.normal_blocks(array.size, dtype)
-    return _put(array, avx_math.fma(z, std, mean))
+    if array.size < 16:
+        return _put(array, _multiply_add(source.normal(array.size), std, mean))
+    return _put(array, avx_math.fma(source.normal_blocks(array.size, dtype), std, mean))
 
 
 def bernoulli_(

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,24 @@ import pytest
 import torch
 
 import scratch
+from rounding import (
+    arrays,
+    assert_agree,
+    assert_torch_agrees,
+    backward,
+    each,
+    gradients,
+    noise,
+    numpy_pass,
+    same_draws,
+    shakes,
+)
 from scratch import gradcheck, nn, random
 from scratch.gradcheck.numeric import named
 from scratch.nested import leaves, unflatten_as
 from torch_ref import compare, mirror
 from torch_ref.adapters.layers import AgainstTarget
-from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS
-from torch_ref.twin.mirror import torch_generator
+from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS, Case
 
 WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
 WITH_STATE = [case for case in MODULES + LOSSES if case.make(np.float32).state_dict()]
@@ -39,50 +49,9 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def noise(y: Any, seed: int = 1) -> Any:
-    """A random cotangent: under ones the gradients of softmax would vanish, and with them every error.
-
-    None for integers, which have no gradient.
-    """
-    rng = np.random.default_rng(seed)
-
-    def draw(y: Any) -> Any:
-        return np.asarray(rng.standard_normal(np.shape(y)), y.dtype) if y.dtype.kind in "fc" else None
-
-    return each(y, draw)
-
-
-def each(value: Any, function: Callable[[Any], Any]) -> Any:
-    """``function`` of every array in nested tuples; None stays None."""
-    return unflatten_as(value, (None if array is None else function(array) for _, array in leaves(value)))
-
-
-def backward(module: nn.Module, dy: Any, **options: Any) -> Any:
-    """module.backward, of one cotangent for each output."""
-    return module.backward(*(dy if isinstance(dy, tuple) else (dy,)), **options)
-
-
-def assert_close(ours, theirs, roundings: float = 64) -> None:
-    """Same dtype and shape, and no entry further off than some roundings of the largest one.
-
-    Integers are the same.
-    """
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-    if theirs.dtype.kind != "f":
-        np.testing.assert_array_equal(ours, theirs)
-        return
-    error = np.max(np.abs(ours - theirs), initial=0)
-    assert error <= roundings * np.finfo(theirs.dtype).eps * np.max(np.abs(theirs), initial=0)
-
-
-def arrays(*values) -> list[np.ndarray]:
-    """The arrays in values that may be nested; what has no gradient is left out."""
-    return [np.asarray(x) for _, x in leaves(values) if x is not None]
-
-
-def gradients(module: nn.Module) -> list[np.ndarray]:
-    return [p.grad.copy() for p in module.parameters()]
+def held(case: Case) -> tuple[int, ...]:
+    """Which input has no gradient: a loss's target."""
+    return () if case.target is None else (case.target,)
 
 
 # ---- the numbers
@@ -117,22 +86,7 @@ def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, 
 @losses
 @dtypes
 def test_a_loss_and_its_gradient_are_those_of_torch(case, dtype) -> None:
-    inputs = case.draw(dtype)
-    loss_fn = case.make(dtype)
-    tensors = [torch.tensor(x, requires_grad=i != case.target) for i, x in enumerate(inputs)]
-    theirs = mirror(loss_fn)(*tensors)
-    loss = loss_fn(*inputs)
-    # A sum of at most 60 terms, each of a few operations.
-    assert_close(loss, theirs.detach().numpy())
-    theirs.backward(torch.tensor(noise(loss)))
-    dx = loss_fn.backward(noise(loss))
-    gradients = dx if isinstance(dx, tuple) else (dx, None)
-    assert len(gradients) == len(inputs)
-    for i, (g, tensor) in enumerate(zip(gradients, tensors, strict=True)):
-        if i == case.target:
-            assert g is None
-        else:
-            assert_close(g, tensor.grad.numpy())
+    assert_torch_agrees(case.make(dtype), *case.draw(dtype), held=held(case))
 
 
 @losses
@@ -161,25 +115,28 @@ def test_both_gradient_checks_pass(case, dtype) -> None:
 @everything
 @pytest.mark.parametrize("dtype", [np.longdouble, np.complex128], ids=["longdouble", "complex128"])
 def test_forward_and_backward_run_in_longdouble_and_complex(case, dtype) -> None:
-    inputs = case.draw(np.float64)
-    module = case.make(np.float64)
-    y = each(module(*inputs), np.asarray)
-    dx = backward(module, noise(y))
+    inputs, module = case.draw(np.float64), case.make(np.float64)
+    scratch.manual_seed(1)
+    expected = numpy_pass(module, inputs)
 
     scratch.manual_seed(0)
     wide = case.make(dtype)
     real = np.dtype(dtype).type(0).real.dtype
     # A loss's target stays real.
     dtypes = [real if i == case.target else dtype for i in range(len(inputs))]
-    cast = [
+    cast = tuple(
         each(value, lambda a, d=d: a.astype(d) if a.dtype.kind == "f" else a)
         for value, d in zip(inputs, dtypes, strict=True)
-    ]
-    wide_y = wide(*cast)
-    wide_dx = backward(wide, each(noise(y), lambda a: a.astype(dtype)))
-    for ours, expected in zip(arrays((wide_y, wide_dx)), arrays((y, dx)), strict=True):
-        assert ours.dtype == (dtype if expected.dtype.kind == "f" else expected.dtype)
-        assert_close(ours.real.astype(expected.dtype), expected)
+    )
+    scratch.manual_seed(1)
+    found = numpy_pass(wide, cast, lambda y: noise(y.real.astype(np.float64)).astype(dtype))
+    for group, others in zip(found[:2], expected[:2], strict=True):
+        for i, (a, b) in enumerate(zip(group, others, strict=True)):
+            assert a.dtype == (dtype if b.dtype.kind == "f" else b.dtype)
+            group[i] = a.real.astype(b.dtype)
+    assert_agree(
+        found, expected, (numpy_pass(module, inputs, shake=shake, held=held(case)) for shake in shakes())
+    )
 
 
 # ---- what forward leaves behind
@@ -197,19 +154,19 @@ def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout, r
     if case.is_random and "columns first" in request.node.callspec.id:
         pytest.skip("masks are drawn in the order of memory, see tests/scratch/test_norms.py")
     module, inputs = case.make(np.float64), case.draw(np.float64)
-    scratch.manual_seed(1)
-    y = module(*inputs)
-    dy = noise(y)
-    expected = [np.copy(array) for array in arrays((y, backward(module, dy)))]
 
-    views, dy = each(inputs, layout), each(dy, layout)
-    for array in arrays((views, dy)):
+    def read_only(array: np.ndarray) -> np.ndarray:
         array.flags.writeable = array.ndim == 0
-    scratch.manual_seed(1)
-    again = arrays((module(*views), backward(module, dy)))
-    for ours, theirs in zip(again, expected, strict=True):
-        # BLAS may add up in another order.
-        assert_close(ours, theirs, roundings=8)
+        return array
+
+    def views_of(value: Any) -> Any:
+        return each(value, lambda x: read_only(layout(x)))
+
+    views = views_of(inputs)
+    again = numpy_pass(module, views, lambda y: views_of(noise(y)))
+    # BLAS may add up in another order.
+    runs = (numpy_pass(module, inputs, shake=shake, held=held(case)) for shake in shakes())
+    assert_agree(again, numpy_pass(module, inputs), runs)
     for view, x in zip(arrays(views), arrays(inputs), strict=True):
         np.testing.assert_array_equal(view, x)
 
@@ -317,25 +274,19 @@ def test_gradients_add_up_until_zero_grad(case) -> None:
 @with_parameters
 def test_a_frozen_parameter_gets_no_gradient_and_the_others_theirs(case) -> None:
     inputs = case.draw(np.float64)
-    for frozen, _ in case.make(np.float64).named_parameters():
+
+    def run(frozen: str = "") -> dict[str, np.ndarray]:
         scratch.manual_seed(0)
         module = case.make(np.float64)
-        dict(module.named_parameters())[frozen].requires_grad_(False)
-        twin = mirror(module)
-        with torch_generator(advance=False):
-            dy = noise(module(*inputs))
-        backward(module, dy)
-        y = twin(*each(inputs, lambda x: torch.tensor(x, requires_grad=x.dtype.kind == "f")))
-        if not any(array.requires_grad for _, array in leaves(y)):
-            assert all(p.grad is None for p in module.parameters())
-            continue
-        pairs = zip(leaves(y), leaves(dy), strict=True)
-        sum((a * torch.from_numpy(d)).sum() for (_, a), (_, d) in pairs).backward()
         for name, p in module.named_parameters():
-            if name == frozen:
-                assert p.grad is None
-            else:
-                assert_close(p.grad, twin.get_parameter(name).grad.numpy())
+            p.requires_grad_(name != frozen)
+        dx = named("input", arrays(backward(module, noise(module(*inputs)))))
+        return dx | {name: p.grad for name, p in module.named_parameters()}
+
+    expected = run()
+    for frozen, _ in case.make(np.float64).named_parameters():
+        for name, g in run(frozen).items():
+            assert g is None if name == frozen else np.array_equal(g, expected[name])
 
 
 @with_state
@@ -360,6 +311,7 @@ def test_a_state_dict_goes_to_torch_and_back(case, dtype) -> None:
         assert not np.shares_memory(other.state_dict()[key], value)
 
 
+@same_draws
 @with_parameters
 @dtypes
 def test_the_same_seed_gives_the_same_weights(case, dtype) -> None:

@@ -1,34 +1,17 @@
 """Convolutions: options in many combinations beside torch, their place in each other, and what is refused."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-import scratch
+from rounding import assert_agree, assert_torch_agrees, numpy_pass, shakes
 from scratch import nn
 from scratch.nn import conv
-from torch_ref import mirror
 
 RNG = np.random.default_rng(0)
 SHAPES = {1: (2, 4, 9), 2: (2, 4, 7, 6), 3: (1, 4, 5, 4, 5)}
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-
-
-def assert_torchs(module: nn.Module, x: np.ndarray, **options: Any) -> None:
-    """Output and all gradients are those of the mirror, to roundings of the sums that they are."""
-    tensor = torch.tensor(x, requires_grad=True)
-    twin = mirror(module)
-    y, theirs = module(x, **options), twin(tensor, **options)
-    dy = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
-    theirs.backward(torch.from_numpy(dy))
-    pairs = [(y, theirs.detach()), (module.backward(dy), tensor.grad)]
-    pairs += [(p.grad, q.grad) for p, q in zip(module.parameters(), twin.parameters(), strict=True)]
-    for found, expected in pairs:
-        size = float(expected.abs().max())
-        np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=64 * np.finfo(x.dtype).eps * size)
 
 
 @dtypes
@@ -38,7 +21,7 @@ def test_convolutions_in_all_combinations_of_options(axes, dtype) -> None:
     for k, s, p, d, g in itertools.product((1, 2, 3), (1, 2), (0, 1), (1, 2), (1, 2)):
         if d * (k - 1) < min(x.shape[2:]) + 2 * p:
             kind = getattr(nn, f"Conv{axes}d")
-            assert_torchs(kind(4, 2, k, s, p, d, g, padding_mode="zeros", dtype=dtype), x)
+            assert_torch_agrees(kind(4, 2, k, s, p, d, g, padding_mode="zeros", dtype=dtype), x)
 
 
 @dtypes
@@ -48,7 +31,7 @@ def test_transposed_convolutions_in_all_combinations_of_options(axes, dtype) -> 
     for k, s, p, extra, d, g in itertools.product((2, 3), (1, 2, 3), (0, 1), (0, 1), (1, 2), (1, 2)):
         if extra < max(s, d):
             kind = getattr(nn, f"ConvTranspose{axes}d")
-            assert_torchs(kind(4, 2, k, s, p, extra, g, dilation=d, dtype=dtype), x)
+            assert_torch_agrees(kind(4, 2, k, s, p, extra, g, dilation=d, dtype=dtype), x)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
@@ -57,14 +40,14 @@ def test_transposed_convolutions_in_all_combinations_of_options(axes, dtype) -> 
 def test_padding_modes(mode, padding) -> None:
     x = RNG.standard_normal((2, 2, 5, 6))
     for k, d in (((2, 3), 1), ((3, 2), 2)):
-        assert_torchs(nn.Conv2d(2, 3, k, 1, padding, d, padding_mode=mode, dtype=np.float64), x)
+        assert_torch_agrees(nn.Conv2d(2, 3, k, 1, padding, d, padding_mode=mode, dtype=np.float64), x)
 
 
 @pytest.mark.parametrize("size", [(9, 11), (2, 3, 10, 12)])
 def test_a_transposed_convolution_may_be_told_its_size(size) -> None:
     x = RNG.standard_normal((2, 4, 5, 6))
     module = nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1, dtype=np.float64)
-    assert_torchs(module, x, output_size=size)
+    assert_torch_agrees(module, x, output_size=size)
     assert module(x, output_size=size).shape[-2:] == size[-2:]
 
 
@@ -87,15 +70,11 @@ def test_a_window_as_large_as_the_image_is_a_linear_layer() -> None:
 
 def test_the_number_of_samples_at_a_time_changes_only_roundings(monkeypatch) -> None:
     x = RNG.standard_normal((5, 2, 6, 6))
-    found = []
-    for columns in (1, 2**18):
-        monkeypatch.setattr(conv, "_COLUMNS", columns)
-        scratch.manual_seed(0)
-        module = nn.Conv2d(2, 3, 3, 2, dtype=np.float64)
-        y = module(x)
-        found.append((y, module.backward(np.cos(y)), module.weight.grad))
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    module = nn.Conv2d(2, 3, 3, 2, dtype=np.float64)
+    expected = numpy_pass(module, (x,))
+    runs = [numpy_pass(module, (x,), shake=shake) for shake in shakes()]
+    monkeypatch.setattr(conv, "_COLUMNS", 1)
+    assert_agree(numpy_pass(module, (x,)), expected, runs)
 
 
 def test_no_sample_at_all() -> None:

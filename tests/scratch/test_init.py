@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import scratch
+from rounding import same_draws
 from scratch import nn, random
 
 CASES = [
@@ -26,6 +27,7 @@ every_case = pytest.mark.parametrize(
 )
 
 
+@same_draws
 @every_case
 @pytest.mark.parametrize("shape", [(3, 4), (4, 3, 2), (2, 3, 3, 2)], ids=str)
 def test_the_numbers_are_torchs(name, options, shape):
@@ -41,6 +43,7 @@ def test_the_numbers_are_torchs(name, options, shape):
         np.testing.assert_array_equal(random.get_rng_state(), torch.get_rng_state().numpy())
 
 
+@same_draws
 @pytest.mark.parametrize(
     "name", sorted({name for name, options in CASES if not options} - {"zeros_", "ones_"})
 )

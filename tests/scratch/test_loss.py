@@ -6,35 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from rounding import assert_torch_agrees
 from scratch import nn
-from torch_ref import mirror
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-
-
-def assert_as_torch(loss_fn: nn.Loss, *inputs, held: tuple[int, ...] = (), roundings: float = 32) -> None:
-    """Loss and gradients are torch's; ``held`` are the inputs that have none."""
-    inputs = tuple(np.asarray(x) for x in inputs)
-    tensors = [torch.tensor(x, requires_grad=i not in held) for i, x in enumerate(inputs)]
-    expected = mirror(loss_fn)(*tensors)
-    expected.sum().backward()
-    loss = loss_fn(*inputs)
-    gradients = loss_fn.backward(np.ones_like(loss))
-    if not isinstance(gradients, tuple):
-        gradients = (gradients, None)
-    pairs = [(np.asarray(loss), expected.detach().numpy())]
-    for i, (g, tensor) in enumerate(zip(gradients, tensors, strict=True)):
-        if i in held:
-            assert g is None
-        else:
-            pairs.append((g, tensor.grad.numpy()))
-    for ours, theirs in pairs:
-        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-        scale = max(np.max(np.abs(theirs), initial=0), 1)
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=roundings * np.finfo(theirs.dtype).eps * scale)
 
 
 def normal(*shape: int, dtype=np.float64, seed: int = 0) -> np.ndarray:
@@ -75,7 +53,7 @@ ONES = np.ones(2)
 @dtypes
 def test_ties_and_odd_targets_are_treated_as_torch_treats_them(loss_fn, inputs, target, dtype) -> None:
     inputs = tuple(x.astype(dtype) if x.dtype.kind == "f" else x for x in inputs)
-    assert_as_torch(loss_fn, *inputs, held=(target,))
+    assert_torch_agrees(loss_fn, *inputs, held=(target,), kinks=True)
 
 
 TRIPLETS = {
@@ -91,7 +69,7 @@ TRIPLETS = {
 @pytest.mark.parametrize("p", [0.5, 1, 1.5, 2.0, 3, math.inf])
 @pytest.mark.parametrize("swap", [False, True])
 def test_a_triplet_at_its_kinks_is_torchs(inputs, p, swap) -> None:
-    assert_as_torch(nn.TripletMarginLoss(p=p, swap=swap, eps=0.0, reduction="none"), *inputs)
+    assert_torch_agrees(nn.TripletMarginLoss(p=p, swap=swap, eps=0.0, reduction="none"), *inputs, kinks=True)
 
 
 # ---- sweeps
@@ -104,7 +82,7 @@ def test_a_triplet_at_its_kinks_is_torchs(inputs, p, swap) -> None:
 @pytest.mark.parametrize("shape", [(5,), (6, 5), (3, 2, 4)])
 def test_triplets_of_any_norm_and_shape(shape, swap, p, reduction, dtype) -> None:
     inputs = [normal(*shape, dtype=dtype, seed=seed) for seed in range(3)]
-    assert_as_torch(nn.TripletMarginLoss(2.0, p, 1e-3, swap, reduction=reduction), *inputs, roundings=128)
+    assert_torch_agrees(nn.TripletMarginLoss(2.0, p, 1e-3, swap, reduction=reduction), *inputs)
 
 
 @dtypes
@@ -120,13 +98,8 @@ def test_a_distance_of_ones_own(swap, dtype) -> None:
         distance_function=lambda x1, x2: (x1 - x2).abs().sum(-1), margin=2.0, swap=swap
     )
     inputs = [normal(6, 4, dtype=dtype, seed=seed) for seed in range(3)]
-    assert_as_torch(loss_fn, *inputs)
-    tensors = [torch.tensor(x, requires_grad=True) for x in inputs]
-    expected = theirs(*tensors)
-    expected.backward()
-    np.testing.assert_allclose(loss_fn(*inputs), expected.item(), rtol=16 * np.finfo(dtype).eps)
-    for g, tensor in zip(loss_fn.backward(), tensors, strict=True):
-        np.testing.assert_allclose(g, tensor.grad.numpy(), rtol=16 * np.finfo(dtype).eps)
+    assert_torch_agrees(loss_fn, *inputs)
+    assert_torch_agrees(loss_fn, *inputs, twin=theirs)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4, 1), (1, 3), (4,)])
@@ -137,7 +110,7 @@ def test_a_variance_for_each_each_row_or_each_column(shape, full, reduction, dty
     var = np.random.default_rng(0).uniform(0.05, 1, shape).astype(dtype)
     var.reshape(-1)[0] = 0  # below eps: counts as eps, and gets a gradient all the same
     loss_fn = nn.GaussianNLLLoss(full=full, eps=0.1, reduction=reduction)
-    assert_as_torch(loss_fn, normal(4, 3, dtype=dtype), normal(4, 3, dtype=dtype, seed=1), var, held=(1,))
+    assert_torch_agrees(loss_fn, normal(4, 3, dtype=dtype), normal(4, 3, dtype=dtype, seed=1), var, held=(1,))
 
 
 def test_a_variance_that_is_a_number_has_no_gradient() -> None:
@@ -165,7 +138,7 @@ def test_sets_of_classes_empty_full_and_double(rows, reduction, dtype) -> None:
     target = np.array(rows, np.int64)
     if not len(target) and reduction != "none":
         pytest.skip("torch's loss of no samples is whatever lay in its memory")
-    assert_as_torch(
+    assert_torch_agrees(
         nn.MultiLabelMarginLoss(reduction=reduction), normal(*target.shape, dtype=dtype), target, held=(1,)
     )
 
@@ -179,15 +152,15 @@ def test_margins_of_classes(p, margin, weighted, reduction, dtype) -> None:
     weight = np.array([0.5, 0.0, 2.0, 1.0], dtype) if weighted else None
     loss_fn = nn.MultiMarginLoss(p, margin, weight, reduction)
     x, target = normal(6, 4, dtype=dtype), np.array([0, 1, 2, 3, 3, 0])
-    assert_as_torch(loss_fn, x, target, held=(1,))
-    assert_as_torch(loss_fn, x[0], np.array(2), held=(1,))
+    assert_torch_agrees(loss_fn, x, target, held=(1,))
+    assert_torch_agrees(loss_fn, x[0], np.array(2), held=(1,))
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (4, 5), (2, 3, 4)])
 @pytest.mark.parametrize("log_target", [False, True])
 def test_batchmean_divides_by_the_first_axis(shape, log_target) -> None:
     x, t = normal(*shape), np.abs(normal(*shape, seed=1))
-    assert_as_torch(nn.KLDivLoss("batchmean", log_target), x, t, held=(1,))
+    assert_torch_agrees(nn.KLDivLoss("batchmean", log_target), x, t, held=(1,))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +209,7 @@ def test_scores_that_are_hundreds_off_cost_what_they_cost(dtype) -> None:
         torch.nn.SoftMarginLoss()(torch.from_numpy(x), -torch.ones(5).to(torch.from_numpy(x))).item()
         == math.inf
     )
-    assert_as_torch(nn.MultiLabelSoftMarginLoss(reduction="none"), x, np.abs(np.sign(x)) * 0.5, held=(1,))
+    assert_torch_agrees(nn.MultiLabelSoftMarginLoss(reduction="none"), x, np.abs(np.sign(x)) * 0.5, held=(1,))
 
 
 # ---- messages

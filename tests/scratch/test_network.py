@@ -12,6 +12,7 @@ import torch
 
 import scratch
 import torch_ref.twin.models
+from rounding import same_draws
 from scratch import models, nn, optim
 from scratch.datasets import mnist5k
 from scratch.nn.parameter import runs
@@ -51,6 +52,7 @@ def test_gradients_on_digits_are_torchs_and_the_truth_to_thirteen_digits() -> No
     assert rows["scale"].min() > 1e-3
 
 
+@same_draws
 # Both sides round alike, but not in the same order; at this rate 200 steps let the difference grow to
 # 6e-16 in float64 and 3e-7 in float32 (measured); the bounds leave a factor of some hundreds for other
 # BLAS libraries.
@@ -96,6 +98,7 @@ def test_two_programs_from_one_seed_stay_together_for_200_steps(dtype, bound) ->
         assert np.max(np.abs(W - its_weights[name])) <= bound * np.max(np.abs(W))
 
 
+@same_draws
 @pytest.mark.parametrize("name", ["two_layer_net", "xor_net"])
 @dtypes
 def test_both_sides_build_the_same_network(name, dtype) -> None:
@@ -162,6 +165,7 @@ def test_the_example_learns_xor() -> None:
     assert np.max(np.abs(network.forward(X) - Y)) < 0.03
 
 
+@same_draws
 def test_the_example_draws_torchs_weights() -> None:
     _, W1, W2 = trained()
     torch.manual_seed(0)

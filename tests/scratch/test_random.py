@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rounding import same_draws
 from scratch import random
 from scratch.random import avx_math
 from scratch.random import generator as generator_module
@@ -80,6 +81,7 @@ def assert_same_state(ours: random.Generator, theirs: torch.Generator) -> None:
     np.testing.assert_array_equal(ours.get_state(), theirs.get_state().numpy())
 
 
+@same_draws
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", CALLS)
 def test_same_bits_at_every_size(name, dtype):
@@ -92,6 +94,7 @@ def test_same_bits_at_every_size(name, dtype):
             assert_same_state(ours, theirs)
 
 
+@same_draws
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(
     st.integers(-(2**63), 2**64 - 1),
@@ -123,6 +126,7 @@ def test_integers(dtype):
     assert_same_state(ours, theirs)
 
 
+@same_draws
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_bounds_means_and_deviations_of_every_size(dtype):
     ours, theirs = generators(0)
@@ -138,6 +142,7 @@ def test_bounds_means_and_deviations_of_every_size(dtype):
         assert_same(x, expected)
 
 
+@same_draws
 @pytest.mark.parametrize("seed", [0, -1, -(2**63), 2**32, 2**63, 2**64 - 1, np.int64(-3), np.uint64(2**63)])
 def test_seeds(seed):
     ours, theirs = generators(int(seed))
@@ -157,6 +162,7 @@ def test_a_new_generator_is_torchs_and_a_seed_from_the_system_is_not():
     np.testing.assert_array_equal(random.rand(5, generator=again), random.rand(5, generator=ours))
 
 
+@same_draws
 def test_default_generator():
     assert random.manual_seed(11) is random.default_generator
     torch.manual_seed(11)
@@ -169,6 +175,7 @@ def test_default_generator():
     np.testing.assert_array_equal(random.get_rng_state(), state)
 
 
+@same_draws
 # Never drawn from; an owed normal; the last word of a block; the first of the next; anywhere.
 @pytest.mark.parametrize(("words", "normals"), [(0, 0), (0, 3), (624, 0), (625, 1), (1000, 14), (1248, 0)])
 def test_state_goes_to_a_file_and_to_torch_and_back(words, normals, tmp_path):
@@ -196,6 +203,7 @@ def test_state_goes_to_a_file_and_to_torch_and_back(words, normals, tmp_path):
     assert_same(expected[1], torch.randn(3, generator=to_torch))
 
 
+@same_draws
 def test_a_seed_forgets_the_owed_normal():
     ours, theirs = generators(1)
     for g, randn in (ours, random.randn), (theirs, torch.randn):
@@ -204,6 +212,7 @@ def test_a_seed_forgets_the_owed_normal():
     assert_same(random.randn(3, generator=ours), torch.randn(3, generator=theirs))
 
 
+@same_draws
 def test_many_small_normals():
     ours, theirs = generators(2)
     for _ in range(500):
@@ -230,6 +239,7 @@ def test_dropout_mask(p):
     assert_same(noise, expected)
 
 
+@same_draws
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(784, 50), (50, 10), (3, 2), (1, 1)])
 def test_linear_initial_weights(fan_in, fan_out, dtype):
@@ -255,6 +265,7 @@ def test_order_of_a_shuffling_data_loader():
         assert order.tolist() == list(sampler)
 
 
+@same_draws
 def test_shapes():
     for size in [(3,), (2, 3), ((2, 3),), ([4],), ((),), (0, 5), (np.int32(2), 1)]:
         assert random.rand(*size).shape == random.randn(*size).shape == torch.rand(*size).shape

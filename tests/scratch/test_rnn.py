@@ -11,10 +11,20 @@ import pytest
 import torch
 
 import scratch
-from scratch import nn, optim, random
+from rounding import (
+    Pass,
+    arrays,
+    assert_agree,
+    assert_torch_agrees,
+    each,
+    gradients,
+    noise,
+    numpy_pass,
+    shakes,
+)
+from scratch import nn, optim
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
-from torch_ref.twin.mirror import torch_generator
 
 KINDS = ("RNN", "LSTM", "GRU")
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -31,47 +41,9 @@ def normal(*shape: int, dtype: Any = np.float64, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def noise(y: Any) -> Any:
-    rng = np.random.default_rng(1)
-    return unflatten_as(y, (rng.standard_normal(array.shape).astype(array.dtype) for _, array in leaves(y)))
-
-
 def a_state(kind: str, *lead: int, h: int, c: int, dtype: Any = np.float64) -> Any:
     state = normal(*lead, h, dtype=dtype, seed=2), normal(*lead, c, dtype=dtype, seed=3)
     return state if kind.startswith("LSTM") else state[0]
-
-
-def arrays(value: Any) -> list[np.ndarray]:
-    return [array for _, array in leaves(value)]
-
-
-def assert_close(ours: Any, theirs: Any, roundings: float = 64) -> None:
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-    error = np.max(np.abs(ours - theirs), initial=0)
-    assert error <= roundings * np.finfo(theirs.dtype).eps * max(1, np.max(np.abs(theirs), initial=0))
-
-
-def assert_torch_agrees(module: nn.Module, *inputs: Any) -> None:
-    """Outputs, gradients by inputs and by parameters, drawing the same masks."""
-    module.zero_grad()
-    twin = mirror(module)
-    with torch_generator(advance=False):
-        y = module(*inputs)
-        drawn = random.get_rng_state()
-    dy = noise(y)
-    dx = module.backward(*(dy if isinstance(dy, tuple) else (dy,)))
-
-    tensors = unflatten_as(inputs, (torch.tensor(x, requires_grad=True) for x in arrays(inputs)))
-    theirs = twin(*tensors)
-    assert np.array_equal(drawn, torch.get_rng_state().numpy())
-    torch.autograd.backward(arrays(theirs), [torch.from_numpy(d) for d in arrays(dy)])
-    for a, b in zip(arrays(y), arrays(theirs), strict=True):
-        assert_close(a, b.detach().numpy())
-    for a, b in zip(arrays(dx), arrays(tensors), strict=True):
-        assert_close(a, b.grad.numpy())
-    for name, p in module.named_parameters():
-        assert_close(p.grad, twin.get_parameter(name).grad.numpy())
 
 
 # ---- against torch
@@ -119,7 +91,8 @@ def test_a_cell_gives_torchs_numbers(kind, bias, stateful, lead, dtype) -> None:
     else:
         # Of weight_hh, times a state of 0.
         twin = mirror(module)
-        sum(y.sum() for y in arrays(twin(torch.from_numpy(inputs[0])))[:1]).backward()
+        _, y = next(leaves(twin(torch.from_numpy(inputs[0]))))
+        y.sum().backward()
         assert not twin.weight_hh.grad.any()
     assert_torch_agrees(module, *inputs)
 
@@ -206,48 +179,46 @@ def test_a_layer_is_its_cell_step_by_step(kind) -> None:
     )
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
     x, state = normal(5, 2, 3), a_state(kind, 2, h=4, c=4)
-    y, end = layer(x, unflatten_as(state, (part[None] for part in arrays(state))))
-    dy, dend = noise((y, end))
-    dx, dstart = layer.backward(dy, dend)
+    inputs = x, each(state, lambda part: part[None])
+    expected = numpy_pass(layer, inputs)
+    dy, *dstate = (noise(part) for part in expected.outputs[: 1 + len(arrays(state))])
 
     outputs = []
     for x_t in x:
         state = cell(x_t, state)
         outputs.append(arrays(state)[0])
-    np.testing.assert_allclose(y, outputs, rtol=1e-14)
-    dstate = [d[0] for d in arrays(dend)]
+    end = [part[None] for part in arrays(state)]
+    dstate = [d[0] for d in dstate]
     dxs = []
     for dy_t in dy[::-1]:
         dstate[0] = dstate[0] + dy_t
         dx_t, before = cell.backward(*dstate)
         dstate = arrays(before)
         dxs.append(dx_t)
-    np.testing.assert_allclose(dx, dxs[::-1], rtol=1e-12, atol=1e-14)
-    for ours, theirs in zip(arrays(dstart), dstate, strict=True):
-        np.testing.assert_allclose(ours[0], theirs, rtol=1e-12, atol=1e-14)
-    for name, p in cell.named_parameters():
-        np.testing.assert_allclose(getattr(layer, f"{name}_l0").grad, p.grad, rtol=1e-12, atol=1e-14)
+    weights = [p.data for p in cell.parameters()]
+    steps = [np.stack(dxs[::-1]), *(d[None] for d in dstate), *gradients(cell)]
+    runs = (numpy_pass(layer, inputs, shake=shake) for shake in shakes())
+    assert_agree(Pass([np.stack(outputs), *end, *weights], steps), expected, runs)
 
 
 @kinds
 def test_a_sequence_in_two_parts_is_the_sequence(kind) -> None:
     module, x = getattr(nn, kind)(3, 4, num_layers=2, dtype=np.float64), normal(6, 2, 3)
-    y, end = module(x)
-    dy = noise(y)
-    dx = module.backward(dy)
-    whole = [p.grad.copy() for p in module.parameters()]
 
-    module.zero_grad()
+    def cotangent(y: np.ndarray) -> np.ndarray:
+        """Of the outputs alone: the state at the end has none."""
+        return noise(y) if len(y) == len(x) else np.zeros_like(y)
+
+    expected = numpy_pass(module, (x,), cotangent)
+    dy = noise(expected.outputs[0])
+
     first, middle = module(x[:2])
     second, last = module(x[2:], middle)
-    np.testing.assert_allclose(np.concatenate([first, second]), y, rtol=1e-14)
-    for a, b in zip(arrays(last), arrays(end), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-14)
     dx2, dmiddle = module.backward(dy[2:])
     dx1 = module.backward(dy[:2], dmiddle)
-    np.testing.assert_allclose(np.concatenate([dx1, dx2]), dx, rtol=1e-12, atol=1e-14)
-    for p, g in zip(module.parameters(), whole, strict=True):
-        np.testing.assert_allclose(p.grad, g, rtol=1e-12, atol=1e-14)
+    outputs = [np.concatenate([first, second]), *arrays(last), *(p.data for p in module.parameters())]
+    runs = (numpy_pass(module, (x,), cotangent, shake=shake) for shake in shakes())
+    assert_agree(Pass(outputs, [np.concatenate([dx1, dx2]), *gradients(module)]), expected, runs)
 
 
 @kinds

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import scratch
+from rounding import assert_torch_agrees, same_draws
 from scratch import nn
 from torch_ref import mirror
 
@@ -24,18 +25,7 @@ OPTIONS = [
 ]
 
 
-def agree(module: nn.Module, twin: torch.nn.Module, *inputs: np.ndarray) -> None:
-    y = module(*inputs)
-    torch_y = twin(*map(torch.from_numpy, inputs))
-    dy = RNG.standard_normal(y.shape).astype(y.dtype)
-    module.backward(dy)
-    torch_y.backward(torch.from_numpy(dy))
-    close = {"rtol": 64 * np.finfo(y.dtype).eps, "atol": 64 * np.finfo(y.dtype).eps}
-    np.testing.assert_allclose(y, torch_y.detach().numpy(), **close)
-    np.testing.assert_allclose(module.weight.grad, twin.weight.grad.numpy(), **close)
-    np.testing.assert_allclose(module.weight.data, twin.weight.detach().numpy(), **close)
-
-
+@same_draws
 @dtypes
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_an_embedding_does_what_torchs_does(options, dtype) -> None:
@@ -44,10 +34,12 @@ def test_an_embedding_does_what_torchs_does(options, dtype) -> None:
     ours = nn.Embedding(5, 3, dtype=dtype, **options)
     theirs = torch.nn.Embedding(5, 3, dtype=getattr(torch, np.dtype(dtype).name), **options)
     np.testing.assert_array_equal(ours.weight.data, theirs.weight.detach().numpy())
-    for _ in range(2):
-        agree(ours, theirs, X)
+    assert_torch_agrees(ours, X, twin=theirs)
+    ours(X), theirs(torch.from_numpy(X))  # renormalises both
+    assert_torch_agrees(ours, X, twin=theirs)
 
 
+@same_draws
 @dtypes
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -60,9 +52,9 @@ def test_bags_do_what_torchs_do(options, mode, dtype) -> None:
     theirs = torch.nn.EmbeddingBag(5, 3, dtype=getattr(torch, np.dtype(dtype).name), mode=mode, **options)
     np.testing.assert_array_equal(ours.weight.data, theirs.weight.detach().numpy())
     # With scale_grad_by_freq each row as often, see below.
-    agree(ours, theirs, np.array([[4, 1, 1], [0, 4, 0]]))
+    assert_torch_agrees(ours, np.array([[4, 1, 1], [0, 4, 0]]), twin=theirs)
     # Bags of any size, an empty one among them.
-    agree(ours, theirs, np.array([4, 1, 1, 4, 2, 2]), np.array([0, 2, 2, 5]))
+    assert_torch_agrees(ours, np.array([4, 1, 1, 4, 2, 2]), np.array([0, 2, 2, 5]), twin=theirs)
 
 
 def test_each_row_of_a_bag_is_scaled_by_its_own_frequency() -> None:

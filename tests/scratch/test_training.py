@@ -9,6 +9,7 @@ from torch.utils.data import TensorDataset as TorchTensorDataset
 import scratch
 import torch_ref.twin.models
 import torch_ref.twin.training
+from rounding import same_draws
 from scratch import datasets, models, nn, optim, training
 from scratch.data import DataLoader, TensorDataset
 from scratch.optim.lr_scheduler import StepLR
@@ -39,6 +40,7 @@ def run_torch(dtype, epochs, seed=0):
     return model, history
 
 
+@same_draws
 def test_ten_epochs_of_digits_in_float64_end_alike():
     """Nothing is shared but the seed. Measured: the weights differ by 6e-16 at the end."""
     ours, our_history = run_ours(np.float64, 10)
@@ -56,6 +58,7 @@ def test_ten_epochs_of_digits_in_float64_end_alike():
     assert our_history[-1]["test_accuracy"] > 0.88
 
 
+@same_draws
 def test_float32_stays_close_for_two_epochs():
     """One rounding of a weight of size 0.1 is 7e-9; eighty steps of them stay below 1e-6."""
     ours, _ = run_ours(np.float32, 2)

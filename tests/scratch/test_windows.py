@@ -7,25 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from rounding import assert_torch_agrees
 from scratch import nn
-from torch_ref import mirror
 
 SHAPES = {1: (2, 3, 11), 2: (2, 2, 7, 8), 3: (1, 2, 5, 4, 6)}
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-
-
-def assert_torchs(module: nn.Module, x: np.ndarray) -> None:
-    """Outputs and gradient by x are those of the mirror, to a few roundings; indices are the same."""
-    tensor = torch.tensor(x, requires_grad=True)
-    y, theirs = module(x), mirror(module)(tensor)
-    if isinstance(y, tuple):
-        np.testing.assert_array_equal(y[1], theirs[1].numpy())
-        y, theirs = y[0], theirs[0]
-    dy = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
-    theirs.backward(torch.from_numpy(dy))
-    close = {"rtol": 64 * np.finfo(x.dtype).eps, "atol": 64 * np.finfo(x.dtype).eps}
-    np.testing.assert_allclose(y, theirs.detach().numpy(), **close)
-    np.testing.assert_allclose(module.backward(dy), tensor.grad.numpy(), **close)
 
 
 @dtypes
@@ -37,7 +23,7 @@ def test_max_pooling_in_all_combinations_of_options(axes, dtype) -> None:
     for k, s, p, d, ceil in itertools.product((2, 3), (None, 1, 2), (0, 1), (1, 2), (False, True)):
         if d * (k - 1) + 1 <= min(x.shape[2:]) + 2 * p:
             options = {"stride": s, "padding": p, "dilation": d, "ceil_mode": ceil}
-            assert_torchs(getattr(nn, f"MaxPool{axes}d")(k, return_indices=True, **options), x)
+            assert_torch_agrees(getattr(nn, f"MaxPool{axes}d")(k, return_indices=True, **options), x)
             tried += 1
     assert tried == {1: 48, 2: 48, 3: 42}[axes]
 
@@ -48,12 +34,12 @@ def test_mean_pooling_in_all_combinations_of_options(axes, dtype) -> None:
     x = np.random.default_rng(0).standard_normal(SHAPES[axes]).astype(dtype)
     for k, s, p, ceil, count in itertools.product((2, 3), (None, 1, 2), (0, 1), (False, True), (False, True)):
         options = {"stride": s, "padding": p, "ceil_mode": ceil, "count_include_pad": count}
-        assert_torchs(getattr(nn, f"AvgPool{axes}d")(k, **options), x)
+        assert_torch_agrees(getattr(nn, f"AvgPool{axes}d")(k, **options), x)
     for size in itertools.product((1, 2, 5, 9), repeat=2):
         size = (*size, 3)[:axes]
-        assert_torchs(getattr(nn, f"AdaptiveAvgPool{axes}d")(size if axes > 1 else size[0]), x)
+        assert_torch_agrees(getattr(nn, f"AdaptiveAvgPool{axes}d")(size if axes > 1 else size[0]), x)
         adaptive = getattr(nn, f"AdaptiveMaxPool{axes}d")
-        assert_torchs(adaptive(size if axes > 1 else size[0], return_indices=True), np.round(x))
+        assert_torch_agrees(adaptive(size if axes > 1 else size[0], return_indices=True), np.round(x))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -61,7 +47,7 @@ def test_nan_and_infinities_win_as_in_torch(bad) -> None:
     x = np.random.default_rng(0).standard_normal((1, 2, 6, 6))
     x[0, 0, 2:4, 1:5] = bad
     x[0, 1, 0, 0] = bad
-    assert_torchs(nn.MaxPool2d(3, 2, 1, return_indices=True), x)
+    assert_torch_agrees(nn.MaxPool2d(3, 2, 1, return_indices=True), x)
 
 
 def test_unpooling_is_the_way_back() -> None:
@@ -82,9 +68,9 @@ def test_upsampling_to_larger_and_smaller(mode, dtype) -> None:
         for scale in (0.4, 1.0, 1.7, 3.0):
             for recompute in (None, True):
                 options = {"align_corners": align, "recompute_scale_factor": recompute}
-                assert_torchs(nn.Upsample(scale_factor=scale, mode=mode, **options), x)
+                assert_torch_agrees(nn.Upsample(scale_factor=scale, mode=mode, **options), x)
         for size in (1, 4, 13):
-            assert_torchs(nn.Upsample(size, mode=mode, align_corners=align), x)
+            assert_torch_agrees(nn.Upsample(size, mode=mode, align_corners=align), x)
 
 
 @pytest.mark.parametrize("padding", [(0, 0), (1, 2), (3, 0), (-1, 2), (-2, -1)])
@@ -95,7 +81,7 @@ def test_padding_makes_longer_and_shorter(kind, axes, padding) -> None:
         pytest.skip("torch pads a ring of what is left")
     x = np.random.default_rng(0).standard_normal(SHAPES[axes])
     module = getattr(nn, f"{kind}{axes}d")(padding * axes, *((0.5,) if kind == "ConstantPad" else ()))
-    assert_torchs(module, x)
+    assert_torch_agrees(module, x)
 
 
 def test_fold_adds_up_what_unfold_took_apart() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch.autograd.gradcheck import GradcheckError
 
 import scratch
+from rounding import same_draws
 from scratch import nn
 from scratch.nested import leaves, unflatten_as
 from torch_ref import as_torch, mirror
@@ -119,6 +120,7 @@ def test_what_is_no_module_is_named() -> None:
         as_torch(Square())  # type: ignore[arg-type]
 
 
+@same_draws
 def test_a_mixed_model_trains_as_torchs_own() -> None:
     def train(middle: torch.nn.Module) -> torch.Tensor:
         torch.manual_seed(1)

@@ -89,7 +89,7 @@ def test_a_wrong_layer_ends_with_1_and_is_explained(main):
     said = main("check", *LINEAR, "--dtype", "float64", "--seed", "3")
     assert said.code == 1
     assert said.out.startswith("float64: NumPy is wrong: input.\n")
-    assert "a factor of 2 too much (input): divided by 2 it is the truth." in said.out
+    assert "a factor of 2 too much (input): divided by 2 it equals the numeric derivative." in said.out
     assert "ratio 2" in said.out
 
 
@@ -258,7 +258,7 @@ def test_right_code_gives_no_alarm(main):
     assert said.out.startswith(
         "5 entries of the catalog, 3 draws each, compared: 15 in float32, 15 in float64, "
     )
-    assert "False alarms: 0. Too blind to say: 0." in said.out
+    assert "False alarms: 0. Inconclusive: 0." in said.out
     assert Path("alarms.csv").read_text() == "case,seed,scale,shapes,made_in,verdict\n"
 
 

@@ -14,7 +14,7 @@ import scratch
 from scratch import nn, optim, random
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
-from torch_ref.twin.mirror import torch_generator
+from torch_ref.twin.memory import torch_generator
 
 KINDS = ("RNN", "LSTM", "GRU")
 kinds = pytest.mark.parametrize("kind", KINDS)

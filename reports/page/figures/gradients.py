@@ -19,11 +19,11 @@ from reports.page.figures.style import (
     plain_ticks,
     time_ticks,
 )
-from torch_ref.checker.verdict import SPREADS
+from scratch.gradcheck.tolerance import SPREADS
 
 _PAIRS: dict[str, dict[str, Any]] = {
-    "NumPy − truth": {"color": NUMPY, "linewidth": 1.8, "linestyle": "-"},
-    "PyTorch − truth": {"color": TORCH, "linewidth": 1.4, "linestyle": DASHED},
+    "NumPy − numeric": {"color": NUMPY, "linewidth": 1.8, "linestyle": "-"},
+    "PyTorch − numeric": {"color": TORCH, "linewidth": 1.4, "linestyle": DASHED},
     "NumPy − PyTorch": {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1))},
 }
 

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 
 from scratch import nn
-from scratch.gradcheck.batched import batches, by_patterns, find_patterns
+from scratch.gradcheck.batched import Patterns, batches, by_patterns, find_patterns
 from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.objective import Gradients, Objective
 from scratch.gradcheck.step import Step
@@ -54,27 +54,37 @@ def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> 
     """numerical_gradient of an objective by a step."""
     real, moved = Chain(objective, step.real), Chain(objective, step.dtype)
     slopes: dict[Parameter, np.ndarray] = {}
-    uses = Counter(p for module in real.modules for p in module.parameters())
     at = real.inputs
     for k, module in enumerate(real.modules):
         z = real.forward(k, *at)
-        pairs = zip(module.parameters(), moved.modules[k].parameters(), strict=True)
-        fresh = [(p, own) for p, own in pairs if p not in slopes]
-        alone = [p for p, _ in fresh if uses[p] == 1 and isinstance(z, np.ndarray)]
-        found = {p: patterns for p in alone if (patterns := find_patterns(real, k, p, at, z)) is not None}
-        if found and not moved.treats_samples_apart(k + 1, z):
-            found = {}
-        for p, own in fresh:
+        fresh = [p for p in module.parameters() if p not in slopes]
+        own = dict(zip(module.parameters(), moved.modules[k].parameters(), strict=True))
+        found = _patterns(real, moved, k, fresh, at, z)
+        for p in fresh:
             if p in found:
                 slopes[p] = by_patterns(moved, k, z, p.shape, found[p], step)
             else:
-                slopes[p] = _by_entries(moved, k, own.data, cast(at, step.dtype), step)
+                slopes[p] = _by_entries(moved, k, own[p].data, cast(at, step.dtype), step)
         at = (z,)
-    arrays = [x for _, x in leaves(moved.inputs)]
-    by_input = tuple(
-        _by_input(moved, i, step) if wrt_inputs and is_floating(x) else None for i, x in enumerate(arrays)
-    )
+    inputs = [x for _, x in leaves(moved.inputs)]
+    floating = [wrt_inputs and is_floating(x) for x in inputs]
+    by_input = tuple(_by_input(moved, i, step) if each else None for i, each in enumerate(floating))
     return Gradients(by_input, {name: slopes[p] for name, p in real.model.named_parameters()})
+
+
+def _patterns(
+    real: Chain,
+    moved: Chain,
+    k: int,
+    parameters: list[Parameter],
+    at: tuple[np.ndarray, ...],
+    z: np.ndarray,
+) -> dict[Parameter, Patterns]:
+    """The patterns of those parameters of module k, with output z, that it is linear in and alone has."""
+    uses = Counter(p for module in real.modules for p in module.parameters())
+    alone = [p for p in parameters if uses[p] == 1 and isinstance(z, np.ndarray)]
+    found = {p: patterns for p in alone if (patterns := find_patterns(real, k, p, at, z)) is not None}
+    return found if found and moved.treats_samples_apart(k + 1, z) else {}
 
 
 def _by_entries(

@@ -27,18 +27,22 @@ def match_names(slots: Mapping[str, Any], shapes: Shapes | None, transposed: Seq
             + ". A parameter is an array beside its gradient, W and dW; or in params and grads; "
             "or an object with data and grad that parameters() gives; here or in an object that is kept here"
         )
-    ours = {own: _sizes(np.shape(slot.data)) for own, slot in kept.items()}
-    by_sizes = {_sizes(shape): name for name, shape in shapes.items()}
-    if set(ours) == set(shapes):
-        names = {own: own for own in ours}
-    elif len(by_sizes) == len(shapes) and set(ours.values()) == set(by_sizes):
-        names = {own: by_sizes[sizes] for own, sizes in ours.items()}
-    else:
-        names = dict(zip(ours, shapes, strict=True))
+    names = _matched({own: np.shape(slot.data) for own, slot in kept.items()}, shapes)
     for own, name in names.items():
         _check(own, kept[own], name, shapes[name], own in transposed)
     order = list(shapes)
     return dict(sorted(names.items(), key=lambda pair: order.index(pair[1])))
+
+
+def _matched(ours: Shapes, theirs: Shapes) -> dict[str, str]:
+    """Our names to theirs, of which there are as many."""
+    if set(ours) == set(theirs):
+        return {own: own for own in ours}
+    by_sizes = {_sizes(shape): name for name, shape in theirs.items()}
+    sizes = {own: _sizes(shape) for own, shape in ours.items()}
+    if len(by_sizes) == len(theirs) and set(sizes.values()) == set(by_sizes):
+        return {own: by_sizes[each] for own, each in sizes.items()}
+    return dict(zip(ours, theirs, strict=True))
 
 
 def _sizes(shape: Shape) -> Shape:

@@ -178,8 +178,7 @@ def _scaled(t: TensorVerdict, objective: Objective) -> Cause | None:
     # A gradient that is right up to rounding is right with any factor close to 1.
     if not np.isfinite(ratio) or not ratio or not _has_factor(t, ratio) or _has_factor(t, 1.0):
         return None
-    dy = [c for _, c in leaves(objective.cotangent) if c is not None]
-    if len(dy) == 1 and dy[0].size == 1 and _has_factor(t, 1 / dy[0].item()):
+    if _ignores_dy(t, objective):
         fix = "multiply what backward returns by dy"
         return Cause("backward ignores the incoming gradient", "it is right only for dy = 1", fix, (t.name,))
     names = [name for name, factor in _factors(objective).items() if _has_factor(t, factor)]
@@ -189,6 +188,12 @@ def _scaled(t: TensorVerdict, objective: Objective) -> Cause | None:
     factor = " or ".join(names) or f"{ratio:.9g}"
     evidence = f"divided by {ratio:.9g} it equals the numeric derivative"
     return Cause(f"a factor of {factor} too much", evidence, "", (t.name,))
+
+
+def _ignores_dy(t: TensorVerdict, objective: Objective) -> bool:
+    """Whether a single incoming gradient is the number by which the gradient is wrong."""
+    dy = [c for _, c in leaves(objective.cotangent) if c is not None]
+    return len(dy) == 1 and dy[0].size == 1 and _has_factor(t, 1 / dy[0].item())
 
 
 def _ratio(t: TensorVerdict) -> float:

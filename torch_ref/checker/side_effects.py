@@ -81,28 +81,29 @@ def _fresh(objective: Objective) -> nn.Module:
 
 
 def _call(model: nn.Module, objective: Objective, inputs: Any) -> _Call:
-    given = {f"input {at}": x for at, x in leaves(inputs)}
-    given |= {f"dy {at}".strip(): c for at, c in leaves(objective.cotangent)}
-    inputs, dy = copy.deepcopy((inputs, objective.cotangent))
     weights = {name: p.data.copy() for name, p in model.named_parameters()}
+    given, dy = copy.deepcopy((inputs, objective.cotangent))
     with objective.drawing(objective.random_state):
-        y = model(*inputs)
+        y = model(*given)
         outputs = named("output", [np.array(array) for _, array in leaves(y)])
         dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
     by_input = named("input", [g for _, g in leaves((dx,) if len(inputs) == 1 else dx)])
     parameters = dict(model.named_parameters())
-    after = dict(zip(given, (array for _, array in leaves((*inputs, dy))), strict=True))
+    before, after = _passed(inputs, objective.cotangent), _passed(given, dy)
     return _Call(
         outputs,
         {name: np.array(g) for name, g in by_input.items() if g is not None},
         {name: np.zeros_like(p.data) if p.grad is None else p.grad.copy() for name, p in parameters.items()},
-        [name for name, x in given.items() if x is not None and not _equal({name: x}, {name: after[name]})],
-        [
-            name
-            for name, before in weights.items()
-            if not _equal({name: before}, {name: parameters[name].data})
-        ],
+        [name for name, x in before.items() if not _equal({name: x}, after)],
+        [name for name, x in weights.items() if not _equal({name: x}, {name: parameters[name].data})],
     )
+
+
+def _passed(inputs: Any, dy: Any) -> dict[str, np.ndarray]:
+    """The arrays that forward and backward are given, by name."""
+    named_inputs = {f"input {at}": x for at, x in leaves(inputs)}
+    named_dy = {f"dy {at}".strip(): c for at, c in leaves(dy)}
+    return {name: x for name, x in (named_inputs | named_dy).items() if x is not None}
 
 
 def _after_another_call(objective: Objective) -> tuple[nn.Module, _Call]:

@@ -105,7 +105,7 @@ def outcomes(case: Case, seeds: range) -> list[Outcome]:
 
 
 def cases() -> list[Case]:
-    """The catalog, but for what PyTorch gives no derivative of: see detectors.py."""
+    """The catalog, but for what PyTorch gives no derivative of: see faults.py."""
     return [
         case
         for case in (*MODULES, *LOSSES)

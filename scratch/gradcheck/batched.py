@@ -20,12 +20,12 @@ from scratch.nn.parameter import Parameter
 
 _BATCH_BYTES = 2**21
 _LARGE = 2.0**40
-# How far a module that is linear may be off: by rounding, many digits below these.
+# Limits for a module that is linear, whose rounding is many digits below them.
 _LINEAR, _PREDICTED = 1e-9, 1e-6
 
 
 class Patterns(NamedTuple):
-    """What an entry (o, j) of a parameter (O, J…) adds to a module's output: ``added[j, :, o]`` to channel o.
+    """The changes of a module's output: entry (o, j) of a parameter adds ``added[j, :, o]``.
 
     ``axis`` is the output's channel axis, and ``added`` has the shape (J, positions, O).
     """
@@ -35,7 +35,7 @@ class Patterns(NamedTuple):
 
 
 def batches(total: int, each: np.ndarray) -> Iterator[np.ndarray]:
-    """0 … total - 1 in runs, so many at a time that copies of ``each`` stay in the cache."""
+    """0 … total - 1 in runs, short enough for copies of ``each`` to stay in the cache."""
     size = max(1, _BATCH_BYTES // max(1, each.nbytes))
     for start in range(0, total, size):
         yield np.arange(start, min(start + size, total))

@@ -39,7 +39,7 @@ class Chain:
             losses_fn.reduction = "none"
             self.loss_fn.to(real)
             self.losses_fn = losses_fn.to(real)
-            # What the mean divides by depends on the target alone; any output that is a probability shows it.
+            # The mean's divisor depends on the target alone; any output that is a probability shows it.
             y = np.random.default_rng(0).uniform(0.25, 0.75, objective.y.shape).astype(real)
             summands = objective.forward(self.losses_fn, y, self.target)
             self.share = objective.forward(self.loss_fn, y, self.target) / np.add.reduce(summands.reshape(-1))

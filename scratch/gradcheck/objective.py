@@ -129,7 +129,7 @@ class Objective:
             random.set_rng_state(before)
 
     def backward(self, passes: int = 1) -> Gradients:
-        """The gradients that the model's own backward gives, on a copy of it, after so many passes."""
+        """The gradients by the model's own backward, on a copy of it, after ``passes`` passes."""
         return self.run(passes=passes)[1]
 
     def run(

@@ -15,7 +15,7 @@ import numpy as np
 
 
 class Step:
-    """Where L is evaluated, and the slope from its values there: by a complex step or a central difference.
+    """A complex step or a central difference: the ``steps`` to evaluate L at, and its slope from them.
 
     Raises:
         ValueError: method is neither "complex" nor "central", or eps is not above 0.

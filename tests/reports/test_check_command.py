@@ -138,7 +138,7 @@ def test_the_scale_is_that_of_the_inputs(main):
         ((*LINEAR[:7], "4x5:whole"), "--input: cannot read '4x5:whole'; wanted a shape such as 4x16, "),
         ((*LINEAR, "--transposed", "W"), "it is not stored the other way round"),
         ((*LINEAR, "--transposed", "V"), "transposed: there is no parameter ['V']; there are ['W', 'b']"),
-        (("mine.py:square", "--against", "torch.square", "--input", "4"), "wanted an object that has both"),
+        (("mine.py:square", "--against", "torch.square", "--input", "4"), "expected an object that has both"),
     ],
 )
 def test_what_cannot_be_used_so_ends_with_2_and_is_named(main, words, named):

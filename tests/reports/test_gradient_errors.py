@@ -83,7 +83,7 @@ def test_one_wrong_entry_stands_alone_beyond_the_tolerance(xor):
     found = compared(xor)
     assert gradients.error_counts(found).query("low >= 10")["count"].sum() == 0
     name = [t.name for t in found.tensors].index("2.bias")
-    found.tensors[name].numpy[1] *= 1 + 1e-6
+    found.tensors[name].ours[1] *= 1 + 1e-6
     beyond = gradients.error_counts(found).query("low >= 10 and count > 0")
     assert beyond[["pair", "bin", "count"]].to_numpy().tolist() == [
         ["NumPy − PyTorch", "more than 100", 1],

@@ -368,7 +368,7 @@ DROPOUTS: tuple[Case, ...] = (
     Case("FeatureAlphaDropout", (normal(4, 3, 2, 1, 2),)),
 )
 
-# Where an option makes the gradient something else than the derivative (see scratch/nn/sparse.py), the
+# If an option makes the gradient something else than the derivative (see scratch/nn/sparse.py), the
 # indices keep out of its way: tests/scratch/test_sparse.py compares these options with torch alone.
 EMBEDDINGS: tuple[Case, ...] = (
     Case("Embedding", (classes(5, 4, 3),), (5, 2)),

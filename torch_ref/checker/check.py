@@ -135,7 +135,7 @@ def _examined(found: Check, sides: Sides, dtype: str, cotangent: Any, ties: bool
         raise ValueError("there both sides have gradients of nan or inf")
     side_effects = found.side_effects or tuple(side_effects_of(objective))
     causes = found.causes
-    if not causes and not NO_EVIDENCE & {*side_effects}:
+    if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
         causes = tuple(diagnose(objective, comparison, sides.right(np.dtype(dtype))))
     comparisons = {**found.comparisons, f"{dtype}, {TIES}" if ties else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)

@@ -89,7 +89,7 @@ def _extrapolated(chain: Chain) -> NumericDerivative:
     gradients, errors = {}, {}
     slopes = _Slopes(chain)
     for name, array in chain.tensors().items():
-        # Where the truncation error of a smooth L, h², and its rounding, u / h, are in balance.
+        # The truncation error of a smooth L, h², and its rounding, u / h, are in balance here.
         h = float(np.cbrt(slopes.unit)) * _size(array)
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):

@@ -51,14 +51,16 @@ class Sides:
 
     def on_kinks(self, points: Points) -> "Sides":
         """The same, on numbers at which functions have kinks: inputs, and the target of a loss."""
-        other = copy.deepcopy(self)
+        other = copy.copy(self)
         other.inputs = on_kinks(self.inputs, points)
         if self.target is not None and points is kinks and may_be_any_number(self.target, self.inputs[0]):
             # Equal to the input where that is 0, and nowhere else.
             other.target = -other.inputs[0]
-            for loss in (other.module, other.twin, other._right):
+            losses = copy.deepcopy((self.module, self.twin, self._right))
+            for loss in losses:
                 if isinstance(loss, AgainstTarget | TorchAgainstTarget):
                     loss.target = other.target
+            other.module, other.twin, other._right = losses
         return other
 
     def cast(self, dtype: np.dtype, cotangent: Any = None) -> tuple[Objective, torch.nn.Module]:

@@ -73,7 +73,7 @@ class TensorVerdict:
 
     @cached_property
     def scale(self) -> float:
-        """What errors are relative to: the largest entry or, where rounding leaves little, the standard.
+        """The size for relative errors: the largest entry or, where rounding leaves little, the standard.
 
         So a gradient that is 0, or that saturation has brought close to it, is still judged.
         """

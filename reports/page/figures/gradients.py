@@ -63,7 +63,10 @@ def errors(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]
         equal.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         told = f"{dtype}: {counts[pair].sum():,} entries of all gradients"
         figure.suptitle(told, x=0.01, ha="left", fontsize=9, fontweight="bold")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        labels = axes.get_legend_handles_labels()
+        figure.legend(
+            *labels, loc="outside lower center", ncols=3, columnspacing=0.8, handlelength=1.4, fontsize=8
+        )
         yield f"errors-{dtype}", f"How far the gradients in {dtype} are off, entry by entry", figure
 
 

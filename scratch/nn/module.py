@@ -115,14 +115,6 @@ class Module(metaclass=_Constructor):
             )
         return self._saved.pop()
 
-    def swap_saved(self, stack: list[Any]) -> list[Any]:
-        """Put ``stack`` in the place of what forwards have kept so far, which is returned.
-
-        For a caller that runs backwards in another order than the reverse of the forwards.
-        """
-        before, self._saved = self._saved, stack
-        return before
-
     def check_grad(self, dy: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> None:
         """Refuse a dL/dy that has not the shape and dtype of y, since broadcasting would hide it."""
         if dy.shape != shape or dy.dtype != dtype:
@@ -204,6 +196,14 @@ class Module(metaclass=_Constructor):
             module._saved.clear()
             for _, p in module._own_parameters():
                 p.grad = None
+
+    def swap_saved(self, stack: list[Any]) -> list[Any]:
+        """Put ``stack`` in the place of what forwards have kept so far, which is returned.
+
+        For a caller that runs backwards in another order than the reverse of the forwards.
+        """
+        before, self._saved = self._saved, stack
+        return before
 
     def train(self, mode: bool = True) -> "Module":
         """Switch this module and all below it to training mode (or, with False, to evaluation)."""

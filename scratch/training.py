@@ -17,6 +17,7 @@ from scratch.grad_mode import no_grad
 from scratch.nn import Loss, Module
 from scratch.optim import Optimizer
 from scratch.optim.lr_scheduler import LRScheduler
+from scratch.stray_parameters import refuse_stray_parameters
 
 History = list[dict[str, float]]
 
@@ -99,8 +100,10 @@ def fit(
 
     Raises:
         FloatingPointError: the loss became nan or inf; the model is as after that step.
+        TypeError: the model has an array with a gradient beside it that is no Parameter.
         ValueError: epochs is below 0, or the training set empty.
     """
+    refuse_stray_parameters(model, "fit")
     if epochs < 0:
         raise ValueError(f"fit: epochs is {epochs}, wanted 0 or more")
     if len(loader) == 0:

@@ -1,13 +1,37 @@
-"""The PyTorch side: the equivalent models, on the same weights, and what compares the two."""
+"""The PyTorch side: the equivalent models, on the same weights, and the checks that compare the two.
 
-from torch_ref.checker.check import Check, check
-from torch_ref.checker.compare import Comparison, compare
-from torch_ref.checker.divergence import Divergence, first_divergence
-from torch_ref.checker.optimizers import OptimizerCheck, check_optimizer
-from torch_ref.checker.trainings import Training, compare_training
-from torch_ref.twin.kernel import adopt_kernel
-from torch_ref.twin.mirror import mirror, reflect
-from torch_ref.twin.wrap import as_torch
+Everything is imported when it is first used: torch takes seconds, and pytest loads this package at its start.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch_ref.checker.check import Check, check
+    from torch_ref.checker.compare import compare
+    from torch_ref.checker.compare_training import compare_training
+    from torch_ref.checker.comparison import Comparison
+    from torch_ref.checker.divergence import Divergence, first_divergence
+    from torch_ref.checker.optimizers import OptimizerCheck, check_optimizer
+    from torch_ref.checker.training import Training
+    from torch_ref.twin.mirror import mirror, reflect
+    from torch_ref.twin.wrap import as_torch
+
+_HOMES = {
+    "Check": "checker.check",
+    "Comparison": "checker.comparison",
+    "Divergence": "checker.divergence",
+    "OptimizerCheck": "checker.optimizers",
+    "Training": "checker.training",
+    "as_torch": "twin.wrap",
+    "check": "checker.check",
+    "check_optimizer": "checker.optimizers",
+    "compare": "checker.compare",
+    "compare_training": "checker.compare_training",
+    "first_divergence": "checker.divergence",
+    "mirror": "twin.mirror",
+    "reflect": "twin.mirror",
+}
 
 __all__ = [
     "Check",
@@ -25,4 +49,15 @@ __all__ = [
     "reflect",
 ]
 
-adopt_kernel()  # so that one seed gives both sides the same numbers
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported from its home on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -1,10 +1,10 @@
-"""A pytest fixture, there as soon as gradmirror is installed.
+"""A pytest fixture, available as soon as gradmirror is installed.
 
     def test_my_layer_norm(assert_twin):
         assert_twin(MyLayerNorm(16), torch.nn.LayerNorm(16), np.random.randn(4, 16))
 
-A failure shows the verdict, the cause, the tables, and the first wrong entries (index, both
-values, truth, ratio).
+A failure shows the verdict, the cause, the tables, and the first wrong entries (index, both values, the
+numeric derivative, ratio).
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Every entry of the catalog, from many seeds: each with other weights, other numbers, another batch size, and
 inputs scaled by 1e-3 to 1e3, compared in both precisions and on the kinks. All of this code is right, so
-each refusal is a false alarm. Counted apart is "too blind to say": where a function is saturated, float32 has
+each refusal is a false alarm. Counted apart is "inconclusive": where a function is saturated, float32 has
 no digits left to compare.
 """
 
@@ -19,13 +19,13 @@ import torch
 from joblib import Parallel, delayed
 
 import scratch
-from reports.commands.faults import NO_DERIVATIVE, WRONG_IN_TORCH, blind, defined
+from reports.commands.faults import NO_DERIVATIVE, WRONG_IN_TORCH, defined, inconclusive
 from reports.errors import UnusableError
 from reports.runner.environment import limit_threads
 from reports.runner.progress import progress
 from scratch import nn
 from scratch.checkpoint import write_whole
-from scratch.gradcheck import TOO_BLIND
+from scratch.gradcheck import INCONCLUSIVE
 from scratch.nested import leaves, unflatten_as
 from torch_ref import check, mirror
 from torch_ref.catalog import LOSSES, MODULES, Case
@@ -94,10 +94,10 @@ def outcomes(case: Case, seeds: range) -> list[Outcome]:
             shapes = " ".join("x".join(map(str, x.shape)) for _, x in leaves(inputs))
             result = check(module, mirror(module), *inputs)
             told = {
-                name: "agree" if c else TOO_BLIND if blind(c) else c.verdict
+                name: "agree" if c else INCONCLUSIVE if inconclusive(c) else c.verdict
                 for name, c in result.comparisons.items()
             }
-            told |= {"manners": "; ".join(result.manners)} if result.manners else {}
+            told |= {"side effects": "; ".join(result.side_effects)} if result.side_effects else {}
             found += [
                 Outcome(case.name, seed, scale, shapes, name, verdict) for name, verdict in told.items()
             ]
@@ -105,7 +105,7 @@ def outcomes(case: Case, seeds: range) -> list[Outcome]:
 
 
 def cases() -> list[Case]:
-    """The catalog, but for what PyTorch gives no derivative of: see detectors.py."""
+    """The catalog, but for what PyTorch gives no derivative of: see faults.py."""
     return [
         case
         for case in (*MODULES, *LOSSES)
@@ -137,11 +137,11 @@ def run(options: argparse.Namespace) -> int:
         if some := [outcome for outcome in found if outcome.verdict != "agree"]:
             failed += some
             _write(options.out, failed)
-    del counts["manners"]
-    unseen = sum(outcome.verdict == TOO_BLIND for outcome in failed)
+    del counts["side effects"]
+    unseen = sum(outcome.verdict == INCONCLUSIVE for outcome in failed)
     told = ", ".join(f"{count:,} in {made_in}" for made_in, count in sorted(counts.items()))
     print(f"{len(chosen)} entries of the catalog, {options.draws} draws each, compared: {told}.")
-    print(f"False alarms: {len(failed) - unseen}. Too blind to say: {unseen}. Each is a row of {options.out}")
+    print(f"False alarms: {len(failed) - unseen}. Inconclusive: {unseen}. Each is a row of {options.out}")
     return 1 if len(failed) > unseen else 0
 
 

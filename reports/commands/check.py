@@ -184,7 +184,7 @@ def _as_json(found: dict[int, Check]) -> dict[str, Any]:
             str(seed): {
                 "ok": each.ok,
                 "verdict": each.verdict,
-                "manners": list(each.manners),
+                "side_effects": list(each.side_effects),
                 "untried": each.untried,
                 "causes": [vars(cause) for cause in each.causes],
                 "tensors": each.frame.astype(object)

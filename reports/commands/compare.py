@@ -306,7 +306,7 @@ def gradients(old: tables.Tables, new: tables.Tables) -> Part:
 
 def _error(both: pd.DataFrame, suffix: str) -> pd.Series:
     """The largest error of either side in units of the tolerance; infinite where a gradient is not finite."""
-    names = [name + suffix for name in ("numpy_torch", "numpy_truth", "torch_truth")]
+    names = [name + suffix for name in ("numpy_torch", "numpy_numeric", "torch_numeric")]
     largest = both[names].max(axis=1).where(both[f"numpy_torch{suffix}"].notna(), np.inf)
     return (largest / both[f"tolerance{suffix}"]).where(largest > 0, 0.0).fillna(np.inf)
 

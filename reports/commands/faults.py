@@ -22,14 +22,15 @@ from reports.runner.environment import limit_threads
 from reports.runner.progress import progress
 from scratch import nn
 from scratch.checkpoint import write_whole
-from scratch.gradcheck import TOO_BLIND
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref import Check, as_torch, check, mirror
-from torch_ref.adapters.layers import AgainstTarget
+from torch_ref.adapters import AgainstTarget
 from torch_ref.catalog import LOSSES, MODULES, Case
-from torch_ref.checker.check import Sides, kinks
-from torch_ref.checker.compare import Comparison, run_torch
+from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.kinks import kinks
+from torch_ref.checker.sides import Sides
+from torch_ref.checker.torch_side import run_torch
 from torch_ref.faults import FAULTS, Fault, inject
 
 SCALES = (1.0, 1e-3, 1e3)
@@ -192,15 +193,15 @@ DETECTORS = ("gradmirror", *OTHERS)
 NAMES = ("named", "misnamed")
 
 
-def blind(found: Comparison) -> bool:
-    """Whether it says nothing but that it could not have seen an error."""
-    return set(found.frame["verdict"]) <= {"agree", TOO_BLIND}
+def inconclusive(found: Comparison) -> bool:
+    """Whether all that does not agree is inconclusive."""
+    return set(found.frame["verdict"]) <= {"agree", INCONCLUSIVE}
 
 
 def names_told(found: Check) -> set[str]:
     """The mistakes that were confirmed; one that is told in words, not in numbers, is among them."""
     names = {cause.name for cause in found.causes} - {"unknown"}
-    if any("backward overwrites the gradient" in each for each in found.manners):
+    if any("backward overwrites the gradient" in each for each in found.side_effects):
         names.add("gradients are overwritten instead of added up")
     return names
 
@@ -208,7 +209,9 @@ def names_told(found: Check) -> set[str]:
 def _asked(trial: Trial, fault: Fault | None) -> dict[str, bool]:
     """What the columns of the kill matrix count in one trial."""
     told = check(trial.module, trial.reference, *trial.inputs)
-    refused = bool(told.manners) or not all(each or blind(each) for each in told.comparisons.values())
+    refused = bool(told.side_effects) or not all(
+        each or inconclusive(each) for each in told.comparisons.values()
+    )
     names = names_told(told)
     named = fault is not None and fault.name in names
     others = {name: refuses(trial) for name, refuses in OTHERS.items()}

@@ -18,7 +18,7 @@ from reports.runner.networks import Network, by_name
 from reports.runner.progress import progress
 from reports.sections import drift, timing
 from scratch.checkpoint import write_whole
-from scratch.gradcheck import TOO_BLIND
+from scratch.gradcheck import INCONCLUSIVE
 
 
 def plan(network: Network, steps: int) -> drift.Plan:
@@ -46,7 +46,7 @@ def row(name: str, steps: int, rounds: int, seed: int) -> dict[str, object]:
     step = table[(table["phase"] == "step") & (table["pair"] == "NumPy / PyTorch")].iloc[0]
     found: dict[str, object] = {"network": name, "batch": chosen.batch_size, "steps": steps, "seed": seed}
     found |= {key: last[key] for key in training.frame.columns if key != "step"}
-    found["verdict"] = "agree" if training else TOO_BLIND if training.blind else "part"
+    found["verdict"] = "agree" if training else INCONCLUSIVE if training.inconclusive else "part"
     found |= {
         key: step[key]
         for key in ("setting", "numpy_seconds", "other_seconds", "ratio", "low", "high", "rounds")

@@ -42,11 +42,11 @@ def gradients(tables: Tables) -> pd.DataFrame:
             "shape": t["shape"],
             "largest entry": t["scale"].map(short),
             "NumPy − PyTorch": t["numpy_torch"].map(short),
-            "NumPy − complex step": t["numpy_truth"].map(short),
-            "PyTorch − complex step": t["torch_truth"].map(short),
+            "NumPy − complex step": t["numpy_numeric"].map(short),
+            "PyTorch − complex step": t["torch_numeric"].map(short),
             "NumPy − central difference": t["numpy_central"].map(short),
             "tolerance": t["tolerance"].map(short),
-            "would see": t["sensitivity"].map(short),
+            "detection limit": t["detection_limit"].map(short),
             "verdict": t["verdict"],
         }
     )
@@ -60,7 +60,7 @@ def gradients_in_short(tables: Tables) -> pd.DataFrame:
         {
             "tensors": grouped.size().map(str),
             "largest difference, relative": grouped["relative"].max().map(short),
-            "would see": grouped["sensitivity"].max().map(short),
+            "detection limit": grouped["detection_limit"].max().map(short),
             "verdict": np.where(agreeing == grouped.size(), "agree", "differ"),
         }
     )

@@ -21,9 +21,10 @@ import torch
 
 from reports.runner.networks import Network
 from scratch import nn, optim, random
-from scratch.gradcheck.numeric import Objective
-from torch_ref.checker.compare import Comparison, compare_objective
-from torch_ref.twin.mirror import torch_generator
+from scratch.gradcheck import Objective
+from torch_ref.checker.compare import compare_objective
+from torch_ref.checker.comparison import Comparison
+from torch_ref.twin.memory import torch_generator
 
 PHASES = ("forward", "backward", "update", "step")
 TORCH_OPTIONS: dict[str, dict[str, Any]] = {
@@ -67,7 +68,7 @@ class Column:
 def compare_column(column: Column, network: Network, dtype: str, seed: int) -> Comparison:
     """The gradients of a column beside NumPy's, judged by what rounding does to NumPy's and to PyTorch's.
 
-    The parameters only, no outputs and no truth: it is asked before every timing.
+    The parameters only, no outputs and no numeric derivative: it is asked before every timing.
 
     Raises:
         ValueError: the column has gradients of other parameters.
@@ -81,7 +82,7 @@ def compare_column(column: Column, network: Network, dtype: str, seed: int) -> C
     x, target = network.batch(dtype)
     with torch_generator(advance=False):
         objective = Objective(model, x, loss_fn=nn.CrossEntropyLoss(), target=target)
-    return compare_objective(objective, twin, torch.nn.CrossEntropyLoss(), truth=False, theirs=theirs)
+    return compare_objective(objective, twin, torch.nn.CrossEntropyLoss(), numeric=False, theirs=theirs)
 
 
 @dataclass(frozen=True)

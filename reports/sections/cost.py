@@ -13,7 +13,7 @@ import scratch
 from reports.runner.networks import Network, parameter_vector
 from reports.runner.progress import progress
 from scratch import nn
-from scratch.gradcheck.numeric import numerical_gradient
+from scratch.gradcheck import numerical_gradient
 
 
 def book_gradient(loss: Callable[[], Any], w: np.ndarray, h: float = 1e-4) -> np.ndarray:

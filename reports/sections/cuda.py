@@ -39,10 +39,9 @@ from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task
 from scratch import nn
 from scratch.checkpoint import write_whole
-from scratch.gradcheck import TOO_BLIND
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import INCONCLUSIVE, Objective
 from torch_ref.checker.compare import compare_objective
-from torch_ref.checker.verdict import Tensor
+from torch_ref.checker.verdict import TensorVerdict
 
 BLOCKS = 20
 # Of a batch in which too many activations are close to a kink, so many samples are judged instead.
@@ -193,15 +192,15 @@ class Standard(NamedTuple):
     """
 
     exact: Gradients
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[TensorVerdict, ...]
 
     def verdict(self, gradients: Gradients) -> str:
         """Whether these are as right as rounding allows, or where they are not."""
-        judged = [replace(t, torch=gradients[t.name]) for t in self.tensors]
-        wrong = [t.name for t in judged if t.torch.shape != t.numpy.shape or np.any(t.wrong(t.torch))]
+        judged = [replace(t, reference=gradients[t.name]) for t in self.tensors]
+        wrong = [t.name for t in judged if t.reference.shape != t.ours.shape or np.any(t.wrong(t.reference))]
         if wrong:
             return f"differs in {', '.join(wrong)}"
-        return "agree" if all(t.sensitivity < np.inf for t in judged) else TOO_BLIND
+        return "agree" if all(t.detection_limit < np.inf for t in judged) else INCONCLUSIVE
 
     def error(self, gradients: Gradients) -> tuple[float, str]:
         """The largest error by the largest entry of its tensor, and which tensor that is."""
@@ -219,9 +218,9 @@ def standard(network: Network, dtype: str, seed: int) -> Standard:
     exact = _objective(copy.deepcopy(model).to(np.float64), network).backward().parameters
     objective = _objective(model.to(np.dtype(dtype)), network)
     twin = twin.to(getattr(torch, dtype))
-    found = compare_objective(objective, twin, torch.nn.CrossEntropyLoss(), truth=False)
+    found = compare_objective(objective, twin, torch.nn.CrossEntropyLoss(), numeric=False)
     parameters = [t for t in found.tensors if t.name in exact]
-    return Standard(exact, tuple(replace(t, truth=exact[t.name]) for t in parameters))
+    return Standard(exact, tuple(replace(t, numeric=exact[t.name]) for t in parameters))
 
 
 def _objective(model: nn.Module, network: Network) -> Objective:

@@ -16,8 +16,7 @@ from reports.runner.networks import Network
 from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task
 from scratch import nn
-from scratch.gradcheck import check_directions, gradcheck
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import Objective, check_directions, gradcheck
 from torch_ref import as_torch, compare, mirror
 from torch_ref.faults import FAULTS, Fault, switch_on
 

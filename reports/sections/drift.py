@@ -14,7 +14,7 @@ from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task
 from scratch import nn, optim
 from scratch.data import DataLoader
-from scratch.gradcheck import TOO_BLIND
+from scratch.gradcheck import INCONCLUSIVE
 from torch_ref import Training, compare_training
 
 
@@ -57,7 +57,7 @@ def _verdict(found: Training) -> str:
         return f"part at step {found.parts_at}"
     if found.departs_at is not None:
         return f"float32 departs at step {found.departs_at}"
-    return TOO_BLIND if found.blind else "agree"
+    return INCONCLUSIVE if found.inconclusive else "agree"
 
 
 def _conclude(rows: Rows) -> Section:

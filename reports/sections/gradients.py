@@ -20,7 +20,7 @@ from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task
 from reports.sections import cost
 from scratch import nn
-from scratch.gradcheck.numeric import Objective, numerical_gradient
+from scratch.gradcheck import Objective, numerical_gradient
 from torch_ref import Comparison, compare
 
 DTYPES = ("float64", "float32")
@@ -118,13 +118,13 @@ def error_counts(comparison: Comparison) -> pd.DataFrame:
     that the judgement leaves out, on a kink, are left out here.
 
     Returns:
-        A row for each pair of NumPy, PyTorch and the truth, and each bin: count entries are off by more than
-        ``low`` and at most ``high`` units. In the bin "equal" both are 0; the last has no end (nan), and what
-        is nan counts there.
+        A row for each pair of NumPy, PyTorch and the numeric derivative, and each bin: count entries are off
+        by more than ``low`` and at most ``high`` units. In the bin "equal" both are 0; the last has no end
+        (nan), and what is nan counts there.
     """
-    tensors = [t for t in comparison.tensors if t.truth is not None and t.numpy.shape == t.torch.shape]
+    tensors = [t for t in comparison.tensors if t.numeric is not None and t.ours.shape == t.reference.shape]
     rows = []
-    for pair in ("NumPy − PyTorch", "NumPy − truth", "PyTorch − truth"):
+    for pair in ("NumPy − PyTorch", "NumPy − numeric", "PyTorch − numeric"):
         first, second = (_SIDES[name] for name in pair.split(" − "))
         units = [t.in_roundings(getattr(t, first) - getattr(t, second)) for t in tensors]
         off = np.concatenate([np.zeros(0), *units])
@@ -136,7 +136,7 @@ def error_counts(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_SIDES = {"NumPy": "numpy", "PyTorch": "torch", "truth": "truth"}
+_SIDES = {"NumPy": "ours", "PyTorch": "reference", "numeric": "numeric"}
 
 # Four bins a decade, and what is outside of them.
 _EDGES = [0.0, *(float(f"{10 ** (k / 4):.2g}") for k in range(-16, 9))]

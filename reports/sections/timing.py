@@ -33,7 +33,7 @@ from reports.runner.progress import progress
 from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task
 from scratch import nn
-from scratch.gradcheck import TOO_BLIND
+from scratch.gradcheck import INCONCLUSIVE
 from torch_ref import Comparison, compare
 
 Blocks = list[dict[str, float]]
@@ -180,7 +180,7 @@ def disagreement(compared: Callable[[str, int], Comparison], dtype: str, seed: i
             return str(error)
         if found.empty:
             return ""
-    blind = set(found["verdict"]) == {TOO_BLIND}
+    blind = set(found["verdict"]) == {INCONCLUSIVE}
     return f"the gradients {'cannot be compared' if blind else 'disagree'} in {', '.join(found['tensor'])}"
 
 
@@ -189,7 +189,7 @@ def _both_sides(network: Network, dtype: str, seed: int) -> Comparison:
     x, target = network.batch(dtype)
     model, twin = network.build(dtype, seed)
     losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss()}
-    return compare(model, twin, x, target=target, truth=False, **losses)  # type: ignore[arg-type]
+    return compare(model, twin, x, target=target, numeric=False, **losses)  # type: ignore[arg-type]
 
 
 def measure(

@@ -1,14 +1,13 @@
-"""Is backward right? Its gradients against numeric ones (numerical.py), all of them or by random directions.
+"""Is backward right? Its gradients against numeric derivatives, entry by entry or along random directions.
 
 ``gradcheck`` differentiates by every entry and compares all. ``check_directions`` differentiates along a
 few random directions, each through all parameters and inputs at once, for the price of a forward; where a
 direction disagrees it halves it again and again until it has the wrong entries.
 
-No tolerance is guessed. What a comparison may differ by is the rounding that backward was entitled to, which
-is measured by letting it round otherwise (precision.py), and some units of u, the machine epsilon, for the
-numeric side. Each tensor states its sensitivity, the smallest relative error that would have been seen. A
-check that sees less than half of the digits (√u: 1.5e-8 in float64, 3.5e-4 in float32) is too blind, and does
-not pass.
+A gradient may be off by the rounding of backward, which is measured (rounding.py), and by some units of u,
+the machine epsilon, for the numeric side (tolerance.py). Each tensor states its detection limit, the smallest
+relative error that would have shown. Above half of the digits (√u: 1.5e-8 in float64, 3.5e-4 in float32) a
+check is inconclusive, and does not pass.
 """
 
 from typing import NamedTuple
@@ -16,26 +15,20 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch import nn
-from scratch.gradcheck.numeric import Gradients, Network, Objective, Step, differentiate
+from scratch.gradcheck.chain import Chain
+from scratch.gradcheck.numeric import differentiate
+from scratch.gradcheck.objective import Gradients, Objective
 from scratch.gradcheck.rounding import numpy_spreads
-
-# Of all the float64 gradients measured against torch or a complex step none was off by more than 14 u of
-# the largest entry of its tensor; the factor leaves room for longer sums.
-_ROUNDINGS = 64
-
-# And by how many of the deviations that random rounding showed; see also torch_ref/checker/verdict.py.
-_SPREADS = 8
-
-# The verdict on a comparison that could not have seen an error.
-TOO_BLIND = "too blind to say"
+from scratch.gradcheck.step import Step
+from scratch.gradcheck.tolerance import INCONCLUSIVE, LOSS_ROUNDINGS, ROUNDINGS, SPREADS
 
 
 class TensorCheck(NamedTuple):
-    """One row: a gradient as backward has it against the numeric one.
+    """One row: a gradient of backward against the numeric one.
 
-    ``error`` is the largest difference, ``scale`` the largest numeric entry, ``tolerance`` what ``error``
-    may be, ``sensitivity`` = tolerance / scale the smallest relative error (of the largest entry) that would
-    have been seen. ``worst`` is the index of the largest difference, followed by both values there.
+    ``error`` is the largest difference, ``scale`` the largest numeric entry, ``tolerance`` the largest error
+    that is allowed, ``detection_limit`` = tolerance / scale the smallest error, relative to scale, that
+    would have shown. ``worst`` is the index of the largest difference, followed by both values there.
     """
 
     name: str
@@ -43,7 +36,7 @@ class TensorCheck(NamedTuple):
     error: float
     scale: float
     tolerance: float
-    sensitivity: float
+    detection_limit: float
     worst: tuple[int, ...]
     backward: float
     numeric: float
@@ -51,24 +44,25 @@ class TensorCheck(NamedTuple):
 
 
 class GradcheckResult(NamedTuple):
-    """All rows; truthy if every gradient is right and none was judged too blindly."""
+    """All rows; truthy if every gradient is right and none is inconclusive."""
 
     rows: list[TensorCheck]
 
     @property
     def ok(self) -> bool:
-        """Whether all rows are."""
+        """Whether all rows are ok."""
         return all(row.ok for row in self.rows)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        lines = [f"{'gradient':24} {'max |Δ|':>10} {'relative':>10} {'would see':>10}  verdict"]
+        lines = [f"{'gradient':24} {'max |Δ|':>10} {'relative':>10} {'detection limit':>15}  verdict"]
         for row in self.rows:
             relative = row.error / row.scale if row.scale else np.inf if row.error else 0.0
             lines.append(
-                f"{row.name:24} {row.error:10.1e} {relative:10.1e} {row.sensitivity:10.1e}  {_verdict(row)}"
+                f"{row.name:24} {row.error:10.1e} {relative:10.1e} {row.detection_limit:15.1e}  "
+                f"{_verdict(row)}"
             )
         return "\n".join(lines)
 
@@ -77,7 +71,7 @@ def _verdict(row: TensorCheck) -> str:
     if row.ok:
         return "ok"
     if row.error <= row.tolerance:
-        return TOO_BLIND
+        return INCONCLUSIVE
     return f"WRONG at {list(row.worst)}: backward {row.backward:.9g}, numeric {row.numeric:.9g}"
 
 
@@ -93,7 +87,7 @@ def gradcheck(
     """Compare backward with the numeric derivative by every entry of every parameter and input.
 
     Args:
-        model: see scratch.gradcheck.numeric.Objective, as for all but the last two.
+        model: see scratch.gradcheck.Objective, as for all but the last two.
         inputs: the model's inputs.
         loss_fn: a loss.
         target: its target.
@@ -102,16 +96,16 @@ def gradcheck(
         eps: the step.
 
     Raises:
-        ValueError: as numerical_gradient.
+        TypeError, ValueError: as numerical_gradient.
     """
     objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
     step = Step(method, eps, objective.dtype)
     analytic, numeric = objective.backward(), differentiate(objective, step)
     unit = float(np.finfo(objective.dtype).eps)
-    noise = {name: _SPREADS * _largest(spread) for name, spread in numpy_spreads(objective).items()}
+    noise = {name: SPREADS * _largest(spread) for name, spread in numpy_spreads(objective).items()}
     if not step.is_complex:
         # The difference of two L, each rounded at its own size, over 2h.
-        central = 8 * float(np.finfo(step.real).eps) / step.h * objective.size
+        central = LOSS_ROUNDINGS * float(np.finfo(step.real).eps) / step.h * objective.size
         noise = {name: each + central for name, each in noise.items()}
         unit = max(unit, step.h**2)
     return GradcheckResult(_judge(analytic, numeric, unit, noise))
@@ -120,30 +114,34 @@ def gradcheck(
 def _judge(
     analytic: Gradients, numeric: Gradients, unit: float, noise: dict[str, float]
 ) -> list[TensorCheck]:
-    """A row for each gradient; ``unit`` is the relative error of a rounding, ``noise`` what comes on top.
+    """A row for each gradient; ``unit`` is the relative error of a rounding, ``noise`` the measured rounding.
 
     A tensor may be off by 64 units of its own largest entry and one of the largest of all: a gradient that
     is truly 0, like that of a bias before a batch norm, is the rounding of numbers as large as the others.
     """
-    wanted = numeric.named()
-    found = analytic.named()
-    largest = max((_largest(n) for n in wanted.values()), default=0.0)
+    expected, found = numeric.named(), analytic.named()
+    largest = max((_largest(n) for n in expected.values()), default=0.0)
     rows = []
-    for name, n in wanted.items():
+    for name, n in expected.items():
         a = found[name]
         if a.shape != n.shape:
-            raise ValueError(f"gradcheck: backward's {name} has shape {a.shape}, wanted {n.shape}")
-        difference = np.abs(a - n)
-        worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), n.shape)) if n.size else ()
-        error = float(difference[worst]) if n.size else 0.0
-        scale = _largest(n)
-        tolerance = unit * (_ROUNDINGS * scale + largest) + noise[name]
-        sensitivity = tolerance / scale if scale else np.inf if n.size else 0.0
-        sees = sensitivity <= np.sqrt(unit)
-        at = (float(a[worst]), float(n[worst])) if n.size else (0.0, 0.0)
-        ok = error <= tolerance and sees
-        rows.append(TensorCheck(name, n.shape, error, scale, tolerance, sensitivity, worst, *at, ok))
+            raise ValueError(f"gradcheck: backward's {name} has shape {a.shape}, expected {n.shape}")
+        rows.append(_row(name, a, n, unit * (ROUNDINGS * _largest(n) + largest) + noise[name], np.sqrt(unit)))
     return rows
+
+
+def _row(name: str, found: np.ndarray, expected: np.ndarray, tolerance: float, limit: float) -> TensorCheck:
+    """Both sides of one gradient where they differ most; its detection limit may be ``limit`` at most."""
+    scale = _largest(expected)
+    if not expected.size:
+        return TensorCheck(name, expected.shape, 0.0, scale, tolerance, 0.0, (), 0.0, 0.0, True)
+    difference = np.abs(found - expected)
+    worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), expected.shape))
+    error = float(difference[worst])
+    detection_limit = tolerance / scale if scale else np.inf
+    ok = bool(error <= tolerance and detection_limit <= limit)
+    at = float(found[worst]), float(expected[worst])
+    return TensorCheck(name, expected.shape, error, scale, tolerance, detection_limit, worst, *at, ok)
 
 
 def _largest(array: np.ndarray) -> float:
@@ -151,7 +149,7 @@ def _largest(array: np.ndarray) -> float:
 
 
 class WrongEntry(NamedTuple):
-    """An entry that check_directions found: where, what backward says and what the complex step says."""
+    """An entry that check_directions found, with its gradient by backward and by the complex step."""
 
     name: str
     at: tuple[int, ...]
@@ -160,9 +158,9 @@ class WrongEntry(NamedTuple):
 
 
 class DirectionsResult(NamedTuple):
-    """What check_directions found; truthy if nothing.
+    """The result of check_directions; truthy if no entry is wrong.
 
-    ``wrong`` are the wrong entries, as many as were asked for, and ``forwards`` how many forwards it took.
+    ``wrong`` are the wrong entries, at most as many as were asked for; ``forwards`` counts the forwards.
     """
 
     ok: bool
@@ -190,21 +188,21 @@ def check_directions(
     about 2 log₂(n) forwards for each wrong one.
 
     Args:
-        model: see scratch.gradcheck.numeric.Objective, like inputs, loss_fn, target and cotangent.
+        model: see scratch.gradcheck.Objective, like inputs, loss_fn, target and cotangent.
         inputs: the model's inputs.
         loss_fn: a loss.
         target: its target.
         cotangent: the weights of the outputs, without a loss.
-        directions: how many; an error could hide from one by chance, hardly from two.
-        most: stop after so many wrong entries.
+        directions: their number; an error could hide from one by chance, hardly from two.
+        most: the number of wrong entries to stop at.
         seed: of the directions.
 
     Raises:
-        ValueError: as gradcheck.
+        TypeError, ValueError: as gradcheck.
     """
     for name, count in (("directions", directions), ("most", most)):
         if count < 1:
-            raise ValueError(f"check_directions: {name} is {count}, wanted 1 or more")
+            raise ValueError(f"check_directions: {name} is {count}, expected 1 or more")
     objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
     search = _Search(objective, most)
     rng = np.random.default_rng(seed)
@@ -219,12 +217,12 @@ class _Search:
 
     def __init__(self, objective: Objective, most: int) -> None:
         self.step = Step("complex", None, objective.dtype)
-        self.network: Network = objective.to(self.step.dtype)
+        self.chain = Chain(objective, self.step.dtype)
         self.unit = float(np.finfo(objective.dtype).eps)
         self.most, self.forwards = most, 0
         self.wrong: list[WrongEntry] = []
         gradients = objective.backward().named()
-        self.tensors = [(name, array, gradients[name]) for name, array in self.network.tensors().items()]
+        self.tensors = [(name, array, gradients[name]) for name, array in self.chain.tensors().items()]
         self.stops = np.cumsum([array.size for _, array, _ in self.tensors])
         self.size = int(self.stops[-1])
         self.gradient = np.concatenate([g.reshape(-1) for _, _, g in self.tensors]).astype(self.step.real)
@@ -242,7 +240,7 @@ class _Search:
                 befores.append((array, array.copy()))
                 array.reshape(-1)[a - start : b - start] += 1j * self.step.h * v[a:b]
         try:
-            return float(self.step.slope(self.network.loss(0, *self.network.inputs)))
+            return float(self.step.slope(self.chain.loss(0, *self.chain.inputs)))
         finally:
             for array, before in befores:
                 array[...] = before
@@ -254,7 +252,7 @@ class _Search:
         summands = self.gradient[low:high] * v[low:high]
         error = abs(self.slope(v, low, high) - float(np.add.reduce(summands)))
         spread = self.spread[low:high] * v[low:high]
-        rounding = _ROUNDINGS * self.unit * np.linalg.norm(summands) + _SPREADS * np.linalg.norm(spread)
+        rounding = ROUNDINGS * self.unit * np.linalg.norm(summands) + SPREADS * np.linalg.norm(spread)
         if error <= rounding:
             return
         if high - low > 1:

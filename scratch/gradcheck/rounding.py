@@ -1,11 +1,11 @@
-"""How far apart two correct computations may be: the rounding that a computation is entitled to, measured.
+"""Rounding error measured by random rounding (Monte Carlo arithmetic).
 
 A tolerance that is guessed is too wide for one gradient and too narrow for the next. The rounding error of a
 result depends on what was added up on the way to it, and that shows when the computation is run with other
-roundings: Monte Carlo arithmetic (Parker 1997; Denis, de Oliveira Castro and Petit 2016). ``Noisy`` is a
-NumPy array that puts a random relative error of up to one epsilon on the result of every operation; on a sum
-what the roundings of its partial sums add up to (Higham and Mary 2019). Forward and backward, run on it some
-times, show how far each entry of each gradient spreads.
+roundings (Parker 1997; Denis, de Oliveira Castro and Petit 2016). ``Noisy`` is a NumPy array that puts a
+random relative error of up to one epsilon on the result of every operation; on a sum what the roundings of
+its partial sums add up to (Higham and Mary 2019). Forward and backward, run on it some times, show how far
+each entry of each gradient spreads.
 """
 
 import math
@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck.objective import Objective
 
 Tensors = dict[str, np.ndarray]
 
 
 def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
-    """How far each entry was off ``exact``, at most, in other runs of the same computation."""
+    """The largest difference of each entry from ``exact`` in other runs of the same computation."""
     largest = {name: np.zeros(x.shape) for name, x in exact.items()}
     for run in runs:
         for name, other in run.items():
@@ -31,10 +31,10 @@ def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
 
 
 def numpy_spreads(objective: Objective, runs: int = 8) -> Tensors:
-    """By the roundings of every operation, in the objective's dtype but carried in float64.
+    """How far the roundings of every operation move each entry: in the objective's dtype, carried in float64.
 
     Raises:
-        TypeError, ValueError: as code does that cannot take a subclass of ndarray.
+        TypeError, ValueError: from code that cannot take a subclass of ndarray.
     """
     unit = float(np.finfo(objective.dtype).eps)
 
@@ -59,9 +59,9 @@ def jitter(array: np.ndarray, rng: np.random.Generator, alike: bool = False) -> 
 
 
 class Rounding:
-    """The noise of one run: so large, and from this seed.
+    """The noise of one run, of relative size ``unit``.
 
-    As in a real computation, what is computed twice from the same numbers is rounded alike.
+    As in a real computation, a result that is computed twice from the same numbers is rounded alike.
     """
 
     def __init__(self, unit: float, seed: int) -> None:
@@ -86,7 +86,7 @@ class Rounding:
 
 
 class Noisy(np.ndarray):
-    """An array whose operations round at random; what only picks, moves or negates does not."""
+    """An array whose operations round at random, except those that only pick, move or negate."""
 
     rounding: Rounding
 
@@ -104,7 +104,7 @@ class Noisy(np.ndarray):
         # Before the call, since it may overwrite an input.
         magnitude = None
         if ufunc is np.matmul or (ufunc is np.add and method in ("reduce", "accumulate")):
-            magnitude = _of_a_sum(call, plain, kwargs)
+            magnitude = _error_of_sum(call, plain, kwargs)
         result = call(*plain, **(kwargs | ({"out": targets} if out else {})))
         if method == "at":
             return None
@@ -125,7 +125,7 @@ class Noisy(np.ndarray):
             return _wrapped(super().__array_function__(function, types, args, kwargs), rounding)
         out = kwargs.pop("out", None)
         plain = [_plain(x) for x in args]
-        return rounding.round(function(*plain, **kwargs), out, _of_a_sum(function, plain, kwargs))
+        return rounding.round(function(*plain, **kwargs), out, _error_of_sum(function, plain, kwargs))
 
     def dot(self, *args: Any, **kwargs: Any) -> Any:
         """np.dot, which the method would bypass."""
@@ -139,8 +139,8 @@ _EXACT = {
 _PRODUCTS = {np.dot, np.inner, np.vdot, np.tensordot, np.einsum, np.convolve, np.correlate}
 
 
-def _of_a_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, Any]) -> Any:
-    """What the rounding errors of a sum of n terms x add up to, in units: √(n (Σx)²/3 + n ‖x‖²/2).
+def _error_of_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, Any]) -> Any:
+    """The rounding error of a sum of n terms x, in units: √(n (Σx)²/3 + n ‖x‖²/2).
 
     Each partial sum is rounded. Were the terms all alike the k-th would be k Σx / n; of terms of either sign
     it is as large as a random walk, √k ‖x‖ / √n. Of errors that are random, the squares add up.
@@ -155,7 +155,7 @@ def _of_a_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, An
 
 
 def _hashed(array: Any, seed: int) -> np.ndarray:
-    """A number in [-1, 1) for each of ``array``, which goes by its bits and the seed (splitmix64)."""
+    """A number in [-1, 1) for each of ``array``, a hash of its bits and the seed (splitmix64)."""
     z = np.asarray(array, np.float64).view(np.uint64)
     with np.errstate(over="ignore"):
         z = z + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)

@@ -324,6 +324,14 @@ class Module(metaclass=_Constructor):
             for _, p in module._own_parameters():
                 p.grad = None
 
+    def swap_saved(self, stack: list[Any]) -> list[Any]:
+        """Put ``stack`` in the place of what forwards have kept so far, which is returned.
+
+        For a caller that runs backwards in another order than the reverse of the forwards.
+        """
+        before, self._saved = self._saved, stack
+        return before
+
     def train(self, mode: bool = True) -> "Module":
         """Switch this module and all below it to training mode (or, with False, to evaluation)."""
         for module in self.modules():

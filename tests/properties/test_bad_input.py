@@ -9,7 +9,6 @@ import torch
 import scratch
 from scratch import gradcheck, nn, optim
 from scratch.data import DataLoader, TensorDataset
-from scratch.gradcheck import numeric
 from scratch.models import NeuralNetwork
 from scratch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
 from scratch.training import evaluate, fit
@@ -334,17 +333,17 @@ CASES = {
     "loss without reduction": (
         lambda: gradcheck.gradcheck(nn.Tanh(), X, loss_fn=nn.MSELoss(reduction="none"), target=X),
         ValueError,
-        "reduction='none', wanted 'mean' or 'sum'",
+        "reduction='none', expected 'mean' or 'sum'",
     ),
     "method": (
-        lambda: numeric.numerical_gradient(linear(), X, method="forward"),
+        lambda: gradcheck.numerical_gradient(linear(), X, method="forward"),
         ValueError,
-        "method is 'forward', wanted 'complex' or 'central'",
+        "method is 'forward', expected 'complex' or 'central'",
     ),
     "eps": (
-        lambda: numeric.numerical_gradient(linear(), X, eps=0.0),
+        lambda: gradcheck.numerical_gradient(linear(), X, eps=0.0),
         ValueError,
-        "eps is 0.0, wanted a step above 0",
+        "eps is 0.0, expected a step above 0",
     ),
     "cotangent": (
         lambda: gradcheck.gradcheck(linear(), X, cotangent=X),

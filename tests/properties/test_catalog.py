@@ -22,10 +22,10 @@ from rounding import (
     shakes,
 )
 from scratch import gradcheck, nn, random
-from scratch.gradcheck.numeric import named
+from scratch.gradcheck import named
 from scratch.nested import leaves, unflatten_as
 from torch_ref import compare, mirror
-from torch_ref.adapters.layers import AgainstTarget
+from torch_ref.adapters import AgainstTarget
 from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS, Case
 
 WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
@@ -78,9 +78,9 @@ def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, 
     inner = [*outputs, *buffers]
     rows = [*inner, *inputs, *(name for name, _ in module.named_parameters())]
     assert result.frame["tensor"].tolist() == rows
-    # Nothing here is judged blindly: an error of 1e-4 (float32) or 1e-13 (float64) would have been seen.
-    assert result.frame["sensitivity"].max() < 1000 * np.finfo(dtype).eps
-    assert result.frame["torch_truth"][len(inner) :].notna().all()
+    # The detection limit is 1e-4 in float32, and 1e-13 in float64.
+    assert result.frame["detection_limit"].max() < 1000 * np.finfo(dtype).eps
+    assert result.frame["torch_numeric"][len(inner) :].notna().all()
 
 
 @losses

@@ -384,17 +384,17 @@ CASES = {
     "gradcheck's method": (
         lambda: gradcheck.gradcheck(linear(), X, method="forward"),
         ValueError,
-        "method is 'forward', wanted 'complex' or 'central'",
+        "method is 'forward', expected 'complex' or 'central'",
     ),
     "negative step": (
         lambda: gradcheck.gradcheck(linear(), X, eps=-1.0),
         ValueError,
-        "eps is -1.0, wanted a step above 0",
+        "eps is -1.0, expected a step above 0",
     ),
     "step that is nan": (
         lambda: gradcheck.gradcheck(linear(), X, eps=NAN),
         ValueError,
-        "eps is nan, wanted a step above 0",
+        "eps is nan, expected a step above 0",
     ),
     "mirror of nothing": (lambda: mirror(None), TypeError, "mirror: torch.nn has no twin of NoneType"),
     "compare other names": (
@@ -405,7 +405,7 @@ CASES = {
     "compare a tensor": (
         lambda: compared(torch.ones(3)),
         TypeError,
-        "compare: input 0 is Tensor, wanted a NumPy array",
+        "compare: input 0 is Tensor, expected a NumPy array",
     ),
     "compare nan": (lambda: compared(X * np.nan), ValueError, "the output holds nan or inf"),
     "compare with a cotangent of a row": (
@@ -421,7 +421,7 @@ CASES = {
     "compare by many losses": (
         lambda: compared(X, loss_fn=nn.MSELoss(reduction="none"), twin_loss_fn=torch.nn.MSELoss(), target=X),
         ValueError,
-        "loss_fn has reduction='none', wanted 'mean' or 'sum'",
+        "loss_fn has reduction='none', expected 'mean' or 'sum'",
     ),
 }
 

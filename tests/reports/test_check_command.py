@@ -89,7 +89,7 @@ def test_a_wrong_layer_ends_with_1_and_is_explained(main):
     said = main("check", *LINEAR, "--dtype", "float64", "--seed", "3")
     assert said.code == 1
     assert said.out.startswith("float64: NumPy is wrong: input.\n")
-    assert "a factor of 2 too much (input): divided by 2 it is the truth." in said.out
+    assert "a factor of 2 too much (input): divided by 2 it equals the numeric derivative." in said.out
     assert "ratio 2" in said.out
 
 
@@ -138,7 +138,7 @@ def test_the_scale_is_that_of_the_inputs(main):
         ((*LINEAR[:7], "4x5:whole"), "--input: cannot read '4x5:whole'; wanted a shape such as 4x16, "),
         ((*LINEAR, "--transposed", "W"), "it is not stored the other way round"),
         ((*LINEAR, "--transposed", "V"), "transposed: there is no parameter ['V']; there are ['W', 'b']"),
-        (("mine.py:square", "--against", "torch.square", "--input", "4"), "wanted an object that has both"),
+        (("mine.py:square", "--against", "torch.square", "--input", "4"), "expected an object that has both"),
     ],
 )
 def test_what_cannot_be_used_so_ends_with_2_and_is_named(main, words, named):
@@ -258,7 +258,7 @@ def test_right_code_gives_no_alarm(main):
     assert said.out.startswith(
         "5 entries of the catalog, 3 draws each, compared: 15 in float32, 15 in float64, "
     )
-    assert "False alarms: 0. Too blind to say: 0." in said.out
+    assert "False alarms: 0. Inconclusive: 0." in said.out
     assert Path("alarms.csv").read_text() == "case,seed,scale,shapes,made_in,verdict\n"
 
 

@@ -176,7 +176,7 @@ def wrong_gradient(content: dict) -> None:
     row = table(content, "gradients")[3]
     assert (row["network"], row["dtype"], row["tensor"]) == ("64-50-10", "float64", "0.weight")
     off = 0.01 * row["scale"]
-    row |= {"numpy_torch": off, "numpy_truth": off, "verdict": "NumPy is wrong"}
+    row |= {"numpy_torch": off, "numpy_numeric": off, "verdict": "NumPy is wrong"}
     content["sections"]["gradients"]["agrees"] = content["agrees"] = False
 
 
@@ -204,7 +204,7 @@ def test_a_gradient_that_is_off_is_worse_and_the_other_way_round_better(compare)
 def test_a_gradient_that_is_no_number_is_worse(compare):
     def change(content):
         wrong_gradient(content)
-        table(content, "gradients")[3] |= {"numpy_torch": None, "numpy_truth": None}
+        table(content, "gradients")[3] |= {"numpy_torch": None, "numpy_numeric": None}
 
     said = compare(change)
     assert said.code == 1
@@ -288,7 +288,7 @@ def test_a_report_that_was_stopped_has_lost_the_rest(compare):
 
 def larger_error(content: dict, times: float, verdict: str = "agree") -> None:
     row = table(content, "gradients")[3]
-    for name in ("numpy_torch", "numpy_truth", "torch_truth"):
+    for name in ("numpy_torch", "numpy_numeric", "torch_numeric"):
         row[name] = 0.02 * times * row["tolerance"]
     row["verdict"] = verdict
 

@@ -16,7 +16,7 @@ from reports.page import figures
 from reports.page.figures import accuracy, gradients, style, timing
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
-PAIRS = ("NumPy − PyTorch", "NumPy − truth", "PyTorch − truth")
+PAIRS = ("NumPy − PyTorch", "NumPy − numeric", "PyTorch − numeric")
 BINS = [("equal", 0.0, 0.0), ("0 to 1", 0.0, 1.0), ("1 to 10", 1.0, 10.0), ("more than 10", 10.0, np.nan)]
 METHODS = ("backpropagation", "complex step", "central difference", "the book's loop")
 GREYS = np.arange(16, dtype=np.uint8) * 17

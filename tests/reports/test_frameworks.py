@@ -54,7 +54,7 @@ def test_each_column_has_the_gradients_of_numpy(column, digits, xor, dtype):
         found = frameworks.compare_column(column, network, dtype, seed=0)
         assert found, found
         assert [t.name for t in found.tensors] == ["0.weight", "0.bias", "2.weight", "2.bias"]
-        assert {t.torch.dtype.name for t in found.tensors} == {dtype}
+        assert {t.reference.dtype.name for t in found.tensors} == {dtype}
 
 
 def test_each_column_makes_the_same_steps(column, xor):

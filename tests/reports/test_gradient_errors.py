@@ -9,10 +9,11 @@ from reports.page import tables
 from reports.runner import networks
 from reports.sections import cost, gradients
 from scratch import datasets, nn
+from scratch.gradcheck.tolerance import SPREADS
 from torch_ref import compare
-from torch_ref.checker.verdict import SPREADS, Tensor
+from torch_ref.checker.verdict import TensorVerdict
 
-PAIRS = ["NumPy − PyTorch", "NumPy − truth", "PyTorch − truth"]
+PAIRS = ["NumPy − PyTorch", "NumPy − numeric", "PyTorch − numeric"]
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,14 @@ def compared(network, dtype="float64"):
 class Found:
     """A comparison of one tensor whose unit is 1 but for the last entry, which is on a kink."""
 
-    def __init__(self, ours, theirs, truth):
-        truth = np.asarray(truth, float)
-        spread = np.ones(truth.shape)
+    def __init__(self, ours, theirs, numeric):
+        numeric = np.asarray(numeric, float)
+        spread = np.ones(numeric.shape)
         spread[-1] = 1e30
         self.tensors = [
-            Tensor("w", np.array(ours), np.array(theirs), truth, spread, 0.0, np.dtype(np.float64), 1e9)
+            TensorVerdict(
+                "w", np.array(ours), np.array(theirs), numeric, spread, 0.0, np.dtype(np.float64), 1e9
+            )
         ]
 
 
@@ -48,15 +51,15 @@ def counts(found) -> dict[str, dict[str, int]]:
 def test_each_entry_is_counted_in_the_units_of_its_rounding():
     assert counts(Found([0.0, 2.0, 0.5, np.nan, 9e3, 7], [0.0, 0, 0.5, 0, 0, 7], [0.0, 0, 0, 0, 0, 0])) == {
         "NumPy − PyTorch": {"equal": 2, "1.8 to 3.2": 1, "more than 100": 2},
-        "NumPy − truth": {"equal": 1, "0.32 to 0.56": 1, "1.8 to 3.2": 1, "more than 100": 2},
-        "PyTorch − truth": {"equal": 4, "0.32 to 0.56": 1},
+        "NumPy − numeric": {"equal": 1, "0.32 to 0.56": 1, "1.8 to 3.2": 1, "more than 100": 2},
+        "PyTorch − numeric": {"equal": 4, "0.32 to 0.56": 1},
     }
 
 
 def test_an_entry_is_right_up_to_8_units():
     (tensor,) = Found([7.9, 8.1, 0], [0, 0, 0], [0, 0, 0]).tensors
-    assert tensor.in_roundings(tensor.numpy - tensor.truth) == pytest.approx([7.9, 8.1], rel=1e-4)
-    assert list(tensor.wrong(tensor.numpy)) == [False, True, False]
+    assert tensor.in_roundings(tensor.ours - tensor.numeric) == pytest.approx([7.9, 8.1], rel=1e-4)
+    assert list(tensor.wrong(tensor.ours)) == [False, True, False]
     assert tensor.row["roundings"] == pytest.approx(8.1, rel=1e-4)
     assert SPREADS == 8
 
@@ -71,8 +74,8 @@ def test_the_errors_are_of_all_gradients_and_the_largest_is_that_of_the_table(xo
     entries = 4 * 2 + 2 * 4 + 4 + 4 * 2 + 2
     assert errors.groupby("pair")["count"].sum().to_dict() == dict.fromkeys(PAIRS, entries)
     assert not errors.duplicated(["pair", "bin"]).any()
-    ours = errors[(errors["pair"] == "NumPy − truth") & (errors["count"] > 0)].iloc[-1]
-    worst = table["roundings"][table["numpy_truth"].notna()].max()
+    ours = errors[(errors["pair"] == "NumPy − numeric") & (errors["count"] > 0)].iloc[-1]
+    worst = table["roundings"][table["numpy_numeric"].notna()].max()
     assert ours["low"] < worst <= ours["high"]
 
 
@@ -80,11 +83,11 @@ def test_one_wrong_entry_stands_alone_beyond_the_tolerance(xor):
     found = compared(xor)
     assert gradients.error_counts(found).query("low >= 10")["count"].sum() == 0
     name = [t.name for t in found.tensors].index("2.bias")
-    found.tensors[name].numpy[1] *= 1 + 1e-6
+    found.tensors[name].ours[1] *= 1 + 1e-6
     beyond = gradients.error_counts(found).query("low >= 10 and count > 0")
     assert beyond[["pair", "bin", "count"]].to_numpy().tolist() == [
         ["NumPy − PyTorch", "more than 100", 1],
-        ["NumPy − truth", "more than 100", 1],
+        ["NumPy − numeric", "more than 100", 1],
     ]
 
 

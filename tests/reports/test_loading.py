@@ -172,7 +172,7 @@ def test_a_report_reads_back_as_it_was_written(quick_report):
     kinds = read.tables["timing"].dtypes
     assert (kinds["rounds"], kinds["ratio"]) == ("int64", "float64")
     assert read.tables["needle"]["found"].dtype == bool
-    assert read.tables["gradients"]["numpy_truth"].isna().any()
+    assert read.tables["gradients"]["numpy_numeric"].isna().any()
     assert read.tables["gradients"]["kinks"].dtype == "int64"
 
 

@@ -1,4 +1,4 @@
-"""The numeric gradients and the checks that use them: they agree with the truth, and they can fail."""
+"""The numeric gradients and the checks that use them: they are right, and they can fail."""
 
 from functools import lru_cache
 
@@ -9,8 +9,17 @@ import torch
 import scratch
 from scratch import models, nn, random
 from scratch.datasets import mnist5k
-from scratch.gradcheck import check_directions, gradcheck, numeric
-from scratch.gradcheck.numeric import Objective, Step, differentiate, numerical_gradient
+from scratch.gradcheck import (
+    Gradients,
+    Objective,
+    Step,
+    check_directions,
+    differentiate,
+    gradcheck,
+    numeric,
+    numerical_gradient,
+)
+from scratch.gradcheck.chain import Chain
 from torch_ref import compare, mirror
 
 EPS = np.finfo(np.float64).eps
@@ -143,7 +152,7 @@ def seed() -> None:
     scratch.manual_seed(0)
 
 
-def assert_equal(one: numeric.Gradients, other: numeric.Gradients, relative: float) -> None:
+def assert_equal(one: Gradients, other: Gradients, relative: float) -> None:
     named = [*zip(one.inputs, other.inputs, strict=True)]
     named += [(one.parameters[name], other.parameters[name]) for name in one.parameters]
     largest = max(np.max(np.abs(b)) for _, b in named)
@@ -169,8 +178,8 @@ def test_the_fast_route_gives_what_a_forward_for_each_entry_gives(make, shape, m
     model, x = make(), normal(*shape)
     fast = numerical_gradient(model, x, method=method)
     with monkeypatch.context() as slow:
-        slow.setattr(numeric, "_patterns", lambda *args: None)
-        slow.setattr(numeric.Network, "treats_samples_apart", lambda *args: False)
+        slow.setattr(numeric, "find_patterns", lambda *args: None)
+        slow.setattr(Chain, "treats_samples_apart", lambda *args: False)
         entries = numerical_gradient(model, x, method=method)
     # Central differences divide the rounding of L by h = 6e-6.
     assert_equal(fast, entries, relative=64 * EPS if method == "complex" else 1e-9)
@@ -200,7 +209,7 @@ def test_a_loss_behind_the_model_is_differentiated_with_it(loss_fn, target, monk
     assert gradcheck(model, x, loss_fn=loss_fn, target=target)
     assert check_directions(model, x, loss_fn=loss_fn, target=target)
     fast = numerical_gradient(model, x, loss_fn=loss_fn, target=target)
-    monkeypatch.setattr(numeric, "_patterns", lambda *args: None)
+    monkeypatch.setattr(numeric, "find_patterns", lambda *args: None)
     assert_equal(fast, numerical_gradient(model, x, loss_fn=loss_fn, target=target), relative=64 * EPS)
 
 
@@ -338,7 +347,7 @@ def planted(**attributes) -> tuple[nn.Sequential, dict]:
 def live_entries(count: int, seed: int) -> list[tuple[int, int]]:
     """Some entries of the first weight, anywhere, whose gradient is not 0."""
     model, loss = planted()
-    gradient = numeric.Objective(model, images()[0], **loss).backward().parameters["0.weight"]
+    gradient = Objective(model, images()[0], **loss).backward().parameters["0.weight"]
     rows, columns = np.nonzero(np.abs(gradient) > 1e-4 * np.max(np.abs(gradient)))
     chosen = np.random.default_rng(seed).choice(len(rows), count, replace=False)
     return sorted((int(rows[i]), int(columns[i])) for i in chosen)
@@ -363,7 +372,7 @@ def test_directions_find_exactly_the_wrong_entries_of_39760(seed, count) -> None
 def test_directions_find_a_whole_row() -> None:
     model, loss = planted(wrong=[np.s_[7]])
     scratch.manual_seed(0)
-    row = numeric.Objective(model, images()[0], **loss).backward().parameters["0.weight"][7]
+    row = Objective(model, images()[0], **loss).backward().parameters["0.weight"][7]
     found = check_directions(model, images()[0], **loss, most=1000)
     assert [entry.at for entry in found.wrong] == [(7, int(j)) for j in np.flatnonzero(row)]
     assert len(found.wrong) > 50
@@ -435,32 +444,32 @@ def test_a_wrong_relu_is_refused(break_it) -> None:
     assert not check_directions(Broken(), x)
 
 
-def test_a_gradient_that_is_truly_zero_is_reported_as_too_blind_to_say() -> None:
+def test_a_gradient_that_is_truly_zero_is_reported_as_inconclusive() -> None:
     # Centering takes the bias out again: its gradient is the rounding of others.
     model = nn.Sequential(linear(4, 5), Center(), nn.Tanh())
     result = gradcheck(model, normal(6, 4))
     assert {row.name: row.ok for row in result.rows} == {"input": True, "0.weight": True, "0.bias": False}
-    assert "too blind to say" in str(result)
+    assert "inconclusive" in str(result)
     assert "WRONG" not in str(result)
 
     model = nn.Sequential(linear(4, 5), nn.ReLU(), linear(5, 3))
     model[0].bias.data = np.full(5, -100.0)
     result = gradcheck(model, normal(6, 4))
-    blind = ["input", "0.weight", "0.bias", "2.weight"]
-    assert [row.name for row in result.rows if not row.ok] == blind
-    assert [row.sensitivity for row in result.rows[:4]] == [np.inf] * 4
+    unjudged = ["input", "0.weight", "0.bias", "2.weight"]
+    assert [row.name for row in result.rows if not row.ok] == unjudged
+    assert [row.detection_limit for row in result.rows[:4]] == [np.inf] * 4
 
 
-def test_every_row_tells_what_it_would_have_seen() -> None:
-    """An error just above the stated sensitivity is seen, one well below is not."""
+def test_every_row_states_its_detection_limit() -> None:
+    """An error just above the stated limit is seen, one well below is not."""
     model, x = nn.Sequential(Planted(4, 5, dtype=np.float64), nn.Tanh(), linear(5, 3)), normal(6, 4)
     row = gradcheck(model, x).rows[1]
     gradient = numerical_gradient(model, x).parameters["0.weight"]
     model[0].wrong = (np.unravel_index(np.argmax(np.abs(gradient)), gradient.shape),)
     for share, ok in ((0.5, True), (2, False)):
-        model[0].factor = 1 + share * row.sensitivity
+        model[0].factor = 1 + share * row.detection_limit
         assert gradcheck(model, x).ok == ok
-    assert row.sensitivity < 1e-13
+    assert row.detection_limit < 1e-13
 
 
 # ---- which side is wrong
@@ -529,19 +538,19 @@ def test_compare_says_that_both_are_wrong(monkeypatch) -> None:
 
 
 def test_compare_sees_that_both_make_the_same_mistake(monkeypatch) -> None:
-    """Two sides that agree may both be wrong; the truth is a third."""
+    """Two sides that agree may both be wrong; the numeric derivative is a third."""
     model, twin = tanh_net()
     twin[1] = WrongTorchTanh()
     right = nn.Tanh.backward
     monkeypatch.setattr(nn.Tanh, "backward", lambda self, dy, *args: right(self, dy, *args) * (1 + 1e-6))
     assert verdicts(model, twin)["0.weight"] == "both are wrong"
-    assert set(verdicts(model, twin, truth=False).values()) == {"agree"}
+    assert set(verdicts(model, twin, numeric=False).values()) == {"agree"}
 
 
-def test_compare_without_a_truth_says_only_that_they_differ(monkeypatch) -> None:
+def test_compare_without_the_numeric_derivative_says_only_that_they_differ(monkeypatch) -> None:
     model, twin = tanh_net()
     break_numpy(monkeypatch)
-    assert verdicts(model, twin, truth=False)["0.weight"] == "differ"
+    assert verdicts(model, twin, numeric=False)["0.weight"] == "differ"
 
 
 def test_compare_sees_a_nan(monkeypatch) -> None:
@@ -549,7 +558,7 @@ def test_compare_sees_a_nan(monkeypatch) -> None:
     right = nn.Tanh.backward
     monkeypatch.setattr(nn.Tanh, "backward", lambda self, dy, *args: right(self, dy, *args) * np.nan)
     assert verdicts(model, twin)["0.weight"] == "NumPy is wrong"
-    assert verdicts(model, twin, truth=False)["0.weight"] == "differ"
+    assert verdicts(model, twin, numeric=False)["0.weight"] == "differ"
 
 
 def test_compare_sees_a_wrong_output(monkeypatch) -> None:

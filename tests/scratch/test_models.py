@@ -77,7 +77,7 @@ def test_outputs_and_gradients_are_those_of_torch(model: Model) -> None:
     ours, theirs = model.build()
     x, target = model.batch()
     losses = {"loss_fn": nn.CrossEntropyLoss(), "twin_loss_fn": torch.nn.CrossEntropyLoss(), "target": target}
-    result = compare(ours, theirs, x, truth=False, **losses)
+    result = compare(ours, theirs, x, numeric=False, **losses)
     assert result, str(result)
 
 

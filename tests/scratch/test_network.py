@@ -46,7 +46,7 @@ def test_gradients_on_digits_are_torchs_and_the_truth_to_thirteen_digits() -> No
     rows = result.frame.set_index("tensor")
     assert list(rows.index) == ["output", "loss", "input", "0.weight", "0.bias", "2.weight", "2.bias"]
     assert rows["relative"].max() <= 1e-13
-    for side in ("numpy_truth", "torch_truth"):
+    for side in ("numpy_numeric", "torch_numeric"):
         assert (rows[side] / rows["scale"])[2:].max() <= 1e-13
     # The agreement is of numbers, not of zeros: every tensor has gradients that an error could have changed.
     assert rows["scale"].min() > 1e-3

@@ -102,7 +102,7 @@ def test_right_code_stays_together_where_training_multiplies_roundings() -> None
     )
     assert found.parts_at is None
     assert found.frame["allowed"].iloc[-1] > 10 * found.frame["allowed"].iloc[0]
-    assert found.blind or "are the same program" in found.verdict
+    assert found.inconclusive or "are the same program" in found.verdict
 
 
 def test_where_rounding_costs_too_many_digits_it_says_so() -> None:
@@ -111,7 +111,7 @@ def test_where_rounding_costs_too_many_digits_it_says_so() -> None:
     found = Training(pd.DataFrame({**rows, "allowed": [1e-15, 1e-4]}), np.dtype(np.float64), "weight")
     assert found.parts_at is None
     assert not found
-    assert "Too blind to say: rounding explains 1.0e-04" in found.verdict
+    assert "Inconclusive: rounding explains 1.0e-04" in found.verdict
 
 
 def train_changed(change: type[nn.Module], at: int, dtype: Any, count: int = 3) -> Training:

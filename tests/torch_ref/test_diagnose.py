@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from scratch import nn
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import Objective
 from torch_ref import check, mirror
-from torch_ref.checker.compare import Comparison, compare_objective
+from torch_ref.checker.compare import compare_objective
+from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import diagnose
 
 X = np.random.default_rng(0).standard_normal((4, 6))
@@ -28,21 +29,21 @@ def compared(module: nn.Module, x: np.ndarray, **changed) -> tuple[Objective, Co
 
 
 def test_where_both_sides_give_the_same_no_mistake_is_looked_for() -> None:
-    truth = np.ones((4, 6))
-    assert diagnose(*compared(nn.ReLU(), X, truth=truth), nn.ReLU()) == []
+    numeric = np.ones((4, 6))
+    assert diagnose(*compared(nn.ReLU(), X, numeric=numeric), nn.ReLU()) == []
 
 
 def test_a_mistake_that_changes_no_number_here_is_no_cause() -> None:
     # Of a wrong gradient that is right in our module: with one sample, sum and mean are the same.
     linear = nn.Linear(6, 3, dtype=np.float64)
-    objective, comparison = compared(linear, X[:1], torch=np.zeros((1, 6)), truth=np.zeros((1, 6)))
+    objective, comparison = compared(linear, X[:1], reference=np.zeros((1, 6)), numeric=np.zeros((1, 6)))
     assert [cause.name for cause in diagnose(objective, comparison, linear)] == ["unknown"]
 
 
 def test_a_gradient_that_cannot_be_judged_is_no_evidence() -> None:
     spread = np.full((4, 6), np.inf)
     spread[0, 0] = 0
-    changed = {"spread": spread, "torch": np.full((4, 6), 7.0), "truth": np.full((4, 6), 7.0)}
+    changed = {"spread": spread, "reference": np.full((4, 6), 7.0), "numeric": np.full((4, 6), 7.0)}
     assert [c.name for c in diagnose(*compared(nn.ReLU(), X, **changed), nn.ReLU())] == ["unknown"]
 
 
@@ -51,7 +52,7 @@ def test_an_entry_that_cannot_be_judged_is_left_out_of_the_proof() -> None:
     spread[0, 0] = np.inf
     wrong = 2 * np.ones((4, 6))
     wrong[0, 0] = 7
-    changed = {"spread": spread, "numpy": wrong, "torch": np.ones((4, 6)), "truth": np.ones((4, 6))}
+    changed = {"spread": spread, "ours": wrong, "reference": np.ones((4, 6)), "numeric": np.ones((4, 6))}
     names = [cause.name for cause in diagnose(*compared(nn.ReLU(), X, **changed), nn.ReLU())]
     assert names == ["a factor of 2 too much"]
 
@@ -64,7 +65,9 @@ def test_what_is_almost_right_has_no_factor_too_much() -> None:
 def test_another_shape_is_no_factor() -> None:
     pair = (lambda x, b: x + b, lambda dy, x, b: (dy, dy.sum(axis=0, keepdims=True)))
     found = check(pair, torch.add, X, X[0], dtypes=["float64"])
-    assert [str(cause) for cause in found.causes] == ["unknown (input 1): it has shape (1, 6), wanted (6,)."]
+    assert [str(cause) for cause in found.causes] == [
+        "unknown (input 1): it has shape (1, 6), expected (6,)."
+    ]
 
 
 def test_a_transposed_gradient_of_another_shape_is_told() -> None:

@@ -57,7 +57,7 @@ def test_what_joins_right_layers_is_found_to_be_wrong() -> None:
         "right by itself, and what joins them is not: input, f.weight, f.bias of the whole differ."
         in found.verdict
     )
-    assert "What leaves a is right, what leaves f is not: look at the module that holds both" in found.verdict
+    assert "a passes on the right numbers, f wrong ones: look at the module that holds both" in found.verdict
 
     model = Skip("forward")
     found = first_divergence(model, TorchSkip(model), X)
@@ -70,7 +70,7 @@ def test_what_it_cannot_use_is_named() -> None:
     model = Skip(times=2)
     with pytest.raises(ValueError, match="a is called 2 times in model, 1 in twin"):
         first_divergence(model, TorchSkip(model), X)
-    with pytest.raises(TypeError, match=r"model is object, wanted a Module of scratch\.nn"):
+    with pytest.raises(TypeError, match=r"model is object, expected a Module of scratch\.nn"):
         first_divergence(object(), TorchSkip(model), X)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"twin is Skip, wanted a torch\.nn\.Module"):
+    with pytest.raises(TypeError, match=r"twin is Skip, expected a torch\.nn\.Module"):
         first_divergence(model, model, X)  # type: ignore[arg-type]

@@ -1,14 +1,14 @@
-"""The truth: a numeric derivative of the NumPy forward, whatever the forward is made of."""
+"""The numeric derivative of the NumPy forward, whatever the forward is made of."""
 
 import numpy as np
 import pytest
 import torch
 
-from scratch.gradcheck.numeric import Objective, Step
+from scratch.gradcheck import Objective, Step
 from torch_ref import check
-from torch_ref.adapters.layers import adapt
+from torch_ref.adapters import adapt
 from torch_ref.checker.formula import NoFormulaError, require_formula
-from torch_ref.checker.numeric import truth
+from torch_ref.checker.numeric import numeric_derivative
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -69,13 +69,13 @@ def test_a_forward_that_computes_in_shorter_numbers_than_it_is_given_is_right(la
     found = check(layer, reference, normal(4, 5, seed=seed))
     assert found, str(found)
     assert found.comparisons["float64"].method.startswith("central differences")
-    assert found.comparisons["float64"].frame["sensitivity"].max() < 1e-8
+    assert found.comparisons["float64"].frame["detection_limit"].max() < 1e-8
 
 
 def test_the_roundings_of_such_a_forward_are_in_its_error():
     x = normal(6, 7)
-    (gradient,) = truth(objective(in_rows, x)).gradients.values()
-    (error,) = truth(objective(in_rows, x)).errors.values()
+    (gradient,) = numeric_derivative(objective(in_rows, x)).gradients.values()
+    (error,) = numeric_derivative(objective(in_rows, x)).errors.values()
     off = np.abs(gradient - softmax_backward(x, objective(in_rows, x).cotangent))
     assert np.all(off <= error)
     assert np.max(off) > 1e-15
@@ -100,7 +100,7 @@ def test_a_small_term_that_complex_numbers_lose_is_not_lost(scale, share):
 
 
 def test_a_part_that_is_made_real_is_seen_though_its_operations_are_allowed():
-    found = truth(objective(lambda x: x**2 + 1e-3 * x.real, normal(5)))
+    found = numeric_derivative(objective(lambda x: x**2 + 1e-3 * x.real, normal(5)))
     assert found.method.startswith("central differences")
 
 
@@ -119,7 +119,7 @@ def test_a_kink_between_two_steps_is_in_the_error():
     x = normal(60)
     x[:40] = np.concatenate([np.geomspace(1e-8, 1e-3, 20), -np.geomspace(1e-8, 1e-3, 20)])
     of = objective(np.abs, x)
-    found = truth(of)
+    found = numeric_derivative(of)
     assert found.method == f"central differences in {np.dtype(np.longdouble)}"
     off = np.abs(found.gradients["input"] - of.cotangent * np.sign(x))
     assert np.all(off <= found.errors["input"])
@@ -132,23 +132,23 @@ def test_a_forward_that_takes_one_dtype_only_is_differentiated_in_it():
         assert x.dtype == np.float64
         return np.tanh(x)
 
-    found = truth(objective(strict, normal(3)))
+    found = numeric_derivative(objective(strict, normal(3)))
     assert found.method == "central differences in float64"
 
 
-def test_a_forward_that_takes_no_other_number_has_no_truth():
+def test_a_forward_that_takes_no_other_number_has_no_numeric_derivative():
     def strict(x):
         assert x.dtype == np.float32
         return np.tanh(x)
 
     of = objective(strict, normal(3).astype(np.float32))
-    assert truth(of) == ({}, {}, "")
+    assert numeric_derivative(of) == ({}, {}, "")
     layer = Layer(strict, lambda x, dy: dy * (1 - np.tanh(x) ** 2))
     assert check(layer, torch.nn.Tanh(), normal(3), dtypes=["float32"])
 
 
-def test_warnings_of_the_runs_for_the_truth_are_not_shown(recwarn):
-    truth(objective(lambda x: np.log1p(np.exp(-np.abs(x) * 1e3)), normal(4)))
+def test_warnings_of_the_numeric_runs_are_not_shown(recwarn):
+    numeric_derivative(objective(lambda x: np.log1p(np.exp(-np.abs(x) * 1e3)), normal(4)))
     assert not recwarn.list
 
 
@@ -192,4 +192,4 @@ def test_what_has_no_complex_derivative_is_no_formula(function):
 def test_what_has_a_complex_derivative_is_a_formula(function):
     x = np.array([0.5, -2.0, 1.5])
     require_formula(objective(function, x), Step("complex", None, x.dtype))
-    assert truth(objective(function, x)).method == "complex step"
+    assert numeric_derivative(objective(function, x)).method == "complex step"

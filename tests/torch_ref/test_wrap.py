@@ -12,7 +12,7 @@ from rounding import same_draws
 from scratch import nn
 from scratch.nested import leaves, unflatten_as
 from torch_ref import as_torch, mirror
-from torch_ref.adapters.layers import AgainstTarget, adapt
+from torch_ref.adapters import AgainstTarget, adapt
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 
 
@@ -116,7 +116,7 @@ def test_what_forward_keeps_in_an_attribute_is_each_forwards_own(square: nn.Modu
 
 
 def test_what_is_no_module_is_named() -> None:
-    with pytest.raises(TypeError, match=r"as_torch: module is Square, wanted a Module of scratch\.nn"):
+    with pytest.raises(TypeError, match=r"as_torch: module is Square, expected a Module of scratch\.nn"):
         as_torch(Square())  # type: ignore[arg-type]
 
 
@@ -165,7 +165,7 @@ def test_second_derivatives_are_refused() -> None:
 
 
 def test_an_input_that_is_no_cpu_tensor_is_named() -> None:
-    with pytest.raises(TypeError, match="input 0 is a ndarray, wanted a tensor on the CPU"):
+    with pytest.raises(TypeError, match="input 0 is a ndarray, expected a tensor on the CPU"):
         as_torch(nn.Tanh())(np.ones(3))
     with pytest.raises(TypeError, match="input 0 is a tensor on meta"):
         as_torch(nn.Tanh())(torch.ones(3, device="meta"))

@@ -1,1 +1,6 @@
-"""People's code as it comes: objects, pairs of functions, and where they keep their arrays."""
+"""People's code as it comes: objects, pairs of functions, losses with a target, as modules of scratch.nn."""
+
+from torch_ref.adapters.layers import adapt
+from torch_ref.adapters.losses import AgainstTarget, TorchAgainstTarget
+
+__all__ = ["AgainstTarget", "TorchAgainstTarget", "adapt"]

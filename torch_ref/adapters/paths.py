@@ -1,4 +1,4 @@
-"""Where an object keeps things: a path is the names of attributes and keys of entries that lead there."""
+"""Attribute paths: get and set arrays nested inside an object, by names of attributes and keys of entries."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -10,7 +10,7 @@ ABSENT = object()
 
 
 def entries(kept: Any) -> list[tuple[Any, Any]]:
-    """What an object, list, tuple or dict keeps, by name or key."""
+    """The attributes or entries of an object, list, tuple or dict, by name or key."""
     if isinstance(kept, dict):
         return list(kept.items())
     if isinstance(kept, list | tuple):
@@ -25,7 +25,7 @@ def entries(kept: Any) -> list[tuple[Any, Any]]:
 
 
 def walk(kept: Any, path: Path = (), seen: set[int] | None = None) -> Iterator[tuple[Path, Any]]:
-    """All that is kept in ``kept`` and below: where, and what; below an object only once."""
+    """(path, value) of everything in ``kept`` and below; below an object only once."""
     seen = set() if seen is None else seen
     if id(kept) in seen:
         return
@@ -36,7 +36,7 @@ def walk(kept: Any, path: Path = (), seen: set[int] | None = None) -> Iterator[t
 
 
 def get(kept: Any, path: Path) -> Any:
-    """What is there, or ABSENT."""
+    """The value at ``path``, or ABSENT."""
     for key in path:
         try:
             kept = kept[key] if isinstance(kept, list | tuple | dict) else getattr(kept, key)
@@ -46,7 +46,7 @@ def get(kept: Any, path: Path) -> Any:
 
 
 def put(kept: Any, path: Path, value: Any) -> None:
-    """Keep ``value`` there from now on; or nothing, None in a tuple, if it is ABSENT."""
+    """Put ``value`` at ``path``; if it is ABSENT, remove what is there (None in a tuple)."""
     way, key = path[:-1], path[-1]
     owner = get(kept, way)
     if isinstance(owner, tuple):

@@ -1,10 +1,10 @@
-"""From a gradient that is wrong to the mistake that made it so, if that can be proved.
+"""From a wrong gradient to the mistake that made it, if that can be proved.
 
-A cause is named only if it has been confirmed, in one of two ways. Either the mistake is made on purpose, in
-our own module of the same kind and on the same numbers (faults.py), and out comes, to the last digits,
-the very gradient that is wrong. Or the wrong gradient is corrected, by a factor or by putting its entries in
-other places, and is then the truth. What is neither is called unknown, and the pattern of its wrong entries
-is told instead.
+A cause is named only if it has been confirmed, in one of two ways. Either it was reproduced: the mistake,
+made in our own module of the same kind and on the same numbers (faults), gives to the last digits the very
+gradient that is wrong. Or the wrong gradient was corrected, by a factor or by putting its entries in other
+places, and then equals the numeric derivative. Any other is called unknown, and described by the pattern of
+its wrong entries.
 """
 
 import copy
@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
-from scratch.gradcheck import TOO_BLIND
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.nested import leaves
-from torch_ref.checker.compare import Comparison
-from torch_ref.checker.verdict import Tensor
+from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.verdict import CORRECT_FOR_FORWARD, TensorVerdict
 from torch_ref.faults import Fault, faults_of, switch_on
 
 
@@ -31,50 +30,67 @@ class Cause:
     Args:
         name: the mistake, or "unknown".
         evidence: what confirmed it; for an unknown one, which entries are wrong.
-        remedy: what to do.
+        fix: what to do.
         tensors: those it explains.
     """
 
     name: str
     evidence: str
-    remedy: str
+    fix: str
     tensors: tuple[str, ...]
 
     def __str__(self) -> str:
-        remedy = f" Remedy: {self.remedy}." if self.remedy else ""
-        return f"{self.name} ({', '.join(self.tensors)}): {self.evidence}.{remedy}"
+        fix = f" Fix: {self.fix}." if self.fix else ""
+        return f"{self.name} ({', '.join(self.tensors)}): {self.evidence}.{fix}"
+
+
+# Numbers made again, by a mistake or by a correction, round as well: they may be off by so many tolerances
+# and by so much of the largest entry.
+TOLERANCES = 4
+_OF_LARGEST_REPRODUCED, _OF_LARGEST_CORRECTED = 1e-12, 1e-11
+
+REPRODUCED = "reproduced: this mistake gives exactly your gradient"
 
 
 def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | None) -> list[Cause]:
     """The confirmed causes of what is wrong on the NumPy side; if there is none, the patterns of the errors.
 
-    Where NumPy and PyTorch give the same, and only the truth is another, no mistake of NumPy's is looked for.
+    Where NumPy and PyTorch give the same, and only the numeric derivative differs, no mistake of NumPy's is
+    looked for.
 
     Args:
-        objective: what was run, in float64.
-        comparison: what came of it.
+        objective: of the comparison, in float64.
+        comparison: its result.
         right: our own module of the same kind with the same weights, if we have one.
     """
-    others = ("PyTorch is wrong", "fits NumPy's forward", TOO_BLIND)
-    wrong = [t for t in comparison.wrong if t.verdict not in others and _differ(t, t.numpy, t.torch)]
+    others = ("PyTorch is wrong", CORRECT_FOR_FORWARD, INCONCLUSIVE)
+    wrong = [t for t in comparison.wrong if t.verdict not in others and _differ(t, t.ours, t.reference)]
     if not wrong:
         return []
-    told = tuple(t.name for t in wrong)
-    comparable = all(2 * t.kinks <= t.wanted.size for t in wrong if t.numpy.shape == t.torch.shape)
-    made = _reproductions(objective, comparison, right, wrong) if right is not None and comparable else []
-    if made:
-        return [Cause(name, "made on purpose, it gives these numbers", remedy, told) for name, remedy in made]
-    causes: list[Cause] = []
-    for t in wrong:
-        found = _correction(t, objective) if t.truth is not None else None
-        causes.append(found or Cause("unknown", _pattern(t), "", (t.name,)))
-    return _merged(causes)
+    comparable = all(2 * t.kinks <= t.expected.size for t in wrong if _same_shape(t))
+    reproduced = (
+        _reproductions(objective, comparison, right, wrong) if right is not None and comparable else []
+    )
+    if reproduced:
+        names = tuple(t.name for t in wrong)
+        return [Cause(name, REPRODUCED, fix, names) for name, fix in reproduced]
+    return _merged([_explained(t, objective) for t in wrong])
 
 
-def _differ(t: Tensor, ours: np.ndarray, theirs: np.ndarray) -> bool:
-    """Whether these two, in the place of NumPy's and PyTorch's, differ by more than rounding."""
+def _explained(t: TensorVerdict, objective: Objective) -> Cause:
+    """The cause of one wrong tensor, or its pattern."""
+    found = _correction(t, objective) if t.numeric is not None else None
+    return found or Cause("unknown", _pattern(t), "", (t.name,))
+
+
+def _same_shape(t: TensorVerdict) -> bool:
+    return t.ours.shape == t.reference.shape
+
+
+def _differ(t: TensorVerdict, ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether these two, in place of NumPy's and PyTorch's, differ by more than rounding."""
     return ours.shape != theirs.shape or bool(
-        np.any(replace(t, torch=theirs, truth=None, doubt=0.0).wrong(ours))
+        np.any(replace(t, reference=theirs, numeric=None, doubt=0.0).wrong(ours))
     )
 
 
@@ -82,18 +98,18 @@ def _merged(causes: list[Cause]) -> list[Cause]:
     """One cause for all tensors that have the same."""
     together: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for c in causes:
-        key = (c.name, c.evidence, c.remedy)
+        key = (c.name, c.evidence, c.fix)
         together[key] = together.get(key, ()) + c.tensors
     return [Cause(*key, tensors) for key, tensors in together.items()]
 
 
-# ---- made on purpose
+# ---- reproduced
 
 
 def _reproductions(
-    objective: Objective, comparison: Comparison, right: nn.Module, wrong: list[Tensor]
+    objective: Objective, comparison: Comparison, right: nn.Module, wrong: list[TensorVerdict]
 ) -> list[tuple[str, str]]:
-    """(name, remedy) of each fault that gives NumPy's numbers in every tensor."""
+    """(name, fix) of each fault that gives NumPy's numbers in every tensor."""
     found: list[tuple[str, str]] = []
     unbroken = _numbers(objective, right)
     if unbroken is None:
@@ -102,7 +118,7 @@ def _reproductions(
         numbers = _numbers(objective, broken)
         if numbers is None or not all(_same(t, numbers[t.name]) for t in comparison.tensors):
             continue
-        # On some numbers a mistake is none, and then it explains nothing.
+        # A mistake that changes nothing on these numbers explains nothing.
         if all(_differ(t, numbers[t.name], unbroken[t.name]) for t in wrong):
             found.append((f"{where}{fault.name}", fault.fix))
     return found
@@ -127,69 +143,80 @@ def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
             yield broken, f"{at}: " if at and not at.startswith("loss_fn") else "", fault
 
 
-def _same(t: Tensor, other: np.ndarray) -> bool:
-    if other.shape != t.numpy.shape:
+def _same(t: TensorVerdict, other: np.ndarray) -> bool:
+    if other.shape != t.ours.shape:
         return False
-    allowed = 1e-12 * np.max(np.abs(other), where=np.isfinite(other), initial=0)
-    if t.numpy.shape != t.torch.shape:
-        return bool(np.allclose(t.numpy, other, rtol=0, atol=allowed, equal_nan=True))
+    allowed = _OF_LARGEST_REPRODUCED * np.max(np.abs(other), where=np.isfinite(other), initial=0)
+    if not _same_shape(t):
+        return bool(np.allclose(t.ours, other, rtol=0, atol=allowed, equal_nan=True))
     judged = t.decidable
-    allowed = allowed + 4 * t.tolerance[judged]
-    return bool(np.all(np.isclose(t.numpy[judged], other[judged], rtol=0, atol=allowed, equal_nan=True)))
+    allowed = allowed + TOLERANCES * t.tolerance[judged]
+    return bool(np.all(np.isclose(t.ours[judged], other[judged], rtol=0, atol=allowed, equal_nan=True)))
 
 
 # ---- corrected
 
 
-def _correction(t: Tensor, objective: Objective) -> Cause | None:
-    """What turns the wrong gradient into the truth, if enough of it can be judged to say so."""
-    if 2 * t.kinks > t.wanted.size:
+def _correction(t: TensorVerdict, objective: Objective) -> Cause | None:
+    """The correction that makes the wrong gradient right, if enough of it can be judged to say so."""
+    if 2 * t.kinks > t.expected.size:
         return None
-    found = _scaled(t, objective) if t.numpy.shape == t.wanted.shape else None
+    found = _scaled(t, objective) if t.ours.shape == t.expected.shape else None
     if found:
         return found
-    for name, corrected in _rearranged(t.numpy):
-        if corrected.shape == t.wanted.shape and _is_truth(t, corrected):
-            return Cause(name, "put right, it is the truth", "", (t.name,))
+    for name, corrected in _rearranged(t.ours):
+        if corrected.shape == t.expected.shape and _is_right(t, corrected):
+            return Cause(name, "corrected so, it equals the numeric derivative", "", (t.name,))
     return None
 
 
-def _scaled(t: Tensor, objective: Objective) -> Cause | None:
+def _scaled(t: TensorVerdict, objective: Objective) -> Cause | None:
     """The factor by which the whole gradient is wrong."""
-    mine, exact = t.numpy[t.decidable], t.wanted[t.decidable]
-    if not np.any(t.numpy):
+    if not np.any(t.ours):
         return Cause("no gradient arrives", "all entries are 0", "", (t.name,))
-    square = float(np.sum(exact * exact))
-    ratio = float(np.sum(mine * exact)) / square if square else 0.0
-    # What is right up to rounding is right with any factor close to 1.
+    ratio = _ratio(t)
+    # A gradient that is right up to rounding is right with any factor close to 1.
     if not np.isfinite(ratio) or not ratio or not _has_factor(t, ratio) or _has_factor(t, 1.0):
         return None
-    dy = [c for _, c in leaves(objective.cotangent) if c is not None]
-    if len(dy) == 1 and dy[0].size == 1 and _has_factor(t, 1 / dy[0].item()):
-        remedy = "multiply what backward returns by dy"
-        return Cause(
-            "backward ignores the incoming gradient", "it is right only for dy = 1", remedy, (t.name,)
-        )
+    if _ignores_dy(t, objective):
+        fix = "multiply what backward returns by dy"
+        return Cause("backward ignores the incoming gradient", "it is right only for dy = 1", fix, (t.name,))
     names = [name for name, factor in _factors(objective).items() if _has_factor(t, factor)]
     # One number is some multiple of any other: that alone proves nothing.
-    if not names and np.count_nonzero(np.abs(exact) > t.tolerance[t.decidable]) < 2:
+    if not names and np.count_nonzero(np.abs(t.expected[t.decidable]) > t.tolerance[t.decidable]) < 2:
         return None
-    told = " or ".join(names) or f"{ratio:.9g}"
-    return Cause(f"a factor of {told} too much", f"divided by {ratio:.9g} it is the truth", "", (t.name,))
+    factor = " or ".join(names) or f"{ratio:.9g}"
+    evidence = f"divided by {ratio:.9g} it equals the numeric derivative"
+    return Cause(f"a factor of {factor} too much", evidence, "", (t.name,))
 
 
-def _has_factor(t: Tensor, factor: float) -> bool:
-    return _is_truth(t, t.numpy / factor, 1 / abs(factor))
+def _ignores_dy(t: TensorVerdict, objective: Objective) -> bool:
+    """Whether a single incoming gradient is the number by which the gradient is wrong."""
+    dy = [c for _, c in leaves(objective.cotangent) if c is not None]
+    return len(dy) == 1 and dy[0].size == 1 and _has_factor(t, 1 / dy[0].item())
 
 
-def _is_truth(t: Tensor, corrected: np.ndarray, scale: float = 1.0) -> bool:
+def _ratio(t: TensorVerdict) -> float:
+    """NumPy's by the expected, the least squares' factor; 0 where nothing is expected."""
+    mine, exact = t.ours[t.decidable], t.expected[t.decidable]
+    square = float(np.sum(exact * exact))
+    return float(np.sum(mine * exact)) / square if square else 0.0
+
+
+def _has_factor(t: TensorVerdict, factor: float) -> bool:
+    return _is_right(t, t.ours / factor, 1 / abs(factor))
+
+
+def _is_right(t: TensorVerdict, corrected: np.ndarray, scale: float = 1.0) -> bool:
     judged = t.decidable
-    allowed = 4 * t.tolerance[judged] * max(1.0, scale) + 1e-11 * np.max(np.abs(t.wanted), initial=0)
-    return bool(np.all(np.isclose(corrected[judged], t.wanted[judged], rtol=0, atol=allowed)))
+    allowed = TOLERANCES * t.tolerance[judged] * max(1.0, scale) + _OF_LARGEST_CORRECTED * np.max(
+        np.abs(t.expected), initial=0
+    )
+    return bool(np.all(np.isclose(corrected[judged], t.expected[judged], rtol=0, atol=allowed)))
 
 
 def _factors(objective: Objective) -> dict[str, float]:
-    """Numbers that get into a gradient by mistake, by name. Where sizes are equal several are told."""
+    """Numbers that get into a gradient by mistake, by name; several of the same size may fit."""
     x: Any = next((a for _, a in leaves(objective.inputs) if a is not None), np.zeros(1))
     y: Any = next((a for _, a in leaves(objective.y) if a is not None), np.zeros(1))
     sizes = {"the batch size": len(x) if x.ndim > 1 else 1, "the number of outputs": np.size(y)}
@@ -214,38 +241,48 @@ def _rearranged(mine: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
             yield f"axis {axis} is the wrong way round", np.flip(mine, axis)
     if mine.ndim > 2:
         yield "the kernel is flipped", np.flip(mine, tuple(range(2, mine.ndim)))
-    for gates, names in ((4, "ifgo"), (3, "rzn")):
-        if mine.ndim and mine.shape[0] % gates == 0:
-            blocks = np.split(mine, gates)
-            for order in itertools.permutations(range(gates)):
-                if order != tuple(range(gates)):
-                    yours = ", ".join(names[order.index(i)] for i in range(gates))
-                    told = f"the {gates} gates are in another order, {yours}; PyTorch's is {', '.join(names)}"
-                    yield told, np.concatenate([blocks[i] for i in order])
+    for names in ("ifgo", "rzn"):
+        if mine.ndim and mine.shape[0] % len(names) == 0:
+            yield from _with_gates_moved(mine, names)
+
+
+def _with_gates_moved(mine: np.ndarray, names: str) -> Iterator[tuple[str, np.ndarray]]:
+    """The blocks of the gates, of these names in PyTorch's order, in every other order."""
+    gates = len(names)
+    blocks = np.split(mine, gates)
+    for order in itertools.permutations(range(gates)):
+        if order != tuple(range(gates)):
+            yours = ", ".join(names[order.index(i)] for i in range(gates))
+            name = f"the {gates} gates are in another order, {yours}; PyTorch's is {', '.join(names)}"
+            yield name, np.concatenate([blocks[i] for i in order])
 
 
 # ---- unknown
 
 
-def _pattern(t: Tensor) -> str:
+def _pattern(t: TensorVerdict) -> str:
     """Which entries are wrong, in words."""
-    if t.numpy.shape != t.torch.shape:
-        return f"it has shape {t.numpy.shape}, wanted {t.torch.shape}"
-    wrong = t.wrong(t.numpy)
+    if not _same_shape(t):
+        return f"it has shape {t.ours.shape}, expected {t.reference.shape}"
+    wrong = t.wrong(t.ours)
     count = int(np.count_nonzero(wrong))
     if count == wrong.size:
         return f"all {count:,} entries are wrong" if count > 1 else "its one entry is wrong"
-    for axis in range(wrong.ndim):
-        others = tuple(a for a in range(wrong.ndim) if a != axis)
-        whole = np.flatnonzero(np.all(wrong, axis=others)) if others else np.flatnonzero(wrong)
-        if (
-            len(whole) * (wrong.size // wrong.shape[axis]) == count
-            and len(whole) < wrong.shape[axis]
-            and others
-        ):
-            kind = {0: "row", wrong.ndim - 1: "column"}.get(axis, f"slice of axis {axis}")
-            listed = ", ".join(map(str, whole[:5])) + (", …" if len(whole) > 5 else "")
-            return f"all of {kind}{'s' * (len(whole) > 1)} {listed} {'are' if len(whole) > 1 else 'is'} wrong"
+    for axis in range(wrong.ndim if wrong.ndim > 1 else 0):
+        if slices := _whole_slices(wrong, axis):
+            return slices
     (index, *_), *_ = t.worst(1)
     at = ", ".join(map(str, index))
     return f"{count:,} of {wrong.size:,} entries {'are' if count > 1 else 'is'} wrong, the worst at [{at}]"
+
+
+def _whole_slices(wrong: np.ndarray, axis: int) -> str:
+    """Which slices along an axis are wrong, if those are wrong as wholes and nothing else is; or ""."""
+    others = tuple(a for a in range(wrong.ndim) if a != axis)
+    whole = np.flatnonzero(np.all(wrong, axis=others))
+    size = wrong.size // wrong.shape[axis]
+    if len(whole) == wrong.shape[axis] or len(whole) * size != np.count_nonzero(wrong):
+        return ""
+    kind = {0: "row", wrong.ndim - 1: "column"}.get(axis, f"slice of axis {axis}")
+    listed = ", ".join(map(str, whole[:5])) + (", …" if len(whole) > 5 else "")
+    return f"all of {kind}{'s' * (len(whole) > 1)} {listed} {'are' if len(whole) > 1 else 'is'} wrong"

@@ -20,12 +20,16 @@ import pandas as pd
 import torch
 
 from scratch import nn
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import Objective
+from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves, unflatten_as
-from torch_ref.checker.compare import Comparison, compare_objective, run_torch
+from torch_ref.checker.compare import compare_objective
+from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
-from torch_ref.checker.verdict import BLIND
-from torch_ref.twin.mirror import reflect, torch_generator
+from torch_ref.checker.torch_side import run_torch
+from torch_ref.checker.verdict import DIFFER, SHAPES_DIFFER
+from torch_ref.twin.memory import torch_generator
+from torch_ref.twin.mirror import reflect
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Divergence:
     def first(self) -> Layer | None:
         """The first layer that is wrong: in its forward or, if all of these are right, the first that the
         gradient comes to, which is the last of the network."""
-        forward = [each for each in self.layers if any(t.truth is None for t in each.local.wrong)]
+        forward = [each for each in self.layers if any(t.numeric is None for t in each.local.wrong)]
         backward = [each for each in reversed(self.layers) if not each.local]
         return next(iter(forward + backward), None)
 
@@ -74,15 +78,15 @@ class Divergence:
 
     @property
     def differing(self) -> list[str]:
-        """What differs of the whole networks although every layer is right by itself."""
+        """The tensors of the whole networks that differ although every layer is right by itself."""
         wrong = [] if self.whole is None else self.whole.wrong
-        return [t.name for t in wrong if t.verdict in ("differ", "shapes differ")]
+        return [t.name for t in wrong if t.verdict in (DIFFER, SHAPES_DIFFER)]
 
     @property
     def between(self) -> tuple[str, str] | None:
-        """Two neighbours, of which what leaves the first is right and what leaves the second is not: in the
-        forward or, if that is right, in the backward. None if every layer gives what it should."""
-        visible = BLIND[self.layers[0].local.tensors[0].dtype.name]
+        """Two neighbours of which the first passes on the right numbers and the second wrong ones: in the
+        forward or, if that is right, in the backward. None if every layer passes on the right ones."""
+        visible = VISIBLE[self.layers[0].local.tensors[0].dtype.name]
         forward = [("the input", 0.0), *((each.name, each.output) for each in self.layers)]
         if any(name.startswith(("output", "loss")) for name in self.differing):
             forward.append(("the whole", np.inf))
@@ -121,13 +125,13 @@ class Divergence:
                 return joined
             before, after = self.between
             return (
-                f"{joined} What leaves {before} is right, what leaves {after} is not: look at the module "
-                "that holds both."
+                f"{joined} {before} passes on the right numbers, {after} wrong ones: look at the module that "
+                "holds both."
             )
-        told = [
+        first = (
             f"{self.first.name} ({self.first.kind}) is the first that is wrong. {self.first.local.verdict}"
-        ]
-        return "\n".join([*told, *map(str, self.first.causes)])
+        )
+        return "\n".join([first, *map(str, self.first.causes)])
 
     def __str__(self) -> str:
         return f"{self.verdict}\n\n{self.frame.to_markdown(index=False, floatfmt='.2g')}"
@@ -155,33 +159,44 @@ def first_divergence(
         ValueError: the layers have other names, or one is called more often on one side; see compare for the
             rest.
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"first_divergence: model is {type(model).__name__}, wanted a Module of scratch.nn")
-    if not isinstance(twin, torch.nn.Module):
-        raise TypeError(f"first_divergence: twin is {type(twin).__name__}, wanted a torch.nn.Module")
-    ours = [name for name, m in model.named_modules() if not list(m.children())]
-    theirs = [name for name, m in twin.named_modules() if not list(m.children())]
-    if ours != theirs:
-        raise ValueError(f"first_divergence: model has the layers {ours}, twin {theirs}")
+    names = _layer_names(model, twin)
     with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
-    calls = _record_torch(twin, objective, twin_loss_fn, ours)
-    recorded = _record_numpy(objective, ours)
-    mine = {name: [call for call in recorded if call.name == name] for name in ours}
-    for name in ours:
-        here, there = len(mine[name]), sum(call.name == name for call in calls)
-        if here != there:
-            raise ValueError(f"first_divergence: {name} is called {here} times in model, {there} in twin")
+    calls = _record_torch(twin, objective, twin_loss_fn, names)
+    mine = _by_name(_record_numpy(objective, names), calls, names)
     # By name, since branches may be computed in another order.
     layers = tuple(_layer(model, twin, call, mine[call.name].pop(0)) for call in calls)
     if not all(layer.local for layer in layers):
         return Divergence(layers)
-    return Divergence(layers, compare_objective(objective, twin, twin_loss_fn, truth=False))
+    return Divergence(layers, compare_objective(objective, twin, twin_loss_fn, numeric=False))
+
+
+def _layer_names(model: nn.Module, twin: torch.nn.Module) -> list[str]:
+    """The modules without children, which both sides must have under the same names."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"first_divergence: model is {type(model).__name__}, expected a Module of scratch.nn")
+    if not isinstance(twin, torch.nn.Module):
+        raise TypeError(f"first_divergence: twin is {type(twin).__name__}, expected a torch.nn.Module")
+    ours = [name for name, m in model.named_modules() if not list(m.children())]
+    theirs = [name for name, m in twin.named_modules() if not list(m.children())]
+    if ours != theirs:
+        raise ValueError(f"first_divergence: model has the layers {ours}, twin {theirs}")
+    return ours
+
+
+def _by_name(ours: list["_Call"], theirs: list["_Call"], names: list[str]) -> dict[str, list["_Call"]]:
+    """Our calls of each layer, which must be as many as theirs."""
+    calls = {name: [call for call in ours if call.name == name] for name in names}
+    for name in names:
+        here, there = len(calls[name]), sum(call.name == name for call in theirs)
+        if here != there:
+            raise ValueError(f"first_divergence: {name} is called {here} times in model, {there} in twin")
+    return calls
 
 
 @dataclass
 class _Call:
-    """What went through one layer, once."""
+    """One call of one layer: inputs, output and gradient."""
 
     name: str
     inputs: Any
@@ -227,21 +242,22 @@ def _record_numpy(objective: Objective, names: list[str]) -> list[_Call]:
     return calls
 
 
-def _listen(module: Any, name: str, calls: list[_Call], waiting: list[_Call]) -> None:
-    forward, backward = module.forward, module.backward
+def _listen(module: nn.Module, name: str, calls: list[_Call], waiting: list[_Call]) -> None:
+    """Let ``module`` enter each of its forwards in ``calls``, and the gradient of its backward there."""
+    kind: Any = type(module)
 
-    def forward_(*inputs: Any) -> Any:
-        y = forward(*inputs)
+    def forward(self: Any, *inputs: Any, **options: Any) -> Any:
+        y = kind.forward(self, *inputs, **options)
         calls.append(_Call(name, inputs, y))
         waiting.append(calls[-1])
         return y
 
-    def backward_(*dy: Any, **kwargs: Any) -> Any:
-        dx = backward(*dy, **kwargs)
+    def backward(self: Any, *dy: Any, **options: Any) -> Any:
+        dx = kind.backward(self, *dy, **options)
         waiting.pop().grad = dx
         return dx
 
-    module.forward, module.backward = forward_, backward_
+    module.__class__ = type(kind.__name__, (kind,), {"forward": forward, "backward": backward})
 
 
 def _arrays(value: Any) -> Any:
@@ -261,7 +277,7 @@ def _layer(model: nn.Module, twin: torch.nn.Module, call: _Call, mine: _Call) ->
         right = reflect(copy.deepcopy(theirs))
     except TypeError:  # a kind that we do not have
         right = None
-    passed_on = [t.torch for t in local.tensors if t.name.startswith("input")]
+    passed_on = [t.reference for t in local.tensors if t.name.startswith("input")]
     return Layer(
         call.name,
         type(ours).__name__,

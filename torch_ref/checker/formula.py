@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from scratch.gradcheck.numeric import Objective, Step
+from scratch.gradcheck import Objective, Step
+from scratch.gradcheck.chain import Chain
 from scratch.nested import leaves, unflatten_as
 
 
 class NoFormulaError(Exception):
-    """A forward that does with complex numbers what has no complex derivative, or another one."""
+    """The forward uses complex numbers in a way that has no complex derivative, or another one."""
 
 
 def require_formula(objective: Objective, step: Step) -> None:
@@ -24,9 +25,9 @@ def require_formula(objective: Objective, step: Step) -> None:
 
     Raises:
         NoFormulaError: it takes their absolute value, conjugates them, or orders two whose real parts are
-            equal. Others raise what NumPy does where it knows no complex numbers.
+            equal. Other code raises what NumPy raises where it knows no complex numbers.
     """
-    network = objective.to(step.dtype)
+    chain = Chain(objective, step.dtype)
     rng = np.random.default_rng(0)
 
     def shaken(x: Any) -> Any:
@@ -34,9 +35,9 @@ def require_formula(objective: Objective, step: Step) -> None:
             return x
         return (x + 1j * step.h * rng.standard_normal(x.shape)).view(Formula)
 
-    for p in network.model.parameters():
+    for p in chain.model.parameters():
         p.present(shaken(p.data))
-    network.loss(0, *unflatten_as(network.inputs, (shaken(x) for _, x in leaves(network.inputs))))
+    chain.loss(0, *unflatten_as(chain.inputs, (shaken(x) for _, x in leaves(chain.inputs))))
 
 
 def _refused(*args: Any, **kwargs: Any) -> NoReturn:
@@ -55,24 +56,16 @@ class Formula(np.ndarray):
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple[Any, ...] = (), **kwargs: Any
     ) -> Any:
         """The ufunc on plain numbers, if it may be."""
-        plain = [x.view(np.ndarray) if isinstance(x, Formula) else x for x in inputs]
-        targets = tuple(x.view(np.ndarray) if isinstance(x, Formula) else x for x in out)
+        plain, targets = [_plain(x) for x in inputs], tuple(map(_plain, out))
         result = getattr(ufunc, method)(*plain, **(kwargs | ({"out": targets} if out else {})))
         if any(np.iscomplexobj(x) for x in plain):
-            name = ufunc.__name__
-            if name in _NOT_ANALYTIC:
-                _refused()
-            if name in _ORDERING and method == "__call__":
-                _refuse_ties(plain)
-            if name in _EXTREMES and method == "reduce":
-                axis = kwargs.get("axis", 0)
-                _refuse_ties((plain[0], ufunc.reduce(plain[0], axis=axis, keepdims=True)))
+            _require_derivative(ufunc.__name__, method, plain, kwargs)
         if out:
             return out[0] if len(out) == 1 else out
         return _viewed(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Functions that are made of ufuncs show there what they do; some others are known to be none."""
+        """Functions made of ufuncs are judged there; of the others, some are known to be no formulas."""
         if function in _NO_FORMULAS:
             _refused()
         return _viewed(super().__array_function__(function, types, args, kwargs))
@@ -89,6 +82,21 @@ _NOT_ANALYTIC = ("absolute", "conjugate", "sign")
 _EXTREMES = ("maximum", "minimum", "fmax", "fmin")
 _ORDERING = (*_EXTREMES, "greater", "greater_equal", "less", "less_equal", "clip")
 _NO_FORMULAS = (np.var, np.std, np.vdot, np.correlate, np.angle, np.linalg.norm)
+
+
+def _plain(x: Any) -> Any:
+    return x.view(np.ndarray) if isinstance(x, Formula) else x
+
+
+def _require_derivative(name: str, method: str, plain: list[Any], kwargs: dict[str, Any]) -> None:
+    """Refuse a ufunc that has no complex derivative, or none on these numbers."""
+    if name in _NOT_ANALYTIC:
+        _refused()
+    if name in _ORDERING and method == "__call__":
+        _refuse_ties(plain)
+    if name in _EXTREMES and method == "reduce":
+        extreme = getattr(np, name).reduce(plain[0], axis=kwargs.get("axis", 0), keepdims=True)
+        _refuse_ties((plain[0], extreme))
 
 
 def _refuse_ties(compared: Iterable[Any]) -> None:

@@ -1,6 +1,6 @@
-"""The derivative that is neither side's: found by running the NumPy forward alone.
+"""The numeric derivative, which is neither side's: found by running the NumPy forward alone.
 
-By the complex step where the forward is a formula of complex numbers (scratch/gradcheck). Not all code is:
+It is the complex step where the forward is a formula of complex numbers (scratch/gradcheck). Not all code is:
 ``abs`` drops the imaginary part, ``float(x)`` refuses it. So the forward must be one by its operations
 (formula.py), and each tensor's complex gradient must fit a central difference along a random direction. If
 not, each entry is differentiated by central differences in the longest floating numbers that the forward
@@ -8,7 +8,7 @@ takes, extrapolated to h = 0 (Richardson 1911), and carries an estimate of its o
 no derivative: both slopes would do, and the error says so.
 
 A forward may take long numbers and still compute with short ones, as one does that fills ``np.zeros(n)``. So
-how L is rounded is not looked up but measured.
+the rounding of L is not looked up but measured.
 """
 
 import warnings
@@ -16,19 +16,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratch.gradcheck.numeric import Network, Objective, Step, differentiate
+from scratch.gradcheck import Objective, Step, differentiate
+from scratch.gradcheck.chain import Chain
+from scratch.gradcheck.tolerance import VISIBLE
 from torch_ref.checker.formula import require_formula
 
 
-class Truth(NamedTuple):
-    """The gradients by name, how far each entry may itself be off, and how they were found."""
+class NumericDerivative(NamedTuple):
+    """The gradients by name, how far each entry may itself be off, and the method that found them."""
 
     gradients: dict[str, np.ndarray]
     errors: dict[str, np.ndarray]
     method: str
 
 
-def truth(objective: Objective) -> Truth:
+def numeric_derivative(objective: Objective) -> NumericDerivative:
     """The gradients of an objective, by the best way that its forward allows; none if it allows no way."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -36,46 +38,46 @@ def truth(objective: Objective) -> Truth:
         for way in (_complex, _long, _double):
             try:
                 return way(objective)
-            except Exception:  # whatever the code of others raises when it is given other numbers than usual
+            except Exception:  # from other people's code, given numbers that it does not expect
                 continue
-    return Truth({}, {}, "")
+    return NumericDerivative({}, {}, "")
 
 
-def _complex(objective: Objective) -> Truth:
+def _complex(objective: Objective) -> NumericDerivative:
     step = Step("complex", None, objective.dtype)
     require_formula(objective, step)
     exact = differentiate(objective, step).named()
-    _require_fit(objective.to(step.real), exact)
+    _require_fit(Chain(objective, step.real), exact)
     eps = float(np.finfo(step.real).eps)
-    return Truth(exact, {name: eps * np.abs(g) for name, g in exact.items()}, "complex step")
+    return NumericDerivative(exact, {name: eps * np.abs(g) for name, g in exact.items()}, "complex step")
 
 
-def _long(objective: Objective) -> Truth:
-    return _extrapolated(objective.to(np.longdouble))
+def _long(objective: Objective) -> NumericDerivative:
+    return _extrapolated(Chain(objective, np.longdouble))
 
 
-def _double(objective: Objective) -> Truth:
-    return _extrapolated(objective.to(np.float64))
+def _double(objective: Objective) -> NumericDerivative:
+    return _extrapolated(Chain(objective, np.float64))
 
 
-def _require_fit(network: Network, exact: dict[str, np.ndarray]) -> None:
-    """Refuse what is not, for each tensor, the slope along a random direction.
+def _require_fit(chain: Chain, exact: dict[str, np.ndarray]) -> None:
+    """Refuse gradients that are not, for each tensor, the slope along a random direction.
 
-    Steps are tried until one is fine enough to show an error of 1e-6: over a long one there may lie a kink.
-    If none is, as where all is saturated, the slope is what it is to the rounding of L.
+    Steps are tried until one is fine enough to show an error of 1e-6: a kink may lie within a long one.
+    If none is, as where all is saturated, a slope that fits to the rounding of L will do.
 
     Raises:
-        ValueError: it is another one.
+        ValueError: the slope is another one.
     """
     rng = np.random.default_rng(0)
-    slopes = _Slopes(network)
-    for name, array in network.tensors().items():
+    slopes = _Slopes(chain)
+    for name, array in chain.tensors().items():
         v = rng.standard_normal(array.shape)
         expected, size = float(np.sum(exact[name] * v)), float(np.linalg.norm(exact[name] * v))
         fits: dict[bool, list[bool]] = {True: [], False: []}
         for h in (1e-5, 1e-7, 1e-3, 1e-9):
             slope, error, _ = slopes.along(array, v, h * _size(array))
-            sharp = error <= 1e-6 * size
+            sharp = error <= VISIBLE["float64"] * size
             fits[sharp].append(abs(slope - expected) <= error)
             if sharp and fits[sharp][-1]:
                 break
@@ -83,41 +85,41 @@ def _require_fit(network: Network, exact: dict[str, np.ndarray]) -> None:
             raise ValueError(f"the complex step along {name} is {expected}, the slope another one")
 
 
-def _extrapolated(network: Network) -> Truth:
+def _extrapolated(chain: Chain) -> NumericDerivative:
     gradients, errors = {}, {}
-    slopes = _Slopes(network)
-    for name, array in network.tensors().items():
-        # Where what two steps of a smooth L differ by, h², and rounding, u / h, are in balance.
+    slopes = _Slopes(chain)
+    for name, array in chain.tensors().items():
+        # The truncation error of a smooth L, h², and its rounding, u / h, are in balance here.
         h = float(np.cbrt(slopes.unit)) * _size(array)
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
             gradient[index], error[index], kink = slopes.along(array[(*index, ...)], 1.0, h)
             error[index] += kink
         gradients[name], errors[name] = gradient, error
-    return Truth(gradients, errors, f"central differences in {network.dtype}")
+    return NumericDerivative(gradients, errors, f"central differences in {chain.dtype}")
 
 
 class _Slopes:
     """L along directions.
 
-    ``rounding`` is how far L may be off, and ``unit`` that by how much L changes with its inputs.
+    ``rounding`` is how far L may be off, and ``unit`` is that relative to how much L changes with its inputs.
     """
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.here = network.loss(0, *network.inputs)
-        eps = float(np.finfo(network.dtype).eps)
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.here = chain.loss(0, *chain.inputs)
+        eps = float(np.finfo(chain.dtype).eps)
         measured, change = self._measured()
         self.rounding = max(measured, 4 * eps * float(abs(self.here)))
         self.unit = max(eps, min(self.rounding / change, 1e-3)) if change else 1e-3
 
     def along(self, part: np.ndarray, v: np.ndarray | float, h: float) -> tuple[float, float, float]:
-        """The slope of L if ``part`` moves along v, how far off that may be, and what a kink adds to it."""
+        """The slope of L if ``part`` moves along v, its error, and what a kink adds to the error."""
         right, left, far_right, far_left = (self._moved([(part, step * h * v)]) for step in (1, -1, 2, -2))
         near, far = (right - left) / (2 * h), (far_right - far_left) / (4 * h)
         # The extrapolated slope is far better than the two, unless a kink lies between.
         error = abs(near - far) + self.rounding / h
-        # How much the slopes to both sides differ doubles with h; not so if there is a kink.
+        # The difference of the slopes to both sides doubles with h, unless there is a kink.
         bend, wide_bend = (right + left - 2 * self.here) / h, (far_right + far_left - 2 * self.here) / (2 * h)
         kink = abs(2 * bend - wide_bend)
         return float((4 * near - far) / 3), float(error), float(kink)
@@ -127,17 +129,16 @@ class _Slopes:
         for part, move in moves:
             part[...] += move
         try:
-            return self.network.loss(0, *self.network.inputs)
+            return self.chain.loss(0, *self.chain.inputs)
         finally:
             for (part, _), before in zip(moves, befores, strict=True):
                 part[...] = before
 
     def _measured(self) -> tuple[float, float]:
-        """The rounding of L, and how much L changes if all that it depends on does, relatively.
+        """The rounding of L, and how much L changes if everything it depends on changes, relatively.
 
-        In fourth differences of a smooth function only its roundings are left; to one side, where there is no
-        kink. Steps are as small as an ulp of float64, to show whether that is kept; if they move nothing, as
-        one of float32.
+        Fourth differences of a smooth function leave only its roundings; taken to one side, where there is no
+        kink. Steps are an ulp of float64, to show whether float64 is kept; if they move nothing, of float32.
         """
         rng = np.random.default_rng(0)
         rounding = change = 0.0
@@ -145,7 +146,7 @@ class _Slopes:
             for _ in range(8):
                 moves = [
                     (array, step * _size(array) * rng.standard_normal(array.shape))
-                    for array in self.network.tensors().values()
+                    for array in self.chain.tensors().values()
                 ]
                 ends = [self._moved([(part, k * move) for part, move in moves]) for k in (1, 2, 3, 4)]
                 fourth = self.here - 4 * ends[0] + 6 * ends[1] - 4 * ends[2] + ends[3]

@@ -1,4 +1,4 @@
-"""What forward and backward do beside their work: to their inputs, to the weights, and to the next call.
+"""Side effects of forward and backward: on their inputs, on the weights, and on the next call.
 
 A gradient may be right, and its code still be no good in a training. The first call of a layer that keeps its
 first mask is right, and so is that of one whose backward takes a step. So each is called twice, on other
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratch import nn
-from scratch.gradcheck.numeric import Objective, named
+from scratch.gradcheck import Objective, named
+from scratch.gradcheck.tolerance import half_of_digits
 from scratch.nested import leaves, unflatten_as
 
 RANDOM = (
@@ -28,37 +29,43 @@ STATEFUL = (
 NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL}
 
 
-def manners_of(objective: Objective) -> list[str]:
-    """What forward and backward do that they should not, a sentence for each."""
+def side_effects_of(objective: Objective) -> list[str]:
+    """The side effects of forward and backward, a sentence for each."""
     first, again = (_call(_fresh(objective), objective, objective.inputs) for _ in range(2))
-    told = [f"{name} is changed in place" for name in first.changed]
+    found = [f"{name} is changed in place" for name in first.changed]
     if first.stepped:
         names = ", ".join(first.stepped)
-        return [*told, f"a call changes {names}, wanted the weights left to the optimizer"]
+        return [*found, f"a call changes {names}, expected the weights left to the optimizer"]
     if not _equal(first.outputs, again.outputs):
-        return [*told, RANDOM]
+        return [*found, RANDOM]
     if not (_equal(first.dx, again.dx) and _equal(first.grads, again.grads)):
-        return [*told, UNSTEADY]
+        return [*found, UNSTEADY]
+    return [*found, *_after_effects(objective, first)]
+
+
+def _after_effects(objective: Objective, first: "_Call") -> list[str]:
+    """The effects of another call on the next; ``first`` is a call of a fresh model."""
     model, other = _after_another_call(objective)
     later = _call(model, objective, objective.inputs)
     if not all(_is_close(y, first.outputs[name]) for name, y in later.outputs.items()):
-        return [*told, STATEFUL]
+        return [STATEFUL]
     stale = [name for name, dx in later.dx.items() if not _is_close(dx, first.dx[name])]
     overwritten: list[str] = []
     for name, g in later.grads.items():
         if not _is_close(g, other.grads[name], first.grads[name]):
             (overwritten if _is_close(g, first.grads[name]) else stale).append(name)
+    found = []
     if overwritten:
         names = ", ".join(overwritten)
-        told.append(f"backward overwrites the gradient of {names}, wanted it added to what is there")
+        found.append(f"backward overwrites the gradient of {names}, expected it added to what is there")
     if stale:
         names = ", ".join(stale)
-        told.append(f"a call keeps state: after another one, backward gives another gradient of {names}")
-    return told
+        found.append(f"a call keeps state: after another one, backward gives another gradient of {names}")
+    return found
 
 
 class _Call(NamedTuple):
-    """What came of a forward and backward; ``grads`` of the weights, all calls so far added up."""
+    """The results of a forward and backward; ``grads`` of the weights, all calls so far added up."""
 
     outputs: dict[str, np.ndarray]
     dx: dict[str, np.ndarray]
@@ -74,28 +81,29 @@ def _fresh(objective: Objective) -> nn.Module:
 
 
 def _call(model: nn.Module, objective: Objective, inputs: Any) -> _Call:
-    given = {f"input {at}": x for at, x in leaves(inputs)}
-    given |= {f"dy {at}".strip(): c for at, c in leaves(objective.cotangent)}
-    inputs, dy = copy.deepcopy((inputs, objective.cotangent))
     weights = {name: p.data.copy() for name, p in model.named_parameters()}
+    given, dy = copy.deepcopy((inputs, objective.cotangent))
     with objective.drawing(objective.random_state):
-        y = model(*inputs)
+        y = model(*given)
         outputs = named("output", [np.array(array) for _, array in leaves(y)])
         dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
     by_input = named("input", [g for _, g in leaves((dx,) if len(inputs) == 1 else dx)])
     parameters = dict(model.named_parameters())
-    after = dict(zip(given, (array for _, array in leaves((*inputs, dy))), strict=True))
+    before, after = _passed(inputs, objective.cotangent), _passed(given, dy)
     return _Call(
         outputs,
         {name: np.array(g) for name, g in by_input.items() if g is not None},
         {name: np.zeros_like(p.data) if p.grad is None else p.grad.copy() for name, p in parameters.items()},
-        [name for name, x in given.items() if x is not None and not _equal({name: x}, {name: after[name]})],
-        [
-            name
-            for name, before in weights.items()
-            if not _equal({name: before}, {name: parameters[name].data})
-        ],
+        [name for name, x in before.items() if not _equal({name: x}, after)],
+        [name for name, x in weights.items() if not _equal({name: x}, {name: parameters[name].data})],
     )
+
+
+def _passed(inputs: Any, dy: Any) -> dict[str, np.ndarray]:
+    """The arrays that forward and backward are given, by name."""
+    named_inputs = {f"input {at}": x for at, x in leaves(inputs)}
+    named_dy = {f"dy {at}".strip(): c for at, c in leaves(dy)}
+    return {name: x for name, x in (named_inputs | named_dy).items() if x is not None}
 
 
 def _after_another_call(objective: Objective) -> tuple[nn.Module, _Call]:
@@ -116,11 +124,11 @@ def _equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
 
 
 def _is_close(found: np.ndarray, *summands: np.ndarray) -> bool:
-    """But for rounding: a sum over time steps that starts at another number rounds in other places."""
+    """Equal but for rounding: a sum over time steps that starts at another number rounds in other places."""
     if found.shape != summands[0].shape:
         return False
     if found.dtype.kind != "f":
         return np.array_equal(found, summands[0])
     size = max(np.max(np.abs(each), where=np.isfinite(each), initial=0) for each in summands)
-    allowed = np.sqrt(np.finfo(found.dtype).eps) * size
+    allowed = half_of_digits(found.dtype) * size
     return bool(np.all(np.isclose(found, sum(summands), rtol=0, atol=allowed, equal_nan=True)))

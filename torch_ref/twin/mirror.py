@@ -8,15 +8,16 @@ either side is a step on both.
 
 import inspect
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, get_overloads
 
 import numpy as np
 import torch
 
 from scratch import nn, random
+from torch_ref.adapters import adapt
 from torch_ref.twin import models
+from torch_ref.twin.memory import tensor
+from torch_ref.twin.wrap import as_torch
 
 
 def mirror(module: nn.Module) -> torch.nn.Module:
@@ -55,7 +56,7 @@ def mirror(module: nn.Module) -> torch.nn.Module:
 
 
 def reflect(twin: torch.nn.Module) -> nn.Module:
-    """The scratch module that computes the same as a torch module, from the same memory: mirror, backwards.
+    """The scratch module that computes the same as a torch module, on the same memory: mirror, backwards.
 
     Raises:
         TypeError: a class has no namesake in scratch.nn.
@@ -65,10 +66,11 @@ def reflect(twin: torch.nn.Module) -> nn.Module:
     for name, p in module.named_parameters():
         p.adopt(theirs[name].detach().numpy())
         p.requires_grad = theirs[name].requires_grad
-    buffers = dict(twin.named_buffers())
+    buffers, persistent = dict(twin.named_buffers()), {*module.state_dict()}
     for at, ours in module.named_modules():
         for name, _ in list(ours.named_buffers(recurse=False)):
-            ours.register_buffer(name, buffers[f"{at}.{name}" if at else name].numpy(), ours._buffers[name])
+            path = f"{at}.{name}" if at else name
+            ours.register_buffer(name, buffers[path].numpy(), path in persistent)
     return module.train(twin.training)
 
 
@@ -78,27 +80,10 @@ def _make_numpy(twin: torch.nn.Module) -> nn.Module:
     namesake = getattr(nn, type(twin).__name__, None)
     if namesake is None or type(twin).__module__.split(".")[0] != "torch":
         raise TypeError(f"reflect: scratch.nn has no twin of {type(twin).__name__}")
-    arguments = {}
-    for name in inspect.signature(namesake.__init__).parameters:
-        own = getattr(namesake, name, None)
-        # What we compute from other attributes is computed from torch's, which have the same names.
-        found = isinstance(own, property) or hasattr(twin, name)
-        value = own.fget(twin) if isinstance(own, property) and own.fget else getattr(twin, name, None)
-        if name == "dtype":
-            dtypes = {p.dtype for p in twin.parameters()}
-            value = np.dtype(str(dtypes.pop()).removeprefix("torch.")) if dtypes else np.float32
-        elif name == "bias":
-            value = value is not None and value is not False
-        elif isinstance(value, torch.Tensor):
-            value = value.detach().numpy()
-        elif isinstance(value, torch.nn.Dropout):
-            value = value.p
-        elif isinstance(value, torch.nn.Module):
-            value = _make_numpy(value)
-        elif name == "activation" and callable(value):
-            value = value.__name__
-        if found or name == "dtype":
-            arguments[name] = value
+    attributes = {
+        name: _attribute(namesake, twin, name) for name in inspect.signature(namesake.__init__).parameters
+    }
+    arguments = {name: value for name, value in attributes.items() if value is not _ABSENT}
     state = random.get_rng_state()
     try:
         return namesake(**arguments)
@@ -106,33 +91,35 @@ def _make_numpy(twin: torch.nn.Module) -> nn.Module:
         random.set_rng_state(state)
 
 
+_ABSENT = object()
+
+
+def _attribute(namesake: Any, twin: torch.nn.Module, name: str) -> Any:
+    """The argument of this name that makes our module like ``twin``, or _ABSENT."""
+    if name == "dtype":
+        dtypes = {p.dtype for p in twin.parameters()}
+        return np.dtype(str(dtypes.pop()).removeprefix("torch.")) if dtypes else np.float32
+    own = getattr(namesake, name, None)
+    if isinstance(own, property):  # computed from other attributes, which have the same names in torch
+        return _for_numpy(name, own.__get__(twin))
+    return _for_numpy(name, getattr(twin, name)) if hasattr(twin, name) else _ABSENT
+
+
+def _for_numpy(name: str, value: Any) -> Any:
+    """An attribute of a torch module as our constructors take it."""
+    if name == "bias":
+        return value is not None and value is not False
+    if isinstance(value, torch.Tensor):
+        return value.detach().numpy()
+    if isinstance(value, torch.nn.Dropout):
+        return value.p
+    if isinstance(value, torch.nn.Module):
+        return _make_numpy(value)
+    return value.__name__ if name == "activation" and callable(value) else value
+
+
 def _parameter(name: str, p: nn.Parameter) -> torch.nn.Parameter:
     return torch.nn.Parameter(tensor(name, p.data), requires_grad=p.requires_grad)
-
-
-def tensor(name: str, array: np.ndarray) -> torch.Tensor:
-    """``array`` as a tensor on the same memory.
-
-    Raises:
-        TypeError: torch does not have its dtype.
-    """
-    try:
-        return torch.from_numpy(array)
-    except TypeError as error:
-        raise TypeError(f"{name} is {array.dtype}, which torch does not have") from error
-
-
-@contextmanager
-def torch_generator(advance: bool = True) -> Iterator[None]:
-    """Within, scratch draws from torch's generator; with ``advance=False`` torch's own stays where it is."""
-    before = random.get_rng_state()
-    random.set_rng_state(torch.get_rng_state().numpy())
-    try:
-        yield
-        if advance:
-            torch.set_rng_state(torch.from_numpy(random.get_rng_state()))
-    finally:
-        random.set_rng_state(before)
 
 
 def _build(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Module:
@@ -166,26 +153,23 @@ def _make(module: nn.Module, made: dict[int, torch.nn.Module]) -> torch.nn.Modul
 
 
 def _arguments(module: nn.Module, namesake: Any) -> dict[str, Any]:
-    """What ``namesake`` is to be made with: the attributes that its signature names."""
-    arguments = {}
-    # torch.nn.LSTM and its kin take *args, **kwargs; what they mean by it stands in an overload.
+    """The attributes of ``module`` that the signature of ``namesake`` names."""
+    # torch.nn.LSTM and its kin take *args, **kwargs; their arguments stand in an overload.
     signature, *_ = *get_overloads(namesake.__init__), namesake
-    for name in inspect.signature(signature).parameters:
-        if not hasattr(module, name):
-            continue
-        value = getattr(module, name)
-        if name == "bias" and not isinstance(value, bool):
-            value = value is not None
-        elif isinstance(value, np.ndarray):
-            value = torch.from_numpy(value)
-        elif isinstance(value, nn.Dropout):  # a layer of that name, made from a number of that name
-            value = value.p
-        elif isinstance(value, nn.Module):
-            value = _build(value, {})
-        elif isinstance(value, tuple) and value and all(map(callable, value)):
-            from torch_ref.adapters.layers import adapt
-            from torch_ref.twin.wrap import as_torch  # which imports this module
+    names = (name for name in inspect.signature(signature).parameters if hasattr(module, name))
+    return {name: _for_torch(name, getattr(module, name)) for name in names}
 
-            value = as_torch(adapt(value))
-        arguments[name] = value
-    return arguments
+
+def _for_torch(name: str, value: Any) -> Any:
+    """An attribute of our module as torch's constructors take it."""
+    if name == "bias":
+        return value if isinstance(value, bool) else value is not None
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if isinstance(value, nn.Dropout):  # a layer of that name, made from a number of that name
+        return value.p
+    if isinstance(value, nn.Module):
+        return _build(value, {})
+    if isinstance(value, tuple) and value and all(map(callable, value)):
+        return as_torch(adapt(value))
+    return value

@@ -15,7 +15,7 @@ import torch
 
 from scratch import nn
 from scratch.nested import leaves, unflatten_as
-from torch_ref.twin.mirror import tensor, torch_generator
+from torch_ref.twin.memory import tensor, torch_generator
 
 
 def as_torch(module: nn.Module) -> torch.nn.Module:
@@ -35,7 +35,7 @@ def as_torch(module: nn.Module) -> torch.nn.Module:
         RuntimeError: from backward, a derivative of a derivative is asked for.
     """
     if not isinstance(module, nn.Module):
-        raise TypeError(f"as_torch: module is {type(module).__name__}, wanted a Module of scratch.nn")
+        raise TypeError(f"as_torch: module is {type(module).__name__}, expected a Module of scratch.nn")
     return _Wrapped(module)
 
 
@@ -59,11 +59,11 @@ class _Wrapped(torch.nn.Module):
         return super().train(mode)
 
     def forward(self, *inputs: Any) -> Any:
-        """What the NumPy module gives, as tensors."""
+        """The NumPy module's outputs, as tensors."""
         for i, (_, x) in enumerate(leaves(inputs)):
             if x is not None and (not isinstance(x, torch.Tensor) or x.device.type != "cpu"):
                 where = f"a tensor on {x.device}" if isinstance(x, torch.Tensor) else f"a {type(x).__name__}"
-                raise TypeError(f"as_torch: input {i} is {where}, wanted a tensor on the CPU")
+                raise TypeError(f"as_torch: input {i} is {where}, expected a tensor on the CPU")
         call = _Call(self.wrapped, inputs)
         names = (name for name, _ in self.wrapped.named_parameters())
         outputs = _Function.apply(call, *call.tensors, *(_attribute(self, name) for name in names))
@@ -93,38 +93,36 @@ def _attribute(place: Any, name: str) -> Any:
 
 
 class _Call:
-    """One forward of a NumPy module: what went in, what came out, and what backward will need of it."""
+    """One forward of a NumPy module: its inputs, its output, and the state that backward will need."""
 
     def __init__(self, module: nn.Module, inputs: Any) -> None:
         self.module, self.inputs = module, inputs
         self.tensors = [x for _, x in leaves(inputs)]
-        self.kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.kept: list[tuple[Any, dict[str, Any]]] = []
         self.output: Any = None
 
     def forward(self, arrays: list[Any], weights: list[Any]) -> list[Any]:
         """The outputs."""
         with _weights(self.module, weights), torch_generator():
-            memories = list(_memories(self.module, set()))
-            waiting = [(memory, memory["_saved"]) for memory in memories if "_saved" in memory]
-            for memory, _ in waiting:
-                memory["_saved"] = []
+            objects = list(_objects(self.module, set()))
+            waiting = [(each, each.swap_saved([])) for each in objects if isinstance(each, nn.Module)]
             try:
                 self.output = self.module(*unflatten_as(self.inputs, iter(arrays)))
             finally:
-                self.kept = [(memory, dict(memory)) for memory in memories]
-                for memory, earlier in waiting:
-                    memory["_saved"] = earlier
+                self.kept = [(each, dict(vars(each))) for each in objects]
+                for module, earlier in waiting:
+                    module.swap_saved(earlier)
         return [y for _, y in leaves(self.output)]
 
     def backward(self, dy: list[Any], weights: list[Any]) -> tuple[list[Any], list[Any]]:
         """The gradients by the inputs and by the parameters."""
         parameters = list(self.module.parameters())
-        waiting = [(memory, dict(memory)) for memory, _ in self.kept]
+        waiting = [(each, dict(vars(each))) for each, _ in self.kept]
         before = [None if p.grad is None else p.grad.copy() for p in parameters]
-        for memory, kept in self.kept:
-            memory.update(kept)
-            if "_saved" in kept:
-                memory["_saved"] = list(kept["_saved"])
+        for each, kept in self.kept:
+            vars(each).update(kept)
+            if isinstance(each, nn.Module):
+                each.swap_saved([*each.swap_saved([])])  # a copy, for another backward of this forward
         try:
             with _weights(self.module, weights):
                 for p in parameters:
@@ -133,8 +131,8 @@ class _Call:
                 dx = self.module.backward(*(nested if isinstance(nested, tuple) else (nested,)))
                 dw = [None if p.grad is None else p.grad.copy() for p in parameters]
         finally:
-            for memory, latest in waiting:
-                memory.update(latest)
+            for each, latest in waiting:
+                vars(each).update(latest)
             for p, grad in zip(parameters, before, strict=True):
                 p.grad = grad
         return [g for _, g in leaves((dx,) if len(self.inputs) == 1 else dx)], dw
@@ -171,18 +169,18 @@ class _Function(torch.autograd.Function):
         return None, *(None if g is None else torch.from_numpy(np.asarray(g)) for g in (*dx, *dw))
 
 
-def _memories(value: Any, known: set[int]) -> Iterator[dict[str, Any]]:
-    """The attributes of a module and of all that it holds, which may be objects that are no Modules."""
+def _objects(value: Any, known: set[int]) -> Iterator[Any]:
+    """A module and all objects with attributes that it holds, Modules or not."""
     if id(value) in known or isinstance(value, type | ModuleType | nn.Parameter):
         return
     known.add(id(value))
     attributes = getattr(value, "__dict__", None)
     if attributes is not None:
-        yield attributes
+        yield value
         value = attributes
     held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     for each in list(held):
-        yield from _memories(each, known)
+        yield from _objects(each, known)
 
 
 @contextmanager

@@ -19,11 +19,11 @@ from reports.page.figures.style import (
     plain_ticks,
     time_ticks,
 )
-from torch_ref.checker.verdict import SPREADS
+from scratch.gradcheck.tolerance import SPREADS
 
 _PAIRS: dict[str, dict[str, Any]] = {
-    "NumPy − truth": {"color": NUMPY, "linewidth": 1.8, "linestyle": "-"},
-    "PyTorch − truth": {"color": TORCH, "linewidth": 1.4, "linestyle": DASHED},
+    "NumPy − numeric": {"color": NUMPY, "linewidth": 1.8, "linestyle": "-"},
+    "PyTorch − numeric": {"color": TORCH, "linewidth": 1.4, "linestyle": DASHED},
     "NumPy − PyTorch": {"color": INK, "linewidth": 1.2, "linestyle": (0, (1, 1))},
 }
 
@@ -63,7 +63,10 @@ def errors(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, str, Figure]]
         equal.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         told = f"{dtype}: {counts[pair].sum():,} entries of all gradients"
         figure.suptitle(told, x=0.01, ha="left", fontsize=9, fontweight="bold")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        labels = axes.get_legend_handles_labels()
+        figure.legend(
+            *labels, loc="outside lower center", ncols=3, columnspacing=0.8, handlelength=1.4, fontsize=8
+        )
         yield f"errors-{dtype}", f"How far the gradients in {dtype} are off, entry by entry", figure
 
 

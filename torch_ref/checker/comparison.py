@@ -1,0 +1,131 @@
+"""The result of a comparison: a verdict on each tensor, as a table, in words, and entry by entry."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of compare; truthy if the two sides agree.
+
+    Args:
+        tensors: all that was compared, outputs first.
+        method: how the numeric derivative was found, or "" if it was not asked for, or not found.
+        skipped: buffers of PyTorch's side that NumPy's does not have.
+
+    ``frame`` has a row for each tensor:
+
+    * tensor, shape
+    * scale: the largest entry in absolute value
+    * numpy_torch: the largest difference of the two sides; relative is that by the scale
+    * numpy_numeric, torch_numeric: how far each is from the numeric derivative (nan where there is none)
+    * roundings: NumPy's largest error, in units of the rounding of that entry; up to 8 are allowed
+    * tolerance: how far an entry may be off
+    * detection_limit: the tolerance by the scale, the smallest relative error that could not have been missed
+    * kinks: entries that cannot be judged, since a rounding changes the branch that they take
+    * verdict: "agree"; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; without a numeric derivative
+      "differ"; "shapes differ"; "correct for your forward, which differs from PyTorch's"; "inconclusive"
+    """
+
+    tensors: tuple[TensorVerdict, ...]
+    method: str = ""
+    skipped: tuple[str, ...] = ()
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The table."""
+        return pd.DataFrame([tensor.row for tensor in self.tensors])
+
+    @property
+    def ok(self) -> bool:
+        """Whether every tensor agrees."""
+        return all(tensor.verdict == AGREE for tensor in self.tensors)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    @property
+    def wrong(self) -> list[TensorVerdict]:
+        """The tensors that do not agree."""
+        return [tensor for tensor in self.tensors if tensor.verdict != AGREE]
+
+    @property
+    def forwards_differ(self) -> list[TensorVerdict]:
+        """The outputs and buffers by which the two forwards are seen to differ."""
+        return [t for t in self.tensors if t.numeric is None and t.verdict in (DIFFER, SHAPES_DIFFER)]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence. If the forwards differ it says no more: all gradients then differ with them."""
+        if self.method and self.forwards_differ:
+            return f"The forwards differ, in {_names(self.forwards_differ)}. Look there first."
+        if not self.wrong:
+            return self._agreement()
+        verdicts = dict.fromkeys(t.verdict for t in self.wrong)
+        return "; ".join(f"{v}: {_names([t for t in self.wrong if t.verdict == v])}" for v in verdicts) + "."
+
+    def _agreement(self) -> str:
+        limit = max((t.detection_limit for t in self.tensors), default=0.0)
+        agree = f"agree in {len(self.tensors)} tensors; an error of {limit:.1e} would have shown"
+        if kinks := sum(t.kinks for t in self.tensors):
+            entries = sum(t.expected.size for t in self.tensors)
+            agree += f"; {kinks:,} of {entries:,} entries sit on kinks and are not judged"
+        return f"The two sides {agree}."
+
+    def details(self, count: int = 3) -> str:
+        """The first wrong entries of each wrong tensor: index, values, NumPy's ratio to the expected one."""
+        lines = []
+        for t in self.wrong:
+            if t.verdict == SHAPES_DIFFER:
+                lines.append(f"{t.name}: NumPy's has shape {t.ours.shape}, PyTorch's {t.reference.shape}")
+            for index, ours, theirs, numeric in t.worst(count):
+                expected = theirs if np.isnan(numeric) else numeric
+                ratio = f"   ratio {ours / expected:.6g}" if expected else ""
+                third = "" if np.isnan(numeric) else f"   numeric {numeric:.9g}"
+                at = ", ".join(map(str, index))
+                lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}   PyTorch {theirs:.9g}{third}{ratio}")
+        return "\n".join(lines)
+
+    @property
+    def table(self) -> str:
+        """The frame in short, as Markdown, with notes."""
+        headings = {
+            k: heading for k, heading in _HEADINGS.items() if k != "kinks" or self.frame["kinks"].any()
+        }
+        short = self.frame[[*headings]].rename(columns=headings)
+        table = short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
+        notes: list[str] = []
+        if faint := [t for t in self.tensors if t.is_faint]:
+            faintness = "Hardly larger than roundings, and so judged relative to the largest of all"
+            notes.append(f"{faintness}: {_names(faint)}.")
+        if self.skipped:
+            notes.append(f"Not compared, since NumPy's side has none: {', '.join(self.skipped)}.")
+        return "\n".join([table, *(["", *notes] if notes else [])])
+
+    def __str__(self) -> str:
+        return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False, float_format="{:.2g}".format)
+
+
+_HEADINGS = {
+    "tensor": "tensor",
+    "shape": "shape",
+    "scale": "largest",
+    "numpy_torch": "NumPy − PyTorch",
+    "numpy_numeric": "NumPy − numeric",
+    "torch_numeric": "PyTorch − numeric",
+    "detection_limit": "detection limit",
+    "kinks": "not judged",
+    "verdict": "verdict",
+}
+
+
+def _names(tensors: list[TensorVerdict]) -> str:
+    return ", ".join(t.name for t in tensors)

@@ -12,8 +12,9 @@ __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Fe
 
 
 def draw_kept(like: np.ndarray, p: float) -> np.ndarray:
-    """Zeros with probability p, and else ones: torch's for torch's seed. For p = 1 nothing is drawn, as there.
+    """Zeros with probability p, and else ones: torch's for torch's seed.
 
+    Nothing is drawn for p = 1, as in torch.
     Drawn in the order in which the numbers of ``like`` lie in memory, as in torch: for an array that was
     transposed this is not the order of its indices.
     """

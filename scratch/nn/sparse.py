@@ -63,13 +63,13 @@ class _Table(Module):
                 f"{self}: the input holds index {wrong}, expected 0 to {self.num_embeddings - 1}"
             )
 
-    def _shorten(self, input: np.ndarray) -> None:
+    def _shorten(self, input: np.ndarray, max_norm: float) -> None:
         """Cut the rows of W that will be looked up and are longer than max_norm, in place."""
         W, used = self.weight.data, np.unique(input)
         size = np.linalg.norm(W[used].real, self.norm_type, axis=1)
-        long = size > self.max_norm
+        long = size > max_norm
         # As torch: in double, and with 1e-7, so that rounding leaves no row above max_norm.
-        factor = self.max_norm / (np.asarray(size[long], np.result_type(size, np.float64)) + 1e-7)
+        factor = max_norm / (np.asarray(size[long], np.result_type(size, np.float64)) + 1e-7)
         W[used[long]] *= factor.astype(size.dtype)[:, None]
 
 
@@ -139,7 +139,7 @@ class Embedding(_Table):
         """y = W[x]."""
         self._check_indices(input)
         if self.max_norm is not None:
-            self._shorten(input)
+            self._shorten(input, self.max_norm)
         options = self.padding_idx, self.scale_grad_by_freq
         return self.run(F.embedding, F.embedding_backward, (input,), (self.weight,), *options)
 
@@ -232,7 +232,7 @@ class EmbeddingBag(_Table):
             self._check_weights(input, a)
             a = a.reshape(-1)
         if self.max_norm is not None:
-            self._shorten(input)
+            self._shorten(input, self.max_norm)
         options = self.mode, self.padding_idx, self.scale_grad_by_freq
         y, saved = F.embedding_bag(input.reshape(-1), self.weight.data, offsets, a, *options)
         self.save(saved, y.shape, input.shape, given)

@@ -29,11 +29,10 @@ def _redrawn(dy: np.ndarray, saved: Any) -> np.ndarray:
     fix="dx = m dy, with the mask of the forward",
 )
 def _unscaled_gradient(dy: np.ndarray, saved: Any) -> np.ndarray:
-    k, p = saved
+    k, _ = saved
     if k is None:
         return dy
-    m = k
-    return m * dy
+    return k * dy
 
 
 @wrong_formula(
@@ -45,6 +44,5 @@ def _unscaled_gradient(dy: np.ndarray, saved: Any) -> np.ndarray:
 def _unscaled(x: np.ndarray, k: np.ndarray | None, p: float) -> tuple[np.ndarray, Any]:
     if k is None:
         return x, (k, p)
-    m = k
-    y = m * x
+    y = k * x
     return y, (k, p)

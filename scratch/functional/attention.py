@@ -49,8 +49,9 @@ def scaled_dot_product_attention(
     S = Q / math.sqrt(Q.shape[-1]) @ K.swapaxes(-1, -2)
     if M is not None:
         S += M
-    m = S.real.max(axis=-1, keepdims=True, initial=np.finfo(S.dtype).min)  # no -∞, if no key may be seen
-    P = np.exp(S - m)
+    m = S.real.max(axis=-1, keepdims=True, initial=np.finfo(S.dtype).min)  # not -∞ where all is hidden
+    S -= m  # so that no exponential overflows; it changes no P
+    P = np.exp(S)
     Z = P.sum(axis=-1, keepdims=True)
     P /= Z + (Z == 0)
     W = P if D is None else P * D

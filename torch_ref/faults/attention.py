@@ -23,7 +23,8 @@ def _unscaled() -> tuple[Callable[..., Any], Callable[..., Any]]:
         if M is not None:
             S += M
         m = S.real.max(axis=-1, keepdims=True, initial=np.finfo(S.dtype).min)
-        P = np.exp(S - m)
+        S -= m
+        P = np.exp(S)
         Z = P.sum(axis=-1, keepdims=True)
         P /= Z + (Z == 0)
         W = P if D is None else P * D
@@ -104,7 +105,8 @@ def _no_mask(
 ) -> tuple[np.ndarray, Any]:
     S = Q / math.sqrt(Q.shape[-1]) @ K.swapaxes(-1, -2)
     m = S.real.max(axis=-1, keepdims=True, initial=np.finfo(S.dtype).min)
-    P = np.exp(S - m)
+    S -= m
+    P = np.exp(S)
     Z = P.sum(axis=-1, keepdims=True)
     P /= Z + (Z == 0)
     W = P if D is None else P * D

@@ -170,33 +170,31 @@ class MultiheadAttention(Module):
             y = y[:, 0]
         elif batch_first:
             y = y.swapaxes(0, 1)
+        padded = key_padding_mask is not None
+        self.save(query.shape, S, projections, attention, out, average_attn_weights, padded)
+        if not need_weights:
+            return y, None
         weights = attention[0].mean(axis=1) if average_attn_weights else attention[0]
-        if not batched:
-            weights = weights[0]
-        self.save(query.shape, weights.shape, S, projections, attention, out, key_padding_mask is not None)
-        return y, weights if need_weights else None
+        return y, weights if batched else weights[0]
 
     def backward(self, dy: np.ndarray | None, dweights: np.ndarray | None = None) -> tuple[Any, ...]:
         """(dquery, dkey, dvalue), and None for key_padding_mask if there was one."""
-        shape, weights_shape, S, projections, attention, out, padded = self.saved()
+        shape, S, projections, attention, out, averaged, padded = self.saved()
         dtype, batched = self.out_proj.weight.dtype, len(shape) == 3
         batch_first = self.batch_first and batched
         if dy is None:
             dy = np.zeros(shape, dtype)
         self.check_grad(dy, shape, dtype)
         N, H, L, longest = attention[0].shape
-        dA, dW, db = F.linear_backward(
-            dy.swapaxes(0, 1) if batch_first else dy.reshape(L, N, self.embed_dim), out
-        )
+        if dweights is not None:
+            expected = (N, L, longest) if averaged else (N, H, L, longest)
+            self.check_grad(dweights, expected if batched else expected[1:], dtype, "weights")
+            dweights = dweights.reshape(N, 1 if averaged else H, L, longest) / (H if averaged else 1)
+        dy = dy.swapaxes(0, 1) if batch_first else dy.reshape(L, N, self.embed_dim)
+        dA, dW, db = F.linear_backward(dy, out)
         self.out_proj.weight.add_grad(dW)
         if self.out_proj.bias is not None:
             self.out_proj.bias.add_grad(db)
-        if dweights is not None:
-            self.check_grad(dweights, weights_shape, dtype, "weights")
-            averaged = len(weights_shape) == len(shape)
-            dweights = (
-                dweights.reshape(N, 1, L, longest) / H if averaged else dweights.reshape(N, H, L, longest)
-            )
         dA = dA.reshape(L, N, H, self.embed_dim // H).transpose(1, 2, 0, 3)
         dQ, dK, dV = F.scaled_dot_product_attention_backward(dA, attention, dweights)
         if self.bias_k is not None and self.bias_v is not None:

@@ -119,6 +119,17 @@ REFUSED = {
         TypeError,
         "input is float64, expected an array of integers",
     ),
+    "list": (lambda: nn.Embedding(5, 2)([1, 2]), TypeError, "input is a list, expected an array of integers"),
+    "list of offsets": (
+        lambda: nn.EmbeddingBag(5, 2)(np.array([1, 2]), [0]),
+        TypeError,
+        "offsets is a list, expected an array of integers",
+    ),
+    "list of weights": (
+        lambda: nn.EmbeddingBag(5, 2, mode="sum")(X, None, [[1.0]]),
+        TypeError,
+        "per_sample_weights is a list, expected an array",
+    ),
     "padding outside": (lambda: nn.Embedding(5, 2, padding_idx=5), ValueError, "padding_idx is 5"),
     "sparse": (lambda: nn.Embedding(5, 2, sparse=True), ValueError, "sparse is True"),
     "weight of another shape": (

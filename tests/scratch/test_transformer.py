@@ -159,6 +159,16 @@ REFUSED = {
         ValueError,
         "expected as many",
     ),
+    "list": (
+        lambda: nn.MultiheadAttention(6, 2)(*[[[1.0] * 6]] * 3),
+        TypeError,
+        "query is a list, expected an array",
+    ),
+    "list as mask": (
+        lambda: attend(attn_mask=[[True]]),
+        TypeError,
+        "attn_mask is a list, expected an array",
+    ),
     "mask": (
         lambda: attend(attn_mask=np.ones((2, 2), bool)),
         ValueError,

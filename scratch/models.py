@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from scratch import nn, random
-from scratch.nn.activation import sigmoid
+from scratch.functional.elementary import sigma
 
 
 def two_layer_net(
@@ -152,14 +152,14 @@ class CharLSTM(nn.Module):
         h, _ = self.lstm.forward(self.embedding.forward(x))
         return self.head.forward(h).swapaxes(1, 2)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> None:
+    def backward(self, dy: np.ndarray) -> None:
         """In reverse; the final states go nowhere, so their gradient is 0."""
         dh: Any = self.head.backward(dy.swapaxes(1, 2))
         self.embedding.backward(self.lstm.backward(dh))
 
 
 class GPT(nn.Module):
-    r"""A small GPT: each token is told from those before it, by transformer layers under a causal mask.
+    r"""A small GPT: predicts each token from those before it, by transformer layers under a causal mask.
 
     $$h_0 = W_x + P, \qquad h_{l+1} = \operatorname{layer}_l(h_l), \qquad
       y = \operatorname{norm}(h_n)\, W^\top,$$
@@ -180,6 +180,7 @@ class GPT(nn.Module):
 
     Raises:
         ValueError: x has another number of axes than two, or more than T places.
+        TypeError: x is no array.
     """
 
     def __init__(
@@ -209,8 +210,10 @@ class GPT(nn.Module):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Look up, transform, score."""
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"GPT: x is a {type(x).__name__}, expected an array")
         if x.ndim != 2 or x.shape[1] > self.context:
-            raise ValueError(f"GPT: x has shape {x.shape}, wanted (N, T) with T at most {self.context}")
+            raise ValueError(f"GPT: x has shape {x.shape}, expected (N, T) with T at most {self.context}")
         T = x.shape[1]
         mask = nn.Transformer.generate_square_subsequent_mask(T, self.tokens.weight.dtype)
         h: Any = self.tokens.forward(x) + self.places.forward(np.arange(T))
@@ -218,7 +221,7 @@ class GPT(nn.Module):
             h = layer(h, mask, is_causal=True)
         return self.head.forward(self.norm.forward(h)).swapaxes(1, 2)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> None:
+    def backward(self, dy: np.ndarray) -> None:
         """In reverse; the places get the sum over the samples."""
         dh: Any = self.head.backward(dy.swapaxes(1, 2))
         dh = self.norm.backward(dh)
@@ -260,9 +263,9 @@ class NeuralNetwork:
             ValueError: X has not input_dim columns.
         """
         if np.ndim(X) != 2 or X.shape[1] != len(self.weights1):
-            raise ValueError(f"NeuralNetwork: X has shape {np.shape(X)}, wanted (N, {len(self.weights1)})")
-        self.hidden = sigmoid(np.dot(X, self.weights1))
-        return sigmoid(np.dot(self.hidden, self.weights2))
+            raise ValueError(f"NeuralNetwork: X has shape {np.shape(X)}, expected (N, {len(self.weights1)})")
+        self.hidden = sigma(np.dot(X, self.weights1))
+        return sigma(np.dot(self.hidden, self.weights2))
 
     def backward(self, X: np.ndarray, y: np.ndarray, y_hat: np.ndarray, learning_rate: float) -> None:
         """One update of both weights from the error y - ŷ of the latest forward.
@@ -271,7 +274,9 @@ class NeuralNetwork:
             ValueError: y and ŷ differ in shape; (N,) against (N, 1) would compare every sample with all.
         """
         if np.shape(y) != y_hat.shape:
-            raise ValueError(f"NeuralNetwork: y has shape {np.shape(y)}, wanted that of y_hat, {y_hat.shape}")
+            raise ValueError(
+                f"NeuralNetwork: y has shape {np.shape(y)}, expected that of y_hat, {y_hat.shape}"
+            )
         delta2 = (y - y_hat) * y_hat * (1 - y_hat)
         delta1 = np.dot(delta2, self.weights2.T) * self.hidden * (1 - self.hidden)
         self.weights2 += learning_rate * np.dot(self.hidden.T, delta2)

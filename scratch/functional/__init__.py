@@ -26,6 +26,7 @@ from scratch.functional.loss import *
 from scratch.functional.norm import *
 from scratch.functional.padding import *
 from scratch.functional.pooling import *
+from scratch.functional.residual import *
 from scratch.functional.rnn import *
 from scratch.functional.shape import *
 from scratch.functional.softmax import *

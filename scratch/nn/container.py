@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn.module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Residual", "Sequential"]
 
 
 class _Container(Module):
-    """What holds modules under names that are no attributes."""
+    """Base class of all: holds modules under names that are no attributes."""
 
     _modules: dict[str, Module]
 
@@ -19,7 +20,7 @@ class _Container(Module):
         for name, module in named.items():
             if not isinstance(module, Module):
                 raise TypeError(
-                    f"{type(self).__name__}: argument {name} is {type(module).__name__}, wanted a Module"
+                    f"{type(self).__name__}: argument {name} is {type(module).__name__}, expected a Module"
                 )
         self._modules = dict(named)
 
@@ -50,17 +51,22 @@ class Sequential(_Container):
 
     Raises:
         TypeError: an argument is not a Module.
+
+    Example:
+        >>> model = Sequential(Residual(Sequential()), Residual(Sequential()))
+        >>> model(np.ones(2)), model.backward(np.ones(2))
+        (array([4., 4.]), array([4., 4.]))
     """
 
     def __init__(self, *modules: Any) -> None:
         first = modules[0] if modules else None
         self._hold(first if isinstance(first, Mapping) else _numbered(modules))
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """Each module's output is the next one's input."""
         for module in self._modules.values():
-            x = module.forward(x)
-        return x
+            input = module.forward(input)
+        return input
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """Each module's input gradient is the previous one's output gradient."""
@@ -92,6 +98,11 @@ class ModuleList(_Container):
 
     Raises:
         TypeError: one of them is not a Module.
+
+    Example:
+        >>> layers = ModuleList([Sequential(), Sequential()])
+        >>> len(layers), [layer(3.0) for layer in layers]
+        (2, [3.0, 3.0])
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
@@ -119,6 +130,11 @@ class ModuleDict(_Container):
 
     Raises:
         TypeError: one of them is not a Module.
+
+    Example:
+        >>> named = ModuleDict({"first": Sequential()})
+        >>> "first" in named, list(named)
+        (True, ['first'])
     """
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
@@ -150,36 +166,49 @@ class ModuleDict(_Container):
 
 
 class Residual(Module):
-    r"""A way around a module: $y = x + f(x)$, so $dx = dy + f'(x)^\top dy$.
+    r"""A way around a module, $y = x + f(x)$: F.residual.
 
     torch.nn has no such layer, since there the sum is written in a forward; torch_ref.twin.models has one.
-    (He et al. 2015, equation 1.)
 
     Args:
         module: f, whose output has the shape of its input.
 
+    Shape: x and y (\*).
+
     Raises:
-        TypeError: f is not a Module.
+        TypeError: f is not a Module, or x no array.
         ValueError: f(x) has another shape than x.
+
+    Example:
+        >>> layer = Residual(Sequential())
+        >>> layer(np.array([1.0, 2.0])), layer.backward(np.ones(2))
+        (array([2., 4.]), array([2., 2.]))
     """
 
     def __init__(self, module: Module) -> None:
         if not isinstance(module, Module):
-            raise TypeError(f"Residual: module is {type(module).__name__}, wanted a Module")
+            raise TypeError(f"Residual: module is {type(module).__name__}, expected a Module")
         self.module = module
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x + f(x)."""
-        y = self.module.forward(x)
-        if y.shape != x.shape:
-            raise ValueError(f"Residual: x has shape {x.shape}, what goes around it {y.shape}")
-        return x + y
+        if not isinstance(input, np.ndarray):
+            raise TypeError(f"Residual: input is a {type(input).__name__}, expected an array")
+        z = self.module.forward(input)
+        if z.shape != input.shape:
+            raise ValueError(
+                f"Residual: input has shape {input.shape}, f(input) {z.shape}; expected the same"
+            )
+        y, saved = F.residual(input, z)
+        self.save(saved)
+        return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray | None:
         """dx = dy + what f gives back."""
+        dx, dz = F.residual_backward(dy, *self.saved())
         if self.needs_input_grad:
-            return dy + self.module.backward(dy)
-        self.module.backward_parameters(dy)
+            return dx + self.module.backward(dz)
+        self.module.backward_parameters(dz)
         return None
 
 

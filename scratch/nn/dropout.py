@@ -1,43 +1,40 @@
 """Dropout (PyTorch, torch/nn/modules/dropout.py)."""
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn.module import Module
 from scratch.random import bernoulli_
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
 
-def dropout_mask(like: np.ndarray, p: float) -> np.ndarray:
-    """Zeros with probability p, and else 1/(1-p): torch's mask for torch's seed."""
-    mask = _kept(like, p)
-    if p < 1:
-        mask /= 1 - p
-    return mask
+def draw_kept(like: np.ndarray, p: float) -> np.ndarray:
+    """Zeros with probability p, and else ones: torch's for torch's seed.
 
-
-def _kept(like: np.ndarray, p: float) -> np.ndarray:
-    """Zeros with probability p, and else ones. For p = 1 nothing is drawn, as in torch.
-
+    Nothing is drawn for p = 1, as in torch.
     Drawn in the order in which the numbers of ``like`` lie in memory, as in torch: for an array that was
     transposed this is not the order of its indices.
     """
-    kept = np.zeros_like(like, like.real.dtype, subok=False)
+    k = np.zeros_like(like, like.real.dtype, subok=False)
     if p < 1:
-        in_memory = sorted(range(kept.ndim), key=lambda axis: -kept.strides[axis])
-        bernoulli_(kept.transpose(in_memory), 1 - p)
-    return kept
+        in_memory = sorted(range(k.ndim), key=lambda axis: -k.strides[axis])
+        bernoulli_(k.transpose(in_memory), 1 - p)
+    return k
+
+
+def dropout_mask(like: np.ndarray, p: float) -> np.ndarray:
+    """Zeros with probability p, and else 1/(1-p): torch's mask for torch's seed."""
+    k = draw_kept(like, p)
+    return k / (1 - p) if p < 1 else k
 
 
 class Dropout(Module):
-    r"""In training each element is kept with probability $1-p$ and then divided by $1-p$; else $y = x$.
+    r"""In training each element is kept with probability $1-p$ and then divided by $1-p$: F.dropout.
 
-    With the mask $m$, whose elements are 0 or $1/(1-p)$: $y = m x$ and $dx = m\, dy$. The division keeps
-    the expected value of y at x, so evaluation needs no factor (Srivastava et al. 2014, section 10,
-    "inverted"). The mask is torch's mask for torch's seed.
+    In evaluation y = x. Which elements are kept is as in torch for torch's seed.
 
     Args:
         p: probability of an element to be zeroed.
@@ -46,29 +43,31 @@ class Dropout(Module):
 
     Raises:
         ValueError: p is not between 0 and 1.
+        TypeError: x is no array.
+
+    Example:
+        >>> layer = Dropout(0.5)
+        >>> y = layer(np.ones(1000))
+        >>> set(y.tolist()), np.array_equal(layer.backward(np.ones(1000)), y)
+        ({0.0, 2.0}, True)
     """
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p is {p}, wanted a probability from 0 to 1")
+            raise ValueError(f"{type(self).__name__}: p is {p}, expected a probability from 0 to 1")
         self.p = p
 
     def _like(self, x: np.ndarray) -> np.ndarray:
-        """Of the mask's shape: one entry for all that is kept or dropped together."""
+        """An array of the shape of k: one entry for all that is kept or dropped together."""
         return x
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = m x."""
-        like = self._like(x)
-        mask = dropout_mask(like, self.p) if self.training and self.p > 0 else None
-        self.save(mask, x.shape, x.dtype)
-        return x if mask is None else x * mask
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx = m dy."""
-        mask, shape, dtype = self.saved()
-        self.check_grad(dy, shape, dtype)
-        return dy if mask is None else dy * mask
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """y = k x / (1-p) in training, else x."""
+        if not isinstance(input, np.ndarray):
+            raise self.input_error("input", input, None, "")
+        like = self._like(input)
+        k = draw_kept(like, self.p) if self.training and self.p > 0 else None
+        return self.run(F.dropout, F.dropout_backward, (input,), (), k, self.p)
 
     def extra_repr(self) -> str:
         """p."""
@@ -82,8 +81,8 @@ class _ChannelDropout(Dropout):
 
     def _like(self, x: np.ndarray) -> np.ndarray:
         if x.ndim not in self._channel_axis:
-            wanted = " or ".join(map(str, self._channel_axis))
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted {wanted} axes")
+            expected = " or ".join(map(str, self._channel_axis))
+            raise ValueError(f"{self}: input has shape {x.shape}, expected {expected} axes")
         return _channels(x, self._channel_axis[x.ndim])
 
 
@@ -92,7 +91,7 @@ def _channels(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 class Dropout1d(_ChannelDropout):
-    r"""Dropout of whole channels: one element $m_{nc}$ of the mask for all $x_{ncl}$.
+    r"""Dropout of whole channels: one $k_{nc}$ for all $x_{ncl}$.
 
     So neighbours, which tell much the same, are dropped together (Tompson et al. 2015). Otherwise as Dropout.
 
@@ -103,13 +102,19 @@ class Dropout1d(_ChannelDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> y = Dropout1d(0.5)(np.ones((2, 3, 4)))
+        >>> bool(np.all(y == y[:, :, :1]))
+        True
     """
 
     _channel_axis: ClassVar[dict[int, int]] = {2: 0, 3: 1}
 
 
 class Dropout2d(_ChannelDropout):
-    r"""Dropout of whole channels: one element $m_{nc}$ of the mask for all $x_{nchw}$.
+    r"""Dropout of whole channels: one $k_{nc}$ for all $x_{nchw}$.
 
     Args:
         p: probability of a channel to be zeroed.
@@ -119,13 +124,19 @@ class Dropout2d(_ChannelDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> y = Dropout2d(0.5)(np.ones((2, 3, 4, 4)))
+        >>> bool(np.all(y == y[:, :, :1, :1]))
+        True
     """
 
     _channel_axis: ClassVar[dict[int, int]] = {3: 1, 4: 1}
 
 
 class Dropout3d(_ChannelDropout):
-    r"""Dropout of whole channels: one element $m_{nc}$ of the mask for all $x_{ncdhw}$.
+    r"""Dropout of whole channels: one $k_{nc}$ for all $x_{ncdhw}$.
 
     Args:
         p: probability of a channel to be zeroed.
@@ -134,25 +145,21 @@ class Dropout3d(_ChannelDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> y = Dropout3d(0.5)(np.ones((2, 3, 4, 4, 4)))
+        >>> bool(np.all(y == y[:, :, :1, :1, :1]))
+        True
     """
 
     _channel_axis: ClassVar[dict[int, int]] = {4: 0, 5: 1}
 
 
-# What SELU tends to for x → -∞, without the sign.
-_SATURATION = 1.7580993408473766
-
-
 class AlphaDropout(Dropout):
-    r"""Dropout to the value $-s$ that SELU saturates at, which keeps the mean 0 and the variance 1 of x.
+    r"""Dropout to the value that SELU saturates at, which keeps mean and variance of x: F.alpha_dropout.
 
-    With $k$, 1 with probability $q = 1 - p$ and else 0, the element becomes $z = k x - s (1 - k)$, whose mean
-    is $-sp$ and whose variance is, for x of mean 0 and variance 1, $q + s^2 p q$. So
-
-    $$y = a (z + s p) = a k x + a s (k - 1) + a s p, \qquad a = \frac{1}{\sqrt{q (1 + s^2 p)}}, \qquad
-      dx = a k\, dy.$$
-
-    In evaluation y = x; if p is 1, y = 0. The mask is torch's for torch's seed.
+    In evaluation y = x; if p is 1, y = 0. Which elements are kept is as in torch for torch's seed.
 
     Args:
         p: probability of an element to be dropped.
@@ -161,19 +168,22 @@ class AlphaDropout(Dropout):
 
     Raises:
         ValueError: p is not between 0 and 1.
+        TypeError: x is no array.
 
-    Source: Klambauer et al. 2017.
+    Example:
+        >>> y = AlphaDropout(0.5)(np.zeros(1000))
+        >>> np.unique(y).round(3)
+        array([-0.779,  0.779])
     """
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = a k x + a s (k - 1) + a s p."""
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """y = a k x + a s (k - 1) + a s p in training, else x."""
         if not self.training or self.p in (0, 1):
-            return super().forward(x)
-        p, s = self.p, _SATURATION
-        kept = _kept(self._like(x), p)
-        a = 1 / math.sqrt((s * s * p + 1) * (1 - p))
-        self.save(a * kept, x.shape, x.dtype)
-        return x * (a * kept) + ((kept - 1) * (s * a) + s * a * p)
+            return super().forward(input)
+        if not isinstance(input, np.ndarray):
+            raise self.input_error("input", input, None, "")
+        k = draw_kept(self._like(input), self.p)
+        return self.run(F.alpha_dropout, F.alpha_dropout_backward, (input,), (), k, self.p)
 
 
 class FeatureAlphaDropout(AlphaDropout):
@@ -186,9 +196,14 @@ class FeatureAlphaDropout(AlphaDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has fewer than two axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> FeatureAlphaDropout(0.5)(np.ones((2, 3, 4))).shape
+        (2, 3, 4)
     """
 
     def _like(self, x: np.ndarray) -> np.ndarray:
         if x.ndim < 2:
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, C, *) of two axes or more")
+            raise ValueError(f"{self}: input has shape {x.shape}, expected (N, C, *) of two axes or more")
         return _channels(x, 1)

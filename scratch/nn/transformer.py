@@ -5,8 +5,8 @@ A layer is two or three steps of one kind, each a residual connection around som
     x + f(norm(x))    norm_first, "pre-norm"
     norm(x + f(x))    otherwise, as in the paper
 
-where f is an attention, or the two linear layers with an activation between them. The derivative of x + f(x)
-is 1 + f', so the error goes around f as it is, and through f, and both are added.
+where f is an attention, or the two linear layers with an activation between them. Backwards the error goes
+around f as it is, and through f, and both are added: F.residual.
 
 Source: Vaswani et al. 2017; with the norm first: Xiong et al. 2020.
 """
@@ -40,7 +40,7 @@ Mask = np.ndarray | None
 
 
 class _Layer(Module):
-    """What encoder and decoder layers are made of."""
+    """Base class of encoder and decoder layers."""
 
     def _make(
         self,
@@ -57,8 +57,8 @@ class _Layer(Module):
         attentions: tuple[str, ...],
     ) -> None:
         if isinstance(activation, str) and activation not in _ACTIVATIONS:
-            wanted = "'relu', 'gelu' or a Module"
-            raise ValueError(f"{type(self).__name__}: activation is {activation!r}, wanted {wanted}")
+            expected = "'relu', 'gelu' or a Module"
+            raise ValueError(f"{type(self).__name__}: activation is {activation!r}, expected {expected}")
         for name in attentions:
             attention = MultiheadAttention(
                 d_model, nhead, dropout, bias=bias, batch_first=batch_first, dtype=dtype
@@ -111,7 +111,7 @@ class _Layer(Module):
     norm1: LayerNorm
 
     def _feed_forward(self, x: np.ndarray) -> np.ndarray:
-        """W2 f(W1 x)."""
+        """f between the two linear layers."""
         hidden = self.linear1.forward(x)
         if isinstance(self.activation, Module):
             hidden = self.activation.forward(hidden)
@@ -127,29 +127,29 @@ class _Layer(Module):
             dhidden = self.activation.backward(dhidden)
         else:
             dhidden = getattr(F, f"{self.activation}_backward")(dhidden, *self.saved())
-        return self.linear1.backward(dhidden)  # type: ignore[return-value]
+        return self.linear1.backward(dhidden)
 
     def _step(self, i: int, x: np.ndarray, f: Any) -> np.ndarray:
         """The i-th residual connection, around f."""
         norm, dropout = getattr(self, f"norm{i}"), getattr(self, f"dropout{i}")
-        if self.norm_first:
-            return x + dropout.forward(f(norm.forward(x)))
-        return norm.forward(x + dropout.forward(f(x)))
+        z = dropout.forward(f(norm.forward(x) if self.norm_first else x))
+        y, saved = F.residual(x, z)
+        self.save(saved)
+        return y if self.norm_first else norm.forward(y)
 
     def _step_back(self, i: int, dy: np.ndarray, f_back: Any) -> np.ndarray:
         norm, dropout = getattr(self, f"norm{i}"), getattr(self, f"dropout{i}")
-        if self.norm_first:
-            return dy + norm.backward(f_back(dropout.backward(dy)))
-        dy = norm.backward(dy)
-        return dy + f_back(dropout.backward(dy))
+        if not self.norm_first:
+            dy = norm.backward(dy)
+        dx, dz = F.residual_backward(dy, *self.saved())
+        dx_through_f = f_back(dropout.backward(dz))
+        return dx + (norm.backward(dx_through_f) if self.norm_first else dx_through_f)
 
 
 def _self_back(attention: MultiheadAttention, dy: np.ndarray) -> np.ndarray:
     """dx where query, key and value are all x: the sum of the three."""
     dq, dk, dv, *_ = attention.backward(dy)
-    dq += dk  # type: ignore[operator,misc]
-    dq += dv  # type: ignore[operator,misc]
-    return dq  # type: ignore[return-value]
+    return dq + dk + dv
 
 
 def _for_each(dx: np.ndarray, *others: Mask) -> Any:
@@ -188,6 +188,12 @@ class TransformerEncoderLayer(_Layer):
     Raises:
         ValueError: as MultiheadAttention; or another activation.
         TypeError: as MultiheadAttention.
+
+    Example:
+        >>> x, layer = np.ones((4, 2, 6), np.float32), TransformerEncoderLayer(6, 3, 12)
+        >>> y = layer(x)
+        >>> y.shape, layer.backward(np.ones_like(y)).shape
+        ((4, 2, 6), (4, 2, 6))
     """
 
     def __init__(
@@ -226,7 +232,7 @@ class TransformerEncoderLayer(_Layer):
         self.save(src_mask, src_key_padding_mask)
         return y
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
+    def backward(self, dy: np.ndarray) -> Any:
         """The linear layers, then attention."""
         masks = self.saved()
         dh = self._step_back(2, dy, self._feed_forward_back)
@@ -258,6 +264,13 @@ class TransformerDecoderLayer(_Layer):
     Raises:
         ValueError: as MultiheadAttention; or another activation.
         TypeError: as MultiheadAttention.
+
+    Example:
+        >>> tgt, memory = np.ones((4, 2, 6), np.float32), np.ones((3, 2, 6), np.float32)
+        >>> layer = TransformerDecoderLayer(6, 3, 12)
+        >>> dtgt, dmemory = layer.backward(layer(tgt, memory))
+        >>> dtgt.shape, dmemory.shape
+        ((4, 2, 6), (3, 2, 6))
     """
 
     multihead_attn: MultiheadAttention
@@ -308,14 +321,14 @@ class TransformerDecoderLayer(_Layer):
         self.save(tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
         return y
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
+    def backward(self, dy: np.ndarray) -> Any:
         """(dtgt, dmemory), and None for each mask that was given."""
         masks = self.saved()
         dmemory: list[Any] = []
 
         def to_memory_back(d: np.ndarray) -> Any:
             dq, dk, dv, *_ = self.multihead_attn.backward(d)
-            dmemory.append(dk + dv)  # type: ignore[operator]
+            dmemory.append(dk + dv)
             return dq
 
         dh = self._step_back(2, self._step_back(3, dy, self._feed_forward_back), to_memory_back)
@@ -332,7 +345,7 @@ class _Stack(Module):
 
     def _make(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         if num_layers < 1:
-            raise ValueError(f"{type(self).__name__}: num_layers is {num_layers}, wanted 1 or more")
+            raise ValueError(f"{type(self).__name__}: num_layers is {num_layers}, expected 1 or more")
         self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
         self.num_layers, self.norm = num_layers, norm
 
@@ -345,9 +358,9 @@ class TransformerEncoder(_Stack):
     """Encoder layers one behind the other: y = norm(f_n(… f_1(src))).
 
     Args:
-        encoder_layer: a TransformerEncoderLayer, of which copies are made, so that all start alike.
+        encoder_layer: a TransformerEncoderLayer, which is copied, so that all start alike.
         num_layers: how many.
-        norm: what stands behind the last, if anything.
+        norm: a module behind the last layer, or None.
         enable_nested_tensor: for torch's sake; nothing depends on it.
         mask_check: for torch's sake; nothing depends on it.
 
@@ -355,6 +368,11 @@ class TransformerEncoder(_Stack):
 
     Raises:
         ValueError: num_layers is below 1.
+
+    Example:
+        >>> encoder = TransformerEncoder(TransformerEncoderLayer(6, 3, 12), num_layers=2)
+        >>> encoder(np.ones((4, 2, 6), np.float32)).shape
+        (4, 2, 6)
     """
 
     def __init__(
@@ -379,7 +397,7 @@ class TransformerEncoder(_Stack):
             src = layer.forward(src, mask, src_key_padding_mask, is_causal)
         return src if self.norm is None else self.norm.forward(src)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
+    def backward(self, dy: np.ndarray) -> Any:
         """Layer by layer, from the last."""
         masks = self.saved()
         if self.norm is not None:
@@ -394,14 +412,19 @@ class TransformerDecoder(_Stack):
     """Decoder layers one behind the other, all of which see the memory: so its gradient is their sum.
 
     Args:
-        decoder_layer: a TransformerDecoderLayer, of which copies are made, so that all start alike.
+        decoder_layer: a TransformerDecoderLayer, which is copied, so that all start alike.
         num_layers: how many.
-        norm: what stands behind the last, if anything.
+        norm: a module behind the last layer, or None.
 
     Shape: as TransformerDecoderLayer.
 
     Raises:
         ValueError: num_layers is below 1.
+
+    Example:
+        >>> decoder = TransformerDecoder(TransformerDecoderLayer(6, 3, 12), num_layers=2)
+        >>> decoder(np.ones((4, 2, 6), np.float32), np.ones((3, 2, 6), np.float32)).shape
+        (4, 2, 6)
     """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
@@ -427,7 +450,7 @@ class TransformerDecoder(_Stack):
             tgt = layer.forward(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
         return tgt if self.norm is None else self.norm.forward(tgt)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
+    def backward(self, dy: np.ndarray) -> Any:
         """(dtgt, dmemory), and None for each mask that was given."""
         (masks,) = self.saved()
         dmemory: Any = 0
@@ -440,7 +463,7 @@ class TransformerDecoder(_Stack):
 
 
 class Transformer(Module):
-    """The network of the paper: an encoder of src, and a decoder of tgt that sees what the encoder says.
+    """The network of the paper: an encoder of src, and a decoder of tgt that sees the encoder's output.
 
     Args:
         d_model: E, the width.
@@ -450,8 +473,8 @@ class Transformer(Module):
         dim_feedforward: the width between the two linear layers of each.
         dropout: probability p of all its dropouts.
         activation: "relu", "gelu" or a Module.
-        custom_encoder: what takes the encoder's place.
-        custom_decoder: what takes the decoder's place.
+        custom_encoder: a module in the encoder's place.
+        custom_decoder: a module in the decoder's place.
         layer_norm_eps: ε of the norms.
         batch_first: whether the batch is the first axis, and not the second.
         norm_first: whether the norms stand in front.
@@ -464,6 +487,11 @@ class Transformer(Module):
     Raises:
         ValueError: as MultiheadAttention; or another activation.
         TypeError: as MultiheadAttention.
+
+    Example:
+        >>> model = Transformer(6, 3, 1, 1, 12)
+        >>> model(np.ones((3, 2, 6), np.float32), np.ones((4, 2, 6), np.float32)).shape
+        (4, 2, 6)
     """
 
     def __init__(
@@ -535,7 +563,7 @@ class Transformer(Module):
         self.save(sum(mask is not None for mask in (*masks, src_mask, src_key_padding_mask)))
         return self.decoder.forward(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> Any:
+    def backward(self, dy: np.ndarray) -> Any:
         """(dsrc, dtgt), and None for each mask that was given."""
         (masks,) = self.saved()
         dtgt, dmemory, *_ = self.decoder.backward(dy)

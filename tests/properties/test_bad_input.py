@@ -117,7 +117,7 @@ CASES = {
         "x is int64, wanted floating numbers",
     ),
     "negative size": (lambda: nn.Linear(-1, 2), ValueError, "in_features is -1, wanted 0 or more"),
-    "Dropout p": (lambda: nn.Dropout(1.5), ValueError, "p is 1.5, wanted a probability from 0 to 1"),
+    "Dropout p": (lambda: nn.Dropout(1.5), ValueError, "p is 1.5, expected a probability from 0 to 1"),
     "Softmax dim": (lambda: nn.Softmax(), ValueError, "dim is None, wanted the axis to sum along"),
     "Flatten axes": (
         lambda: nn.Flatten(3, 1)(X),
@@ -127,7 +127,7 @@ CASES = {
     "Sequential of a function": (
         lambda: nn.Sequential(np.tanh),
         TypeError,
-        "argument 0 is ufunc, wanted a Module",
+        "argument 0 is ufunc, expected a Module",
     ),
     "no such module": (
         lambda: nn.Sequential(nn.Tanh()).second,
@@ -322,7 +322,7 @@ CASES = {
     "XOR inputs": (
         lambda: NeuralNetwork(2, 4, 1).forward(np.ones((4, 3))),
         ValueError,
-        "X has shape (4, 3), wanted (N, 2)",
+        "X has shape (4, 3), expected (N, 2)",
     ),
     # checks and comparisons
     "loss without target": (

@@ -85,13 +85,13 @@ CASES = {
     # a list or a tensor for an array
     "Sigmoid of a list": (lambda: nn.Sigmoid()(LIST), TypeError, "Sigmoid: input 0 is a list, wanted an"),
     "Softmax of a list": (lambda: nn.Softmax(0)(LIST), TypeError, "Softmax: input 0 is a list, wanted an"),
-    "Dropout of a list": (lambda: nn.Dropout()(LIST), TypeError, "Dropout: input 0 is a list, wanted an"),
+    "Dropout of a list": (lambda: nn.Dropout()(LIST), TypeError, "Dropout(p=0.5): input is a list, expected"),
     "Flatten of a list": (lambda: nn.Flatten()(LIST), TypeError, "Flatten: input 0 is a list, wanted an"),
     "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, wanted an array"),
     "Sequential of a list": (
         lambda: nn.Sequential(linear())(LIST),
         TypeError,
-        "Sequential: input 0 is a list, wanted an array",
+        "Linear(in_features=3, out_features=2, bias=True): input is a list, expected an array",
     ),
     "ReLU of a tensor": (
         lambda: nn.ReLU()(torch.ones(3)),
@@ -119,8 +119,8 @@ CASES = {
         TypeError,
         "data is an array of int64, wanted a NumPy array of floating numbers",
     ),
-    "Dropout p below 0": (lambda: nn.Dropout(-0.1), ValueError, "p is -0.1, wanted a probability from 0"),
-    "Dropout p that is nan": (lambda: nn.Dropout(NAN), ValueError, "p is nan, wanted a probability from 0"),
+    "Dropout p below 0": (lambda: nn.Dropout(-0.1), ValueError, "p is -0.1, expected a probability from 0"),
+    "Dropout p that is nan": (lambda: nn.Dropout(NAN), ValueError, "p is nan, expected a probability from 0"),
     "no such axis": (
         lambda: nn.LogSoftmax(2)(X),
         ValueError,

@@ -143,8 +143,10 @@ def test_a_later_token_changes_no_earlier_score() -> None:
 
 def test_too_long_a_text_is_refused() -> None:
     ours, _ = MODELS[-1].build()
-    with pytest.raises(ValueError, match=r"x has shape \(1, 5\), wanted \(N, T\) with T at most 4"):
+    with pytest.raises(ValueError, match=r"x has shape \(1, 5\), expected \(N, T\) with T at most 4"):
         ours(np.zeros((1, 5), int))
+    with pytest.raises(TypeError, match="x is a list, expected an array"):
+        ours([[1, 2]])
 
 
 # ---- the residual connection
@@ -167,14 +169,14 @@ def test_a_residual_connection_is_its_derivative_and_has_a_twin() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: nn.Residual(3), TypeError, "module is int, wanted a Module"),
+        (lambda: nn.Residual(3), TypeError, "module is int, expected a Module"),
         (
             lambda: nn.Residual(nn.Linear(3, 2))(np.ones((1, 3), np.float32)),
             ValueError,
-            r"\(1, 3\), what goes",
+            r"\(1, 3\), f\(input\) \(1, 2\)",
         ),
-        (lambda: nn.ModuleList([3]), TypeError, "argument 0 is int, wanted a Module"),
-        (lambda: nn.ModuleDict({"a": 3}), TypeError, "argument a is int, wanted a Module"),
+        (lambda: nn.ModuleList([3]), TypeError, "argument 0 is int, expected a Module"),
+        (lambda: nn.ModuleDict({"a": 3}), TypeError, "argument a is int, expected a Module"),
     ],
 )
 def test_containers_refuse(call: Any, error: type[Exception], message: str) -> None:

@@ -155,7 +155,7 @@ REFUSED = {
     ),
     "window below one": (lambda: nn.LocalResponseNorm(0), ValueError, "size is 0"),
     "rows for local response": (lambda: nn.LocalResponseNorm(2)(normal(2, 3)), ValueError, "three axes"),
-    "axes of a channel dropout": (lambda: nn.Dropout3d()(normal(2, 3)), ValueError, "wanted 4 or 5 axes"),
+    "axes of a channel dropout": (lambda: nn.Dropout3d()(normal(2, 3)), ValueError, "expected 4 or 5 axes"),
     "p above one": (lambda: nn.AlphaDropout(1.5), ValueError, "p is 1.5"),
 }
 

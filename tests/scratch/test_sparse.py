@@ -104,17 +104,36 @@ def test_distances_at_zeros_and_ties_are_torchs(p) -> None:
 
 
 REFUSED = {
-    "no such row": (lambda: nn.Embedding(5, 2)(np.array([5])), IndexError, "holds index 5, wanted 0 to 4"),
+    "no such row": (lambda: nn.Embedding(5, 2)(np.array([5])), IndexError, "holds index 5, expected 0 to 4"),
     "negative row": (lambda: nn.Embedding(5, 2)(np.array([-1])), IndexError, "holds index -1"),
-    "floats": (lambda: nn.Embedding(5, 2)(np.ones(3)), TypeError, "input is float64, wanted integers"),
+    "floats": (
+        lambda: nn.Embedding(5, 2)(np.ones(3)),
+        TypeError,
+        "input is float64, expected an array of integers",
+    ),
+    "list": (lambda: nn.Embedding(5, 2)([1, 2]), TypeError, "input is a list, expected an array of integers"),
+    "list of offsets": (
+        lambda: nn.EmbeddingBag(5, 2)(np.array([1, 2]), [0]),
+        TypeError,
+        "offsets is a list, expected an array of integers",
+    ),
+    "list of weights": (
+        lambda: nn.EmbeddingBag(5, 2, mode="sum")(X, None, [[1.0]]),
+        TypeError,
+        "per_sample_weights is a list, expected an array",
+    ),
     "padding outside": (lambda: nn.Embedding(5, 2, padding_idx=5), ValueError, "padding_idx is 5"),
     "sparse": (lambda: nn.Embedding(5, 2, sparse=True), ValueError, "sparse is True"),
     "weight of another shape": (
         lambda: nn.Embedding(5, 2, _weight=np.ones((2, 2))),
         ValueError,
-        r"_weight has shape \(2, 2\), wanted \(5, 2\)",
+        r"_weight has shape \(2, 2\), expected \(5, 2\)",
     ),
-    "table of one axis": (lambda: nn.Embedding.from_pretrained(np.ones(3)), ValueError, "wanted \\(V, D\\)"),
+    "table of one axis": (
+        lambda: nn.Embedding.from_pretrained(np.ones(3)),
+        ValueError,
+        "expected \\(V, D\\)",
+    ),
     "mode": (lambda: nn.EmbeddingBag(5, 2, mode="min"), ValueError, "mode is 'min'"),
     "frequency of max": (
         lambda: nn.EmbeddingBag(5, 2, mode="max", scale_grad_by_freq=True),
@@ -125,7 +144,7 @@ REFUSED = {
     "offsets not from 0": (
         lambda: nn.EmbeddingBag(5, 2)(np.array([1, 2]), np.array([1])),
         ValueError,
-        r"offsets is \[1\], wanted 0",
+        r"offsets is \[1\], expected 0",
     ),
     "offsets that descend": (
         lambda: nn.EmbeddingBag(5, 2)(np.array([1, 2, 3]), np.array([0, 2, 1])),

@@ -37,7 +37,7 @@ def test_every_kind_of_mask(masks, extra, average) -> None:
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
-def test_attention_to_itself_takes_one_product_and_gives_the_same(batch_first) -> None:
+def test_attention_to_itself_is_that_to_copies(batch_first) -> None:
     module = nn.MultiheadAttention(E, H, batch_first=batch_first, dtype=np.float64)
     x = RNG.standard_normal((N, L, E))
 
@@ -115,18 +115,18 @@ REFUSED = {
     "heads": (
         lambda: nn.MultiheadAttention(6, 4),
         ValueError,
-        "num_heads is 4, wanted a divisor of embed_dim",
+        "num_heads is 4, expected a divisor of embed_dim",
     ),
     "dropout": (lambda: nn.MultiheadAttention(6, 2, 1.5), ValueError, "dropout is 1.5"),
     "width": (
         lambda: nn.MultiheadAttention(6, 2)(*[np.ones((4, 2, 5), np.float32)] * 3),
         ValueError,
-        r"query has shape \(4, 2, 5\), wanted \(\*, N, 6\)",
+        r"query has shape \(4, 2, 5\), expected \(\*, N, 6\)",
     ),
     "dtype": (
         lambda: nn.MultiheadAttention(6, 2)(*[np.ones((4, 2, 6))] * 3),
         TypeError,
-        "query is float64, the weights float32",
+        "query is float64, the weight float32",
     ),
     "samples": (
         lambda: nn.MultiheadAttention(6, 2)(*(np.ones((4, n, 6), np.float32) for n in (2, 3, 3))),
@@ -136,24 +136,34 @@ REFUSED = {
     "keys without values": (
         lambda: nn.MultiheadAttention(6, 2)(*(np.ones((n, 2, 6), np.float32) for n in (4, 3, 2))),
         ValueError,
-        "wanted as many",
+        "expected as many",
+    ),
+    "list": (
+        lambda: nn.MultiheadAttention(6, 2)(*[[[1.0] * 6]] * 3),
+        TypeError,
+        "query is a list, expected an array",
+    ),
+    "list as mask": (
+        lambda: attend(attn_mask=[[True]]),
+        TypeError,
+        "attn_mask is a list, expected an array",
     ),
     "mask": (
         lambda: attend(attn_mask=np.ones((2, 2), bool)),
         ValueError,
-        r"attn_mask has shape \(2, 2\), wanted \(4, 4\) or \(4, 4, 4\)",
+        r"attn_mask has shape \(2, 2\), expected \(4, 4\) or \(4, 4, 4\)",
     ),
     "mask of integers": (lambda: attend(attn_mask=np.ones((4, 4), int)), TypeError, "attn_mask is int64"),
     "padding": (
         lambda: attend(key_padding_mask=np.ones((4, 2), bool)),
         ValueError,
-        r"key_padding_mask has shape \(4, 2\), wanted \(2, 4\)",
+        r"key_padding_mask has shape \(4, 2\), expected \(2, 4\)",
     ),
-    "causal without mask": (lambda: attend(is_causal=True), ValueError, "wanted the attn_mask"),
+    "causal without mask": (lambda: attend(is_causal=True), ValueError, "expected attn_mask too"),
     "activation": (
         lambda: nn.TransformerEncoderLayer(4, 2, activation="tanh"),
         ValueError,
-        "activation is 'tanh', wanted 'relu'",
+        "activation is 'tanh', expected 'relu'",
     ),
     "no layer": (
         lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 0),

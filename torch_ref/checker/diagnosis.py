@@ -115,6 +115,8 @@ def _reproductions(
     if unbroken is None:
         return found
     for broken, where, fault in _broken(right):
+        if (fault.name, fault.fix) in found:
+            continue  # made in the whole already, so that one of its parts making it is no other cause
         numbers = _numbers(objective, broken)
         if numbers is None or not all(_same(t, numbers[t.name]) for t in comparison.tensors):
             continue

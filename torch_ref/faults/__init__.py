@@ -12,7 +12,16 @@ All were really made: in course work, in forum questions, in published libraries
 from torch_ref.faults import general
 
 # isort: split
-from torch_ref.faults import attention, elementwise, normalization, optimizers, recurrent, windows
+from torch_ref.faults import (
+    attention,
+    dropout,
+    elementwise,
+    embedding,
+    normalization,
+    optimizers,
+    recurrent,
+    windows,
+)
 from torch_ref.faults.fault import (
     FAULTS,
     OPTIMIZER_FAULTS,
@@ -30,7 +39,9 @@ __all__ = [
     "PARAMETRIC",
     "Fault",
     "attention",
+    "dropout",
     "elementwise",
+    "embedding",
     "faults_of",
     "general",
     "inject",

@@ -1,74 +1,124 @@
 """Mistakes in attention and transformers."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from torch_ref.faults.fault import FAULTS, Fault, mistake
+from torch_ref.faults.fault import wrong_formula
 
 
-def _root(module: Any) -> float:
-    return math.sqrt(module.embed_dim // module.num_heads)
-
-
-def _unscaled(module: Any, right: Any, Q: np.ndarray, K: np.ndarray, mask: Any) -> Any:
-    return right(Q * _root(module), K, mask)
-
-
-def _unscaled_back(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
-    return right(dP, P) * _root(module)
-
-
-FAULTS.append(
-    Fault(
-        "the scores are not divided by √d",
-        "S = Q Kᵀ / √d, d the width of one head",
-        ("MultiheadAttention",),
-        methods={"_attention_weights": _unscaled, "_scores_gradient": _unscaled_back},
-    )
+@wrong_formula(
+    "the scores are not divided by √d",
+    "MultiheadAttention",
+    of="scaled_dot_product_attention scaled_dot_product_attention_backward",
+    fix="S = Q Kᵀ / √d, d the width of one head",
 )
+def _unscaled() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def attention(
+        Q: np.ndarray, K: np.ndarray, V: np.ndarray, M: np.ndarray | None = None, D: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
+        S = Q @ K.swapaxes(-1, -2)
+        if M is not None:
+            S += M
+        m = S.real.max(axis=-1, keepdims=True, initial=np.finfo(S.dtype).min)
+        S -= m
+        P = np.exp(S)
+        Z = P.sum(axis=-1, keepdims=True)
+        P /= Z + (Z == 0)
+        W = P if D is None else P * D
+        A = W @ V
+        return A, (W, P, D, Q, K, V)
+
+    def attention_backward(
+        dA: np.ndarray, saved: Any, dW: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        W, P, D, Q, K, V = saved
+        dV = W.swapaxes(-1, -2) @ dA
+        dP = dA @ V.swapaxes(-1, -2)
+        if dW is not None:
+            dP += dW
+        if D is not None:
+            dP *= D
+        dS = P * (dP - np.einsum("...ls,...ls->...l", P, dP)[..., None])
+        dQ = dS @ K
+        dK = dS.swapaxes(-1, -2) @ Q
+        return dQ, dK, dV
+
+    return attention, attention_backward
 
 
-@mistake(
+@wrong_formula(
     "the gradient of the scores is not divided by √d",
     "MultiheadAttention",
-    method="_scores_gradient",
+    of="scaled_dot_product_attention_backward",
     fix="S = Q Kᵀ / √d, so dQ = dS K / √d and dK = dSᵀ Q / √d",
 )
-def _no_root(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
-    return right(dP, P) * _root(module)
+def _no_root(
+    dA: np.ndarray, saved: Any, dW: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    W, P, D, Q, K, V = saved
+    dV = W.swapaxes(-1, -2) @ dA
+    dP = dA @ V.swapaxes(-1, -2)
+    if dW is not None:
+        dP += dW
+    if D is not None:
+        dP *= D
+    dS = P * (dP - np.einsum("...ls,...ls->...l", P, dP)[..., None])
+    dQ = dS @ K
+    dK = dS.swapaxes(-1, -2) @ Q
+    return dQ, dK, dV
 
 
-@mistake(
+@wrong_formula(
     "the Jacobian of the attention's softmax is only its diagonal",
     "MultiheadAttention",
-    method="_scores_gradient",
+    of="scaled_dot_product_attention_backward",
     fix="dS = P (dP - Σ_s P dP): each weight depends on all scores of its row",
 )
-def _diagonal(module: Any, right: Any, dP: np.ndarray, P: np.ndarray) -> Any:
-    return dP * P * (1 - P) / _root(module)
+def _diagonal(
+    dA: np.ndarray, saved: Any, dW: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    W, P, D, Q, K, V = saved
+    dV = W.swapaxes(-1, -2) @ dA
+    dP = dA @ V.swapaxes(-1, -2)
+    if dW is not None:
+        dP += dW
+    if D is not None:
+        dP *= D
+    dS = P * (1 - P) * dP
+    dS /= math.sqrt(Q.shape[-1])
+    dQ = dS @ K
+    dK = dS.swapaxes(-1, -2) @ Q
+    return dQ, dK, dV
 
 
-@mistake(
+@wrong_formula(
     "the mask is not applied",
     *("MultiheadAttention", "TransformerEncoderLayer"),
-    method="forward",
+    of="scaled_dot_product_attention",
     fix="scores get -∞ where a query must not see a key",
 )
-def _no_mask(module: Any, right: Any, *args: Any, **options: Any) -> Any:
-    hidden = [np.zeros_like(x) if isinstance(x, np.ndarray) and x.dtype == bool else x for x in args]
-    return right(*hidden, **options)
+def _no_mask(
+    Q: np.ndarray, K: np.ndarray, V: np.ndarray, M: np.ndarray | None = None, D: np.ndarray | None = None
+) -> tuple[np.ndarray, Any]:
+    S = Q / math.sqrt(Q.shape[-1]) @ K.swapaxes(-1, -2)
+    m = S.real.max(axis=-1, keepdims=True, initial=np.finfo(S.dtype).min)
+    S -= m
+    P = np.exp(S)
+    Z = P.sum(axis=-1, keepdims=True)
+    P /= Z + (Z == 0)
+    W = P if D is None else P * D
+    A = W @ V
+    return A, (W, P, D, Q, K, V)
 
 
-@mistake(
+@wrong_formula(
     "the error does not go around the residual connection",
     *("TransformerEncoderLayer", "TransformerDecoderLayer"),
-    method="_step_back",
+    of="residual_backward",
     fix="y = x + f(x), so dx = dy + what f gives back",
 )
-def _no_way_around(module: Any, right: Any, i: int, dy: np.ndarray, f_back: Any) -> Any:
-    norm, dropout = getattr(module, f"norm{i}"), getattr(module, f"dropout{i}")
-    if module.norm_first:
-        return norm.backward(f_back(dropout.backward(dy)))
-    return f_back(dropout.backward(norm.backward(dy)))
+def _no_way_around(dy: np.ndarray, saved: Any) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros_like(dy), dy

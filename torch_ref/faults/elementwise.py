@@ -1,4 +1,4 @@
-"""Mistakes in activations, softmax, losses and dropout."""
+"""Mistakes in activations, softmax and losses."""
 
 from typing import Any
 
@@ -178,29 +178,3 @@ def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) 
 def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
     losses, slopes = right(x, target)
     return losses, slopes * sigmoid(x) * (1 - sigmoid(x))
-
-
-# ---- dropout
-
-
-@mistake("the dropout mask is drawn anew in backward", "Dropout", fix="keep the mask of the forward")
-def _redrawn(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    right(dy, *args)
-    mask = np.random.default_rng(0).random(dy.shape) < 1 - module.p
-    return dy * mask / (1 - module.p)
-
-
-@mistake(
-    "dropout does not scale the gradient by 1/(1-p)",
-    "Dropout",
-    fix="dx = m dy, with the mask of the forward",
-)
-def _unscaled_gradient(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return right(dy, *args) * (1 - module.p)
-
-
-@mistake(
-    "dropout does not scale what it keeps by 1/(1-p)", "Dropout", method="forward", fix="y = m x / (1-p)"
-)
-def _unscaled(module: Any, right: Any, x: np.ndarray) -> Any:
-    return right(x) * (1 - module.p)

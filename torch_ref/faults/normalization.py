@@ -1,4 +1,4 @@
-"""Mistakes in normalisation and embeddings."""
+"""Mistakes in normalisation."""
 
 from typing import Any
 
@@ -128,20 +128,3 @@ def _whole_alpha(module: Any, right: Any, *args: Any) -> Any:
         return right(*args)
     finally:
         module.alpha /= module.size
-
-
-# ---- embeddings
-
-_TABLES = ("Embedding", "EmbeddingBag")
-
-
-@mistake(
-    "of an index that repeats, only the last gradient counts",
-    *_TABLES,
-    method="_accumulate",
-    fix="np.add.at(dW, x, dy), or a sum by row: dW[x] += dy adds once to each row",
-)
-def _once(module: Any, right: Any, dy: np.ndarray, rows: np.ndarray) -> None:
-    last = {int(row): n for n, row in enumerate(rows)}
-    kept = np.array(sorted(last.values()), np.int64)
-    right(dy[kept], rows[kept])

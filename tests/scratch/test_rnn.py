@@ -380,6 +380,10 @@ def test_bad_inputs_are_named() -> None:
             module(np.zeros((5, 2, 3, 3), np.float32))
         with pytest.raises(ValueError, match=re.escape("input has shape (5, 2), expected")):
             module(np.zeros((5, 2), np.float32))
+    for module in (nn.LSTM(3, 4), nn.LSTMCell(3, 4)):
+        for bad in (x.tolist(), torch.zeros(5, 2, 3), None):
+            with pytest.raises(TypeError, match=f"input is a {type(bad).__name__}, expected an array"):
+                module(input=bad, hx=None)
     with pytest.raises(TypeError, match="input is float64, the weight float32"):
         nn.LSTM(3, 4)(x.astype(np.float64))
     with pytest.raises(TypeError, match=r"hx is ndarray, expected a tuple of two arrays, \(h, c\)"):

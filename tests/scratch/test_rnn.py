@@ -244,7 +244,7 @@ def test_a_layer_is_its_cell_step_by_step(kind) -> None:
     for x_t in x:
         state = cell(x_t, state)
         outputs.append(arrays(state)[0])
-    np.testing.assert_allclose(y, outputs, rtol=1e-14)
+    assert_close(y, outputs)
     dstate = [d[0] for d in arrays(dend)]
     dxs = []
     for dy_t in dy[::-1]:

@@ -22,9 +22,14 @@ from rounding import (
     numpy_pass,
     shakes,
 )
-from scratch import nn, optim
+from scratch import functional as F
+from scratch import nn, optim, random
+from scratch.functional import rnn_fast
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
+from torch_ref.catalog import RECURRENT
+from torch_ref.faults import replaced
+from torch_ref.twin.memory import torch_generator
 
 KINDS = ("RNN", "LSTM", "GRU")
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -124,7 +129,7 @@ def test_gates_that_are_shut_or_wide_open_are_torchs(kind) -> None:
 def test_a_batch_of_none(kind) -> None:
     module = getattr(nn, kind)(3, 4, dtype=np.float64)
     assert_torch_agrees(module, np.zeros((5, 0, 3)))
-    with pytest.raises(ValueError, match="x has no steps"):
+    with pytest.raises(ValueError, match="input has no steps"):
         module(np.zeros((0, 2, 3)))
 
 
@@ -140,6 +145,32 @@ def test_the_same_words_describe_it(kind) -> None:
     assert repr(nn.LSTM(3, 4, proj_size=2)) == repr(torch.nn.LSTM(3, 4, proj_size=2))
     cell = nn.RNNCell(3, 4, bias=False, nonlinearity="relu")
     assert repr(cell) == repr(mirror(cell))
+
+
+# ---- the formulas
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in RECURRENT if case.kind in KINDS], ids=lambda case: case.name
+)
+@dtypes
+def test_the_tuned_loops_give_the_numbers_of_the_plain_ones(case, dtype) -> None:
+    module, inputs = case.make(dtype), case.draw(dtype)
+
+    def outputs_and_gradients() -> list[np.ndarray]:
+        module.zero_grad()
+        scratch.manual_seed(0)
+        y, end = module(*inputs)
+        dx = module.backward(*noise((y, end)))
+        return arrays((y, end, dx)) + [p.grad.copy() for p in module.parameters()]
+
+    fast = outputs_and_gradients()
+    with replaced({}):  # the plain formulas stand in for the tuned ones
+        assert rnn_fast.lstm is F.lstm
+        plain = outputs_and_gradients()
+    assert rnn_fast.lstm is not F.lstm
+    for a, b in zip(fast, plain, strict=True):
+        assert_close(a, b)
 
 
 # ---- the mirror
@@ -256,44 +287,48 @@ def test_an_input_gradient_that_nobody_needs_is_left_out(kind) -> None:
     once = [p.grad.copy() for p in module.parameters()]
     module.zero_grad()
     module(x)
-    assert module.backward(dy, needs_input_grad=False) is None
+    module.backward_parameters(dy)
     for p, g in zip(module.parameters(), once, strict=True):
         np.testing.assert_array_equal(p.grad, g)
     module(x, a_state(kind, 4, 2, h=4, c=4))
-    dx, dstart = module.backward(dy, needs_input_grad=False)
+    module.needs_input_grad = False
+    dx, dstart = module.backward(dy)
     assert dx is None
     assert all(part.shape == (4, 2, 4) for part in arrays(dstart))
     cell = getattr(nn, f"{kind}Cell")(3, 4, dtype=np.float64)
     h = arrays(cell(x[0]))[0]
-    assert cell.backward(h, needs_input_grad=False) is None
+    cell.needs_input_grad = False
+    assert cell.backward(h) is None
+    module(x)
+    assert module.backward(dy) is None
 
 
 # ---- bad arguments and inputs
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "told"),
+    ("arguments", "error", "message"),
     [
-        ((0, 4), ValueError, "input_size is 0, wanted 1 or more"),
-        ((3, 4.0), TypeError, "hidden_size is 4.0, wanted an integer"),
+        ((0, 4), ValueError, "input_size is 0, expected 1 or more"),
+        ((3, 4.0), TypeError, "hidden_size is 4.0, expected an integer"),
         ((3, 4, 0), ValueError, "num_layers is 0"),
-        ((3, 4, 1, 7), TypeError, "bias is 7, wanted True or False"),
+        ((3, 4, 1, 7), TypeError, "bias is 7, expected True or False"),
         ((3, 4, 1, True, 1), TypeError, "batch_first is 1"),
-        ((3, 4, 2, True, False, 1.5), ValueError, "dropout is 1.5, wanted a probability"),
+        ((3, 4, 2, True, False, 1.5), ValueError, "dropout is 1.5, expected a probability"),
         ((3, 4, 2, True, False, True), ValueError, "dropout is True"),
     ],
 )
-def test_a_bad_argument_is_named(arguments, error, told) -> None:
+def test_a_bad_argument_is_named(arguments, error, message) -> None:
     for kind in ("LSTM", "GRU"):
-        with pytest.raises(error, match=f"{kind}: {re.escape(told)}"):
+        with pytest.raises(error, match=f"{kind}: {re.escape(message)}"):
             getattr(nn, kind)(*arguments)
 
 
 def test_bad_options_are_named() -> None:
-    with pytest.raises(ValueError, match=r"LSTM: proj_size is 4, wanted 0 to 3"):
+    with pytest.raises(ValueError, match=r"LSTM: proj_size is 4, expected 0 to 3"):
         nn.LSTM(3, 4, proj_size=4)
     for kind in ("RNN", "RNNCell"):
-        with pytest.raises(ValueError, match=rf"{kind}: nonlinearity is 'gelu', wanted 'tanh' or 'relu'"):
+        with pytest.raises(ValueError, match=rf"{kind}: nonlinearity is 'gelu', expected 'tanh' or 'relu'"):
             getattr(nn, kind)(3, 4, nonlinearity="gelu")
     with pytest.raises(TypeError, match="GRUCell: bias is 'no'"):
         nn.GRUCell(3, 4, "no")
@@ -308,26 +343,30 @@ def test_dropout_with_one_layer_is_warned_of_where_it_was_written(kind) -> None:
 
 def test_bad_inputs_are_named() -> None:
     x = np.zeros((5, 2, 3), np.float32)
-    for module, wanted in (
+    for module, expected in (
         (nn.LSTM(3, 4), "(T, N, 3) or (T, 3)"),
         (nn.GRU(3, 4, batch_first=True), "(N, T, 3) or (T, 3)"),
         (nn.RNNCell(3, 4), "(N, 3) or (3)"),
     ):
-        with pytest.raises(ValueError, match=re.escape(f"x has shape (5, 2, 3, 3), wanted {wanted}")):
+        with pytest.raises(ValueError, match=re.escape(f"input has shape (5, 2, 3, 3), expected {expected}")):
             module(np.zeros((5, 2, 3, 3), np.float32))
-        with pytest.raises(ValueError, match=re.escape("x has shape (5, 2), wanted")):
+        with pytest.raises(ValueError, match=re.escape("input has shape (5, 2), expected")):
             module(np.zeros((5, 2), np.float32))
-    with pytest.raises(TypeError, match="x is float64, the weights float32"):
+    for module in (nn.LSTM(3, 4), nn.LSTMCell(3, 4)):
+        for bad in (x.tolist(), torch.zeros(5, 2, 3), None):
+            with pytest.raises(TypeError, match=f"input is a {type(bad).__name__}, expected an array"):
+                module(input=bad, hx=None)
+    with pytest.raises(TypeError, match="input is float64, the weight float32"):
         nn.LSTM(3, 4)(x.astype(np.float64))
-    with pytest.raises(TypeError, match=r"hx is ndarray, wanted a tuple of two arrays, \(h, c\)"):
+    with pytest.raises(TypeError, match=r"hx is ndarray, expected a tuple of two arrays, \(h, c\)"):
         nn.LSTM(3, 4)(x, np.zeros((2, 2, 4), np.float32))
-    with pytest.raises(TypeError, match="hx holds tuple, wanted an array"):
+    with pytest.raises(TypeError, match="hx holds tuple, expected an array"):
         nn.GRU(3, 4)(x, (np.zeros((1, 2, 4), np.float32),) * 2)
-    with pytest.raises(ValueError, match=re.escape("c_0 is float32 (1, 2, 5), wanted float32 (1, 2, 4)")):
+    with pytest.raises(ValueError, match=re.escape("c_0 is float32 (1, 2, 5), expected float32 (1, 2, 4)")):
         nn.LSTM(3, 4)(x, (np.zeros((1, 2, 4), np.float32), np.zeros((1, 2, 5), np.float32)))
-    with pytest.raises(ValueError, match=re.escape("h_0 is float64 (1, 2, 4), wanted float32 (1, 2, 4)")):
+    with pytest.raises(ValueError, match=re.escape("h_0 is float64 (1, 2, 4), expected float32 (1, 2, 4)")):
         nn.RNN(3, 4)(x, np.zeros((1, 2, 4)))
-    with pytest.raises(ValueError, match=re.escape("h_0 is float32 (1, 4), wanted float32 (1, 2, 4)")):
+    with pytest.raises(ValueError, match=re.escape("h_0 is float32 (1, 4), expected float32 (1, 2, 4)")):
         nn.RNN(3, 4)(x, np.zeros((1, 4), np.float32))
 
 
@@ -345,8 +384,8 @@ class Letters(nn.Module):
         y, state = self.lstm(x, state) if state is not None else self.lstm(x)
         return self.head(y), state
 
-    def backward(self, dy: np.ndarray, dstate: Any = None, needs_input_grad: bool = True) -> Any:
-        return self.lstm.backward(self.head.backward(dy), dstate, needs_input_grad=needs_input_grad)
+    def backward(self, dy: np.ndarray, dstate: Any = None) -> Any:
+        return self.lstm.backward(self.head.backward(dy), dstate)
 
 
 class TorchLetters(torch.nn.Module):
@@ -381,7 +420,7 @@ def test_the_same_seed_learns_the_same_letters() -> None:
             optimizer.zero_grad()
             y, state = ours(x, state)
             loss = loss_fn(y.swapaxes(1, 2), target)
-            ours.backward(np.ascontiguousarray(loss_fn.backward().swapaxes(1, 2)), needs_input_grad=False)
+            ours.backward_parameters(np.ascontiguousarray(loss_fn.backward().swapaxes(1, 2)))
             optimizer.step()
 
             their_optimizer.zero_grad()

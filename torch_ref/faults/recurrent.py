@@ -5,110 +5,183 @@ from typing import Any
 
 import numpy as np
 
-from scratch.nn.activation import sigmoid
-from torch_ref.faults.fault import FAULTS, Fault, mistake, scale_parameters
+from scratch import functional as F
+from scratch.functional.elementary import sigma
+from torch_ref.faults.fault import wrong_formula
 
-_LAYERS = ("RNN", "LSTM", "GRU")
+Pair = tuple[Callable[..., Any], Callable[..., Any]]
 
 
-@mistake(
+@wrong_formula(
     "parameter gradients are averaged over the time steps",
-    *_LAYERS,
+    "RNN",
+    of="rnn_backward",
     fix="each step uses the same weights, so its gradients are summed",
 )
-def _averaged_over_time(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    time = 1 if module.batch_first and dy.ndim == 3 else 0
-    return scale_parameters(module, right, 1 / dy.shape[time], dy, *args)
+def _rnn_averaged(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, *dW_t = F.rnn_cell_backward(dy_t + dh, saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) / len(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, *dW_sum
 
 
-@mistake(
+@wrong_formula(
+    "parameter gradients are averaged over the time steps",
+    "LSTM",
+    of="lstm_backward",
+    fix="each step uses the same weights, so its gradients are summed",
+)
+def _lstm_averaged(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh, dc = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, dc, *dW_t = F.lstm_cell_backward((dy_t + dh, dc), saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) / len(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, dc, *dW_sum
+
+
+@wrong_formula(
+    "parameter gradients are averaged over the time steps",
+    "GRU",
+    of="gru_backward",
+    fix="each step uses the same weights, so its gradients are summed",
+)
+def _gru_averaged(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, *dW_t = F.gru_cell_backward(dy_t + dh, saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) / len(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, *dW_sum
+
+
+@wrong_formula(
     "the error is not carried back through time",
     "RNN",
-    method="_unroll_back",
-    fix="dh of step t is dy_t and what step t + 1 hands back, W_hhᵀ da",
+    of="rnn_backward",
+    fix="dh of step t is dy_t and the dh that step t + 1 hands back, W_hhᵀ da",
 )
-def _no_time(module: Any, right: Any, dy: np.ndarray, dend: Any, states: Any, kept: Any, suffix: str) -> Any:
-    steps = []
-    for t in range(len(dy)):
-        end = dend if t == len(dy) - 1 else tuple(np.zeros_like(d) for d in dend)
-        steps.append(right(dy[t : t + 1], end, tuple(s[t : t + 2] for s in states), kept, suffix))
-    da = np.concatenate([each for each, _, _ in steps])
-    return da, da, steps[0][2]
+def _no_time(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, *dW_t = F.rnn_cell_backward(dy_t, saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, *dW_sum
 
 
-def _swap_gates(module: Any, first: int, second: int) -> None:
-    for name, p in module.named_parameters():
-        if "weight_hr" not in name:
-            for array in (p.data,) if p.grad is None else (p.data, p.grad):
-                blocks = array.reshape(module._gates, -1)
-                blocks[[first, second]] = blocks[[second, first]]
-
-
-def _with_swapped(first: int, second: int) -> Callable[..., Any]:
-    def wrong(module: Any, right: Any, *args: Any) -> Any:
-        _swap_gates(module, first, second)
-        try:
-            return right(*args)
-        finally:
-            _swap_gates(module, first, second)
-
-    return wrong
-
-
-mistake(
+@wrong_formula(
     "the gates follow each other as i, f, o, g",
     *("LSTM", "LSTMCell"),
-    method="forward backward",
+    of="lstm_cell lstm_cell_backward",
     fix="PyTorch's order is i, f, g, o",
-)(_with_swapped(2, 3))
+)
+def _ifog() -> Pair:
+    def lstm_cell(
+        x: Any, h: Any, c: Any, W_ih: Any, W_hh: Any, b_ih: Any = None, b_hh: Any = None, W_hr: Any = None
+    ) -> tuple[Any, Any]:
+        a_x, saved_x = F.linear(x, W_ih, b_ih)
+        a_h, saved_h = F.linear(h, W_hh, b_hh)
+        i, f, o, g = np.split(a_x + a_h, 4, axis=-1)
+        i, f, g, o = sigma(i), sigma(f), np.tanh(g), sigma(o)
+        c_next = f * c + i * g
+        tanh_c = np.tanh(c_next)
+        m = o * tanh_c
+        h_next, saved_m = (m, None) if W_hr is None else F.linear(m, W_hr)
+        return (h_next, c_next), (saved_x, saved_h, saved_m, i, f, g, o, c, tanh_c)
 
-mistake(
+    def lstm_cell_backward(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+        saved_x, saved_h, saved_m, i, f, g, o, c, tanh_c = saved
+        dh_next, dc_next = dy
+        dm, dW_hr, _ = (dh_next, None, None) if saved_m is None else F.linear_backward(dh_next, saved_m)
+        dc = dc_next + dm * o * (1 - tanh_c * tanh_c)
+        da_i = dc * g * i * (1 - i)
+        da_f = dc * c * f * (1 - f)
+        da_g = dc * i * (1 - g * g)
+        da_o = dm * tanh_c * o * (1 - o)
+        da = np.concatenate([da_i, da_f, da_o, da_g], axis=-1)
+        dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+        dh, dW_hh, db_hh = F.linear_backward(da, saved_h)
+        return dx, dh, dc * f, dW_ih, dW_hh, db_ih, db_hh, dW_hr
+
+    return lstm_cell, lstm_cell_backward
+
+
+@wrong_formula(
     "the gates follow each other as z, r, n",
     *("GRU", "GRUCell"),
-    method="forward backward",
+    of="gru_cell gru_cell_backward",
     fix="PyTorch's order is r, z, n",
-)(_with_swapped(0, 1))
-
-
-def _reset_first(module: Any, right: Any, a: np.ndarray, start: Any, suffix: str) -> Any:
-    """n = tanh(a_n + b_n + W_n (r h)), where PyTorch has n = tanh(a_n + r (W_n h + b_n))."""
-    W, hs = module._blocks("weight_hh", suffix).swapaxes(1, 2), [start[0]]
-    b = module._blocks("bias_hh", suffix) if module.bias else np.zeros_like(a, shape=(3, 1, 1))
-    a = a.copy()
-    for t in range(a.shape[1]):
-        h = hs[-1]
-        r, z = a[:2, t] = sigmoid(a[:2, t] + np.matmul(h, W[:2]) + b[:2])
-        n = a[2, t] = np.tanh(a[2, t] + np.matmul(r * h, W[2]) + b[2])
-        hs.append(n + z * (h - n))
-    return (np.stack(hs),), (a, suffix)
-
-
-def _reset_first_back(
-    module: Any, right: Any, dy: np.ndarray, dend: Any, states: Any, kept: Any, suffix: str
-) -> Any:
-    """Its derivative. W_hh's third block meets r h, not h: its gradient is put in place here."""
-    (dh,), hs, (r, z, n) = dend, states[0], kept[0]
-    W, weight = module._blocks("weight_hh", suffix), module._weight("weight_hh", suffix)
-    da = np.empty_like(kept[0])
-    extra = np.zeros_like(W[2])
-    for t in reversed(range(len(dy))):
-        h, dh = hs[t], dh + dy[t]
-        da[2, t] = dh * (1 - z[t]) * (1 - n[t] * n[t])
-        da[1, t] = dh * (h - n[t]) * z[t] * (1 - z[t])
-        d_rh = np.matmul(da[2, t], W[2])
-        da[0, t] = d_rh * h * r[t] * (1 - r[t])
-        dh = dh * z[t] + d_rh * r[t] + np.matmul(da[0, t], W[0]) + np.matmul(da[1, t], W[1])
-        extra += np.matmul(da[2, t].T, (r[t] - 1) * h)
-    weight.accumulate(np.concatenate, [np.zeros_like(W[0]), np.zeros_like(W[1]), extra])
-    rows = np.moveaxis(da, 0, 2).reshape(-1, 3 * da.shape[-1])
-    return rows, rows, (dh,)
-
-
-FAULTS.append(
-    Fault(
-        "the reset gate stands before the product",
-        "PyTorch has n = tanh(a_n + r (W h + b)); W (r h), as in the paper, is another function",
-        ("GRU", "GRUCell"),
-        methods={"_unroll": _reset_first, "_unroll_back": _reset_first_back},
-    )
 )
+def _zrn() -> Pair:
+    def gru_cell(x: Any, h: Any, W_ih: Any, W_hh: Any, b_ih: Any = None, b_hh: Any = None) -> tuple[Any, Any]:
+        a, saved_x = F.linear(x, W_ih, b_ih)
+        u, saved_h = F.linear(h, W_hh, b_hh)
+        a_z, a_r, a_n = np.split(a, 3, axis=-1)
+        u_z, u_r, u_n = np.split(u, 3, axis=-1)
+        r = sigma(a_r + u_r)
+        z = sigma(a_z + u_z)
+        n = np.tanh(a_n + r * u_n)
+        h_next = (1 - z) * n + z * h
+        return h_next, (saved_x, saved_h, r, z, n, u_n, h)
+
+    def gru_cell_backward(dh_next: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+        saved_x, saved_h, r, z, n, u_n, h = saved
+        da_n = dh_next * (1 - z) * (1 - n * n)
+        da_z = dh_next * (h - n) * z * (1 - z)
+        da_r = da_n * u_n * r * (1 - r)
+        da = np.concatenate([da_z, da_r, da_n], axis=-1)
+        du = np.concatenate([da_z, da_r, da_n * r], axis=-1)
+        dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+        dh, dW_hh, db_hh = F.linear_backward(du, saved_h)
+        return dx, dh_next * z + dh, dW_ih, dW_hh, db_ih, db_hh
+
+    return gru_cell, gru_cell_backward
+
+
+@wrong_formula(
+    "the reset gate stands before the product",
+    *("GRU", "GRUCell"),
+    of="gru_cell gru_cell_backward",
+    fix="PyTorch has n = tanh(a_n + r (W h + b)); W (r h), as in the paper, is another function",
+)
+def _reset_first() -> Pair:
+    def gru_cell(x: Any, h: Any, W_ih: Any, W_hh: Any, b_ih: Any = None, b_hh: Any = None) -> tuple[Any, Any]:
+        W_rz, W_n = np.split(W_hh, [2 * h.shape[-1]])
+        b_rz, b_n = (None, None) if b_hh is None else np.split(b_hh, [2 * h.shape[-1]])
+        a, saved_x = F.linear(x, W_ih, b_ih)
+        u, saved_h = F.linear(h, W_rz, b_rz)
+        a_r, a_z, a_n = np.split(a, 3, axis=-1)
+        u_r, u_z = np.split(u, 2, axis=-1)
+        r = sigma(a_r + u_r)
+        z = sigma(a_z + u_z)
+        u_n, saved_rh = F.linear(r * h, W_n, b_n)
+        n = np.tanh(a_n + u_n)
+        h_next = (1 - z) * n + z * h
+        return h_next, (saved_x, saved_h, saved_rh, r, z, n, h)
+
+    def gru_cell_backward(dh_next: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+        saved_x, saved_h, saved_rh, r, z, n, h = saved
+        da_n = dh_next * (1 - z) * (1 - n * n)
+        da_z = dh_next * (h - n) * z * (1 - z)
+        d_rh, dW_n, db_n = F.linear_backward(da_n, saved_rh)
+        da_r = d_rh * h * r * (1 - r)
+        da = np.concatenate([da_r, da_z, da_n], axis=-1)
+        du = np.concatenate([da_r, da_z], axis=-1)
+        dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+        dh, dW_rz, db_rz = F.linear_backward(du, saved_h)
+        dW_hh = np.concatenate([dW_rz, dW_n])
+        db_hh = None if db_rz is None else np.concatenate([db_rz, db_n])
+        return dx, dh_next * z + d_rh * r + dh, dW_ih, dW_hh, db_ih, db_hh
+
+    return gru_cell, gru_cell_backward

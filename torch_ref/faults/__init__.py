@@ -12,7 +12,15 @@ All were really made: in course work, in forum questions, in published libraries
 from torch_ref.faults import general
 
 # isort: split
-from torch_ref.faults import attention, elementwise, normalization, optimizers, recurrent, windows
+from torch_ref.faults import (
+    attention,
+    convolution,
+    elementwise,
+    normalization,
+    optimizers,
+    recurrent,
+    windows,
+)
 from torch_ref.faults.fault import (
     FAULTS,
     OPTIMIZER_FAULTS,
@@ -30,6 +38,7 @@ __all__ = [
     "PARAMETRIC",
     "Fault",
     "attention",
+    "convolution",
     "elementwise",
     "faults_of",
     "general",

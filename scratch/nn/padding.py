@@ -1,24 +1,9 @@
-r"""Padding (PyTorch, torch/nn/modules/padding.py).
-
-The last one, two or three axes are made longer at either end, axis by axis. The number at place t of the
-padded axis, counted from where x begins, is x at
-
-    t                        where 0 ≤ t < L, and the constant elsewhere  ConstantPad, ZeroPad
-    |t|, seen from either end: L - 1 - |L - 1 - |t||                      ReflectionPad
-    min(max(t, 0), L - 1)                                                 ReplicationPad
-    t mod L                                                               CircularPad
-
-and as a number of x may come several times, its gradient is the sum over them: $dx_i = \sum_{t \to i} dy_t$.
-Less than 0 at an end takes numbers away there.
-"""
-
-from collections.abc import Callable
-from functools import lru_cache
+"""Padding (PyTorch, torch/nn/modules/padding.py): F.pad with its four modes, along one, two or three axes."""
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn.module import Module, arguments
-from scratch.nn.taps import Taps
 
 __all__ = [
     "CircularPad1d",
@@ -40,34 +25,33 @@ __all__ = [
 
 
 Padding = int | tuple[int, ...]
-Place = Callable[[np.ndarray, int], np.ndarray]
-Steps = list[tuple[int, Taps]]
 
 
-@lru_cache(maxsize=256)
-def _padded(place: Place, length: int, left: int, right: int) -> Taps:
-    """An axis that starts ``left`` before x and ends ``right`` behind it."""
-    return Taps(length, place(np.arange(-left, length + right), length)[:, None])
+def check_length(module: Module, x: np.ndarray, padding: tuple[int, ...], mode: str) -> None:
+    """Refuse an x whose axes cannot be padded so far.
 
-
-def pad(x: np.ndarray, steps: Steps, value: float = 0) -> np.ndarray:
-    """x at the places of the padded axes, ``value`` where there is none."""
-    for axis, taps in steps:
-        x = taps.gather(x, axis, fill=value)
-    return x
-
-
-def unpad(dy: np.ndarray, steps: Steps) -> np.ndarray:
-    """dx of pad: the sum over the places that show the same number."""
-    for axis, taps in reversed(steps):
-        dy = taps.scatter(dy, axis)
-    return dy
+    Raises:
+        ValueError: an axis is too short.
+    """
+    for axis in range(-1, -1 - len(padding) // 2, -1):
+        left, right = padding[-2 - 2 * axis : -2 * axis]
+        L = x.shape[axis]
+        kept = L + min(left, 0) + min(right, 0)
+        fits = {
+            "constant": min(L + min(left, 0), L + min(right, 0), L + left + right) >= 0,
+            "reflect": max(left, right) < L and L + left + right > 0,
+            "replicate": L > 0 and L + left + right > 0,
+            "circular": max(left, right) <= kept and L + left + right >= 0,
+        }
+        if not fits[mode]:
+            raise ValueError(f"{module}: axis {axis} of input, of shape {x.shape}, is too short for it")
 
 
 class _Pad(Module):
-    """y = x at the places of the padded axes."""
+    """Base class: y = x at the places of the padded axes."""
 
     axes: int = 1
+    mode: str = "constant"
     value: float = 0.0
 
     def __init__(self, padding: Padding) -> None:
@@ -75,53 +59,19 @@ class _Pad(Module):
         given = tuple(padding) if isinstance(padding, tuple | list) else (padding,) * n
         if len(given) != n or not all(isinstance(p, int | np.integer) for p in given):
             raise ValueError(
-                f"{type(self).__name__}: padding is {padding!r}, wanted an integer or {n} of them: left, "
+                f"{type(self).__name__}: padding is {padding!r}, expected an integer or {n} of them: left, "
                 "right" + ", top, bottom" * (n > 2) + ", front, back" * (n > 4)
             )
         self.padding = given
 
-    @staticmethod
-    def _place(t: np.ndarray, length: int) -> np.ndarray:
-        """Which number of x comes at place t; -1 for none."""
-        raise NotImplementedError
-
-    def _fits(self, length: int, left: int, right: int) -> bool:
-        """Whether an axis can be padded so far."""
-        return length > 0
-
-    def _check_axes(self, x: np.ndarray) -> None:
-        if x.ndim not in (self.axes + 1, self.axes + 2):
-            wanted = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[self.axes - 1]
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {wanted[1:]} or {wanted}")
-
-    def steps(self, x: np.ndarray) -> Steps:
-        """Each axis of x that is padded, with the places that it gets.
-
-        Raises:
-            ValueError: x has another number of axes, or one that cannot be padded so far.
-        """
-        self._check_axes(x)
-        found = []
-        # The padding begins with the last axis.
-        for axis, left, right in zip(range(-1, -4, -1), self.padding[::2], self.padding[1::2], strict=False):
-            length = x.shape[axis]
-            if not self._fits(length, left, right) or length + left + right < 0:
-                raise ValueError(f"{self}: axis {axis} of x, of shape {x.shape}, is too short for it")
-            found.append((axis, _padded(self._place, length, left, right)))
-        return found
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y_t = x at the place of t."""
-        steps = self.steps(x)
-        y = pad(x, steps, self.value)
-        self.save(y.shape, y.dtype, steps)
-        return y
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx = dy, added up over the places that show the same number."""
-        shape, dtype, steps = self.saved()
-        self.check_grad(dy, shape, dtype)
-        return unpad(dy, steps)
+        n = self.axes
+        if not isinstance(input, np.ndarray) or input.ndim not in (n + 1, n + 2):
+            shape = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[n - 1]
+            raise self.input_error("input", input, None, f"(N, {shape[1:]} or {shape}")
+        check_length(self, input, self.padding, self.mode)
+        return self.run(F.pad, F.pad_backward, (input,), (), self.padding, self.mode, self.value)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
@@ -129,7 +79,7 @@ class _Pad(Module):
 
 
 class ConstantPad1d(_Pad):
-    """x between numbers that are all the same; dx = what of dy is not theirs.
+    """x between numbers that are all the same: F.pad, "constant".
 
     Args:
         padding: how many before and behind x: one number, or (left, right).
@@ -139,22 +89,25 @@ class ConstantPad1d(_Pad):
 
     Raises:
         ValueError: padding is not as many integers, or takes away more than there is.
+        TypeError: x is no array.
+
+    Example:
+        >>> layer = ConstantPad1d((1, 2), 9.0)
+        >>> layer(np.array([1.0, 2.0])), layer.backward(np.arange(5.0))
+        (array([9., 1., 2., 9., 9.]), array([1., 2.]))
     """
 
     def __init__(self, padding: Padding, value: float) -> None:
         super().__init__(padding)
         self.value = value
 
-    @staticmethod
-    def _place(t: np.ndarray, length: int) -> np.ndarray:
-        return np.where((t >= 0) & (t < length), t, -1)
-
-    def _fits(self, length: int, left: int, right: int) -> bool:
-        return length + min(left, 0) >= 0 and length + min(right, 0) >= 0
-
-    def _check_axes(self, x: np.ndarray) -> None:
-        if x.ndim < self.axes:
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted {self.axes} or more axes")
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """y_t = x at the place of t, or the value."""
+        if not isinstance(input, np.ndarray) or input.ndim < self.axes:
+            shape = ("(*, L)", "(*, H, W)", "(*, D, H, W)")[self.axes - 1]
+            raise self.input_error("input", input, None, shape)
+        check_length(self, input, self.padding, self.mode)
+        return self.run(F.pad, F.pad_backward, (input,), (), self.padding, self.mode, self.value)
 
 
 class ConstantPad2d(ConstantPad1d):
@@ -189,7 +142,7 @@ class ZeroPad3d(ZeroPad1d):
 
 
 class ReflectionPad1d(_Pad):
-    """x and its mirror images, of which each end number is shown once: 2 1 0 1 2 1 0.
+    """x and its mirror images, of which each end number is shown once, 2 1 0 1 2 1 0: F.pad, "reflect".
 
     Args:
         padding: how many before and behind x: one number, or (left, right).
@@ -199,14 +152,15 @@ class ReflectionPad1d(_Pad):
     Raises:
         ValueError: padding is not as many integers, is L or more, or leaves nothing; or x has another number
             of axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> layer = ReflectionPad1d((2, 0))
+        >>> layer(np.array([[1.0, 2.0, 3.0]])), layer.backward(np.ones((1, 5)))
+        (array([[3., 2., 1., 2., 3.]]), array([[1., 2., 2.]]))
     """
 
-    @staticmethod
-    def _place(t: np.ndarray, length: int) -> np.ndarray:
-        return length - 1 - np.abs(length - 1 - np.abs(t))
-
-    def _fits(self, length: int, left: int, right: int) -> bool:
-        return max(left, right) < length and length + left + right > 0
+    mode = "reflect"
 
 
 class ReflectionPad2d(ReflectionPad1d):
@@ -222,7 +176,7 @@ class ReflectionPad3d(ReflectionPad1d):
 
 
 class ReplicationPad1d(_Pad):
-    """x between repetitions of its end numbers: 0 0 0 1 2 2 2.
+    """x between repetitions of its end numbers, 0 0 0 1 2 2 2: F.pad, "replicate".
 
     Args:
         padding: how many before and behind x: one number, or (left, right).
@@ -231,14 +185,15 @@ class ReplicationPad1d(_Pad):
 
     Raises:
         ValueError: padding is not as many integers or leaves nothing; or x has another number of axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> layer = ReplicationPad1d((2, 0))
+        >>> layer(np.array([[1.0, 2.0, 3.0]])), layer.backward(np.ones((1, 5)))
+        (array([[1., 1., 1., 2., 3.]]), array([[3., 1., 1.]]))
     """
 
-    @staticmethod
-    def _place(t: np.ndarray, length: int) -> np.ndarray:
-        return np.clip(t, 0, length - 1)
-
-    def _fits(self, length: int, left: int, right: int) -> bool:
-        return length > 0 and length + left + right > 0
+    mode = "replicate"
 
 
 class ReplicationPad2d(ReplicationPad1d):
@@ -254,7 +209,7 @@ class ReplicationPad3d(ReplicationPad1d):
 
 
 class CircularPad1d(_Pad):
-    """x as if it were a ring: 1 2 0 1 2 0 1. What is taken away is not part of the ring.
+    """x as if it were a ring, 1 2 0 1 2 0 1: F.pad, "circular". What is taken away is no part of the ring.
 
     Args:
         padding: how many before and behind x: one number, or (left, right).
@@ -264,15 +219,15 @@ class CircularPad1d(_Pad):
     Raises:
         ValueError: padding is not as many integers, is above L (less what is taken away), or takes away more
             than there is; or x has another number of axes.
+        TypeError: x is no array.
+
+    Example:
+        >>> layer = CircularPad1d((2, 0))
+        >>> layer(np.array([[1.0, 2.0, 3.0]])), layer.backward(np.ones((1, 5)))
+        (array([[2., 3., 1., 2., 3.]]), array([[1., 2., 2.]]))
     """
 
-    @staticmethod
-    def _place(t: np.ndarray, length: int) -> np.ndarray:
-        ring = t[(t >= 0) & (t < length)]
-        return ring[(t - ring[:1]) % max(len(ring), 1)]
-
-    def _fits(self, length: int, left: int, right: int) -> bool:
-        return max(left, right) <= length + min(left, 0) + min(right, 0)
+    mode = "circular"
 
 
 class CircularPad2d(CircularPad1d):

@@ -132,13 +132,13 @@ REFUSED = {
     ),
     "reflection beyond x": (lambda: nn.ReflectionPad2d(4)(an_image()), ValueError, "too short"),
     "nothing left": (lambda: nn.ZeroPad1d((-3, -3))(np.ones((1, 4))), ValueError, "too short"),
-    "three paddings": (lambda: nn.ZeroPad2d((1, 2, 3)), ValueError, "wanted an integer or 4 of them"),
+    "three paddings": (lambda: nn.ZeroPad2d((1, 2, 3)), ValueError, "expected an integer or 4 of them"),
     "mode": (lambda: nn.Upsample(2, mode="cubic")(an_image()), ValueError, "mode"),
     "size and factor": (lambda: nn.Upsample()(an_image()), ValueError, "size"),
     "channels": (lambda: nn.PixelShuffle(2)(an_image(6)), ValueError, "shape"),
     "odd image": (lambda: nn.PixelUnshuffle(2)(an_image(1, 3)), ValueError, "shape"),
     "groups": (lambda: nn.ChannelShuffle(3)(an_image()), ValueError, "channels|shape"),
-    "columns": (lambda: nn.Fold((5, 5), 3)(np.ones((1, 9, 4))), ValueError, "wanted|9"),
+    "columns": (lambda: nn.Fold((5, 5), 3)(np.ones((1, 9, 4))), ValueError, r"expected \(N, C·9, 9\)"),
     "unflatten": (lambda: nn.Unflatten(1, (2, 2))(np.ones((1, 6))), ValueError, "6"),
 }
 

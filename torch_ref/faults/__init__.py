@@ -14,6 +14,7 @@ from torch_ref.faults import general
 # isort: split
 from torch_ref.faults import (
     attention,
+    convolution,
     dropout,
     elementwise,
     embedding,
@@ -39,6 +40,7 @@ __all__ = [
     "PARAMETRIC",
     "Fault",
     "attention",
+    "convolution",
     "dropout",
     "elementwise",
     "embedding",

@@ -16,12 +16,12 @@ from typing import Any
 
 from scratch import functional as F
 from scratch import nn
-from scratch.functional import rnn_fast
+from scratch.functional import conv_fast, rnn_fast
 
 PARAMETRIC = "any module with parameters"
 
 # Tuned twins of formulas, by file; a mistake is made in the plain ones.
-_FAST: tuple[Any, ...] = (rnn_fast,)
+_FAST: tuple[Any, ...] = (conv_fast, rnn_fast)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def replaced(formulas: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
     places = [(file, name, getattr(F, name)) for file in _FAST for name in vars(file) if hasattr(F, name)]
     for name, wrong in formulas.items():
         right = getattr(F, name)
-        places += [(sys.modules[right.__module__], name, wrong), (F, name, wrong)]
+        files = [file for key, file in sys.modules.items() if key.startswith(F.__name__)]
+        places += [(file, name, wrong) for file in files if getattr(file, name, None) is right]
         places += [(file, name, wrong) for file in _FAST if hasattr(file, name)]
     before = [(place, name, getattr(place, name)) for place, name, _ in places]
     for place, name, function in places:

@@ -1,0 +1,91 @@
+"""The tuned convolutions give what the plain ones give, in every case of the catalog and either way."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scratch
+from scratch.functional import conv_fast
+from scratch.gradcheck import gradcheck
+from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck.rounding import numpy_spreads
+from torch_ref.catalog import MODULES
+from torch_ref.checker.verdict import SPREADS
+from torch_ref.faults import replaced
+
+cases = pytest.mark.parametrize(
+    "case", [case for case in MODULES if case.kind.startswith("Conv")], ids=lambda case: case.name
+)
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+# How many columns at a time, how few are made in one go for the whole window, and where dx is a correlation.
+WAYS = {
+    "as tuned": {},
+    "a sample at a time, rows in turn, dx added up": {"_COLUMNS": 1, "_FEW": 1, "_WIDENING": 0},
+    "few samples at a time, whole windows, dx a correlation": {
+        "_COLUMNS": 300,
+        "_FEW": 10**9,
+        "_WIDENING": 10**9,
+    },
+}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
+def way(request, monkeypatch) -> None:
+    """The tuned functions, made to take another way."""
+    conv_fast._windows.cache_clear()
+    for name, value in request.param.items():
+        monkeypatch.setattr(conv_fast, name, value)
+    yield
+    conv_fast._windows.cache_clear()
+
+
+def plain() -> Any:
+    """Within, the modules run the plain functions."""
+    return replaced({})
+
+
+def objective(case: Any, dtype: Any) -> Objective:
+    """What the case computes: its output and all gradients."""
+    scratch.manual_seed(0)
+    return Objective(case.make(dtype), *case.draw(dtype))
+
+
+def results(of: Objective) -> dict[str, np.ndarray]:
+    outputs, gradients = of.run()
+    return outputs | gradients.named()
+
+
+@cases
+@dtypes
+def test_the_tuned_functions_give_the_plain_ones_numbers_but_for_measured_rounding(case, dtype, way) -> None:
+    of = objective(case, dtype)
+    tuned = results(of)
+    with plain():
+        expected, spreads = results(of), numpy_spreads(of)
+    assert tuned.keys() == expected.keys()
+    for name, y in expected.items():
+        rounding = np.maximum(spreads[name], np.sqrt(np.mean(np.square(spreads[name]))))
+        assert (tuned[name].dtype, tuned[name].shape) == (y.dtype, y.shape)
+        assert np.all(np.abs(tuned[name] - y) <= SPREADS * rounding), name
+
+
+@cases
+@dtypes
+@pytest.mark.parametrize("version", ["plain", "tuned"])
+def test_both_are_right_by_the_complex_step(case, dtype, version) -> None:
+    of = objective(case, dtype)
+    with plain() if version == "plain" else nullcontext():
+        found = gradcheck(of.model, *of.inputs)
+    assert found, str(found)
+
+
+def test_the_plain_functions_run_where_a_test_asks_for_them(monkeypatch) -> None:
+    monkeypatch.setattr(conv_fast, "convolution", None)
+    module = scratch.nn.Conv1d(1, 1, 2)
+    with plain():
+        assert module(np.ones((1, 3), np.float32)).shape == (1, 2)
+    with pytest.raises(TypeError):
+        module(np.ones((1, 3), np.float32))

@@ -1,0 +1,218 @@
+"""Mistakes in convolutions and in padding."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from scratch.functional import fold, fold_backward, pad, pad_backward, unfold, unfold_backward
+from scratch.functional.conv import in_groups
+from scratch.functional.fold import places, under
+from scratch.functional.padding import at, resized
+from torch_ref.faults.fault import wrong_formula
+
+
+def _each(*kinds: str) -> tuple[str, ...]:
+    return tuple(f"{kind}{axes}d" for kind in kinds for axes in (1, 2, 3))
+
+
+# ---- padding
+
+
+@wrong_formula(
+    "the gradient of the padding is cut away at the wrong end",
+    *_each("ConstantPad", "ZeroPad", "Conv"),
+    of="pad_backward",
+    fix="dx begins behind the padding: dx_padded[…, p : p + L]",
+)
+def _wrong_end(dy: np.ndarray, saved: Any) -> np.ndarray:
+    for axis, L, left, kept, inside, copies in reversed(saved):
+        dx = np.zeros_like(dy, shape=resized(dy, axis, L))
+        dx[at(axis, kept)] = dy[at(axis, slice(0, inside.stop - inside.start))]
+        for t, i in copies:
+            dx[at(axis, i)] += dy[at(axis, left + t)]
+        dy = dx
+    return dy
+
+
+@wrong_formula(
+    "the gradient of the copies in the padding is lost",
+    *_each("ReflectionPad", "ReplicationPad", "CircularPad"),
+    of="pad_backward",
+    fix="dx is the sum over all places that show the same number",
+)
+def _copies_lost(dy: np.ndarray, saved: Any) -> np.ndarray:
+    for axis, L, _, kept, inside, _ in reversed(saved):
+        dx = np.zeros_like(dy, shape=resized(dy, axis, L))
+        dx[at(axis, kept)] = dy[at(axis, inside)]
+        dy = dx
+    return dy
+
+
+# ---- convolutions
+
+
+def _turned(W: np.ndarray) -> np.ndarray:
+    return np.flip(W, tuple(range(2, W.ndim)))
+
+
+@wrong_formula(
+    "the window is turned round in forward",
+    *_each("Conv"),
+    of="convolution convolution_backward",
+    fix="PyTorch's convolution is a correlation: y_t = Σ_j W_j x_{t+j}",
+)
+def _true_convolution() -> tuple[Any, Any]:
+    def convolution(
+        x: np.ndarray,
+        W: np.ndarray,
+        b: np.ndarray | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int = 1,
+        mode: str = "constant",
+    ) -> tuple[np.ndarray, Any]:
+        W = _turned(W)
+        x, padded = pad(x, padding, mode)
+        n, kernel = len(stride), W.shape[2:]
+        X, windows = unfold(x, kernel, dilation, (0,) * n, stride)
+        X = in_groups(X, groups)
+        y = in_groups(W.reshape(len(W), -1), groups) @ X
+        y = y.reshape(*x.shape[: -n - 1], len(W), *places(x.shape[-n:], kernel, dilation, (0,) * n, stride))
+        if b is not None:
+            y += b.reshape(-1, *[1] * n)
+        return y, (X, W, b, groups, windows, padded)
+
+    def convolution_backward(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+        X, W, b, groups, windows, padded = saved
+        samples = tuple(range(X.ndim - 3))
+        dy = in_groups(dy.reshape(*X.shape[:-3], len(W), X.shape[-1]), groups)
+        dW = (dy @ X.swapaxes(-1, -2)).sum(axis=samples).reshape(W.shape)
+        dW = _turned(dW)
+        db = dy.sum(axis=(*samples, -1)).reshape(len(W)) if b is not None else None
+        if not need_dx:
+            return None, dW, db
+        dX = in_groups(W.reshape(len(W), -1), groups).swapaxes(-1, -2) @ dy
+        dx = pad_backward(unfold_backward(dX, windows), padded)
+        return dx, dW, db
+
+    return convolution, convolution_backward
+
+
+@wrong_formula(
+    "the window is turned round in forward",
+    *_each("ConvTranspose"),
+    of="conv_transpose conv_transpose_backward",
+    fix="PyTorch's convolution is a correlation: y_t = Σ_j W_j x_{t+j}",
+)
+def _true_convolution_transposed() -> tuple[Any, Any]:
+    def conv_transpose(
+        x: np.ndarray,
+        W: np.ndarray,
+        b: np.ndarray | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int = 1,
+    ) -> tuple[np.ndarray, Any]:
+        W = _turned(W)
+        n, kernel = len(stride), W.shape[2:]
+        sizes = [
+            (T - 1) * s + d * (k - 1) + 1
+            for T, s, d, k in zip(x.shape[-n:], stride, dilation, kernel, strict=True)
+        ]
+        X = in_groups(x.reshape(*x.shape[:-n], math.prod(x.shape[-n:])), groups)
+        Y = in_groups(W.reshape(len(W), -1), groups).swapaxes(-1, -2) @ X
+        Y = Y.reshape(*X.shape[:-3], Y.shape[-3] * Y.shape[-2], Y.shape[-1])
+        y, windows = fold(Y, sizes, kernel, dilation, (0,) * n, stride)
+        y, cut = pad(y, [-p for p in padding])
+        if b is not None:
+            y += b.reshape(-1, *[1] * n)
+        return y, (X, W, b, groups, windows, cut, x.shape)
+
+    def conv_transpose_backward(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+        X, W, b, groups, windows, cut, shape = saved
+        samples = tuple(range(X.ndim - 3))
+        dY = in_groups(fold_backward(pad_backward(dy, cut), windows), groups)
+        dW = (X @ dY.swapaxes(-1, -2)).sum(axis=samples).reshape(W.shape)
+        dW = _turned(dW)
+        db = dy.sum(axis=(*samples, *range(2 - W.ndim, 0))) if b is not None else None
+        dx = (in_groups(W.reshape(len(W), -1), groups) @ dY).reshape(shape) if need_dx else None
+        return dx, dW, db
+
+    return conv_transpose, conv_transpose_backward
+
+
+@wrong_formula(
+    "the window is not turned round in backward",
+    *_each("Conv"),
+    of="convolution_backward",
+    fix="dx is a correlation of dy with the window turned round: dx_i = Σ_j W_j dy_{i-j}",
+)
+def _not_turned(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    X, W, b, groups, windows, padded = saved
+    samples = tuple(range(X.ndim - 3))
+    dy = in_groups(dy.reshape(*X.shape[:-3], len(W), X.shape[-1]), groups)
+    dW = (dy @ X.swapaxes(-1, -2)).sum(axis=samples).reshape(W.shape)
+    db = dy.sum(axis=(*samples, -1)).reshape(len(W)) if b is not None else None
+    if not need_dx:
+        return None, dW, db
+    dX = in_groups(_turned(W).reshape(len(W), -1), groups).swapaxes(-1, -2) @ dy
+    dx = pad_backward(unfold_backward(dX, windows), padded)
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the bias gradient is averaged over the places",
+    *_each("Conv"),
+    of="convolution_backward",
+    fix="sum dy over samples and places: the same b is added at each",
+)
+def _bias_mean(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    X, W, b, groups, windows, padded = saved
+    samples = tuple(range(X.ndim - 3))
+    dy = in_groups(dy.reshape(*X.shape[:-3], len(W), X.shape[-1]), groups)
+    dW = (dy @ X.swapaxes(-1, -2)).sum(axis=samples).reshape(W.shape)
+    db = dy.sum(axis=samples).mean(axis=-1).reshape(len(W)) if b is not None else None
+    if not need_dx:
+        return None, dW, db
+    dX = in_groups(W.reshape(len(W), -1), groups).swapaxes(-1, -2) @ dy
+    dx = pad_backward(unfold_backward(dX, windows), padded)
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the bias gradient is averaged over the places",
+    *_each("ConvTranspose"),
+    of="conv_transpose_backward",
+    fix="sum dy over samples and places: the same b is added at each",
+)
+def _transposed_bias_mean(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    X, W, b, groups, windows, cut, shape = saved
+    samples = tuple(range(X.ndim - 3))
+    dY = in_groups(fold_backward(pad_backward(dy, cut), windows), groups)
+    dW = (X @ dY.swapaxes(-1, -2)).sum(axis=samples).reshape(W.shape)
+    db = dy.sum(axis=samples).mean(axis=tuple(range(2 - W.ndim, 0))) if b is not None else None
+    dx = (in_groups(W.reshape(len(W), -1), groups) @ dY).reshape(shape) if need_dx else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "where windows overlap their gradients are overwritten instead of added up",
+    *_each("Conv"),
+    of="unfold_backward",
+    fix="dx[…] += …, since an entry is in several windows",
+)
+def _overwritten(dy: np.ndarray, saved: Any) -> np.ndarray:
+    shape, kernel, dilation, padding, stride = saved
+    n = len(kernel)
+    T = places(shape[-n:], kernel, dilation, padding, stride)
+    dy = dy.reshape(*shape[:-n], *kernel, *T)
+    sizes = [L + 2 * p for L, p in zip(shape[-n:], padding, strict=True)]
+    padded = np.zeros_like(dy, shape=(*shape[:-n], *sizes))
+    for j in np.ndindex(*kernel):
+        padded[(..., *under(j, dilation, stride, T))] = dy[(..., *j, *[slice(None)] * n)]
+    dx, _ = pad(padded, [-p for p in reversed(padding) for _ in "lr"])
+    return dx

@@ -79,8 +79,8 @@ def cross_entropy(
 ) -> tuple[np.ndarray, Any]:
     r"""$\ell_n = -\sum_c q_{nc} \log p_{nc}$ with $p = \operatorname{softmax}(x)$.
 
-    The book's SoftmaxWithLoss. q says how much each class counts. For a plain class it is 1 at $c = t_n$ and 0 elsewhere. With weights w
-    of the classes and label smoothing ε it is
+    It is the book's SoftmaxWithLoss. q says how much each class counts. For a plain class it is 1 at
+    $c = t_n$ and 0 elsewhere. With weights w of the classes and label smoothing ε it is
 
     $$q_{nc} = w_c \bigl( (1 - \epsilon)\, t_{nc} + \epsilon / C \bigr),$$
 
@@ -109,29 +109,31 @@ def cross_entropy(
     """
     ε, rows = label_smoothing, x if x.ndim == 2 else _rows(x)
     N, C = rows.shape
-    w = np.ones(C, x.real.dtype) if weight is None else weight
+    w = 1 if weight is None else weight
     log_p, _ = log_softmax(rows, 1)
     if t.dtype.kind == "f":
         q = w * ((1 - ε) * _rows(t) + ε / C)
         ℓ = -(q * log_p).sum(axis=1)
     else:
-        c = t.reshape(-1)
-        n = np.flatnonzero(c != ignore_index)
-        c = c[n]
-        q, ℓ = np.zeros((N, C), x.dtype), np.zeros(N, x.dtype)
-        q[n, c] = (1 - ε) * w[c]
-        ℓ[n] = -q[n, c] * log_p[n, c]  # not all of q log p: elsewhere log p may be -inf
+        (n,) = (t.reshape(-1) != ignore_index).nonzero()
+        c = t.reshape(-1)[n]
+        v = (1 - ε) * (1 if weight is None else weight[c])
+        q, ℓ = np.zeros((N, C), x.dtype, order="F"), np.zeros(N, x.dtype)
+        q[n, c] = v
+        ℓ[n] = -v * log_p[n, c]  # not all of q log p: elsewhere log p may be -inf
         if ε:
             q[n] += ε / C * w
-            ℓ[n] -= log_p[n] @ (ε / C * w)
+            ℓ[n] -= (ε / C * w * log_p[n]).sum(axis=1)
     return ℓ.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()), (log_p, q, x.shape)
 
 
 def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
     """dx = (p Σ q - q) dℓ, for plain classes p - t; derived in cross_entropy."""
     log_p, q, shape = saved
-    p = np.exp(log_p)
-    dx = (p * q.sum(axis=1, keepdims=True) - q) * dℓ.reshape(-1, 1)
+    dx = np.exp(log_p)  # p
+    dx *= q.sum(axis=1, keepdims=True)
+    dx -= q
+    dx *= dℓ.reshape(-1, 1)
     return dx if len(shape) == 2 else _unrows(dx, shape)
 
 

@@ -23,6 +23,8 @@ from scratch.functional.embedding import *
 from scratch.functional.fold import *
 from scratch.functional.linear import *
 from scratch.functional.loss import *
+from scratch.functional.loss_classes import *
+from scratch.functional.loss_pairs import *
 from scratch.functional.norm import *
 from scratch.functional.padding import *
 from scratch.functional.pooling import *

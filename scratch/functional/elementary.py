@@ -75,3 +75,10 @@ def erf(x: np.ndarray) -> np.ndarray:
         term = term * (2 * x * x / (2 * n + 1))
         total = total + term
     return 2 / math.sqrt(math.pi) * np.exp(-x * x) * total
+
+
+def sum_to(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The gradient of an array of this shape that was broadcast to that of g: the sum over its copies."""
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    copied = tuple(i for i, size in enumerate(shape) if size == 1 and g.shape[i] != 1)
+    return g.sum(axis=copied, keepdims=True)

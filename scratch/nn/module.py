@@ -31,10 +31,10 @@ class IncompatibleKeys(NamedTuple):
 
 
 # So many forwards without a backward look as if none will come.
-_MANY = 1000
+MANY = 1000
 
 # A formula may give a NumPy number for an array without axes.
-_ARRAYS = (np.ndarray, np.generic)
+ARRAYS = (np.ndarray, np.generic)
 
 
 class _Constructor(type):
@@ -130,7 +130,7 @@ class Module(metaclass=_Constructor):
         y, saved = f(*inputs, *values, *options)
         if grad_mode._enabled:
             self._saved.append((f_backward, len(inputs), parameters, y.shape, y.dtype, saved))
-            if len(self._saved) == _MANY:
+            if len(self._saved) == MANY:
                 self._warn_of_waiting()
         return y
 
@@ -151,7 +151,7 @@ class Module(metaclass=_Constructor):
         if not self._saved:
             raise self._no_forward()
         f_backward, n, parameters, shape, dtype, saved = self._saved[-1]
-        if not isinstance(dy, _ARRAYS) or dy.shape != shape or dy.dtype != dtype:
+        if not isinstance(dy, ARRAYS) or dy.shape != shape or dy.dtype != dtype:
             raise self._grad_error(dy, shape, dtype)
         self._saved.pop()
         if self._can_skip_dx and not self.needs_input_grad:
@@ -187,7 +187,7 @@ class Module(metaclass=_Constructor):
         """
         if grad_mode._enabled:
             self._saved.append(arrays)
-            if len(self._saved) == _MANY:
+            if len(self._saved) == MANY:
                 self._warn_of_waiting()
 
     def saved(self) -> tuple[Any, ...]:
@@ -207,12 +207,12 @@ class Module(metaclass=_Constructor):
             ValueError: the shape or the dtype differs.
             TypeError: dy is no array.
         """
-        if not isinstance(dy, _ARRAYS) or dy.shape != shape or dy.dtype != dtype:
+        if not isinstance(dy, ARRAYS) or dy.shape != shape or dy.dtype != dtype:
             raise self._grad_error(dy, shape, dtype, name)
 
     def _grad_error(self, dy: Any, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> Exception:
         where = f"{type(self).__name__}.backward"
-        if not isinstance(dy, _ARRAYS):
+        if not isinstance(dy, ARRAYS):
             kind = type(dy).__name__
             return TypeError(f"{where}: d{name} is a {kind}, expected an array: {name} was {dtype} {shape}")
         return ValueError(f"{where}: d{name} is {dy.dtype} {dy.shape}, but {name} was {dtype} {shape}")
@@ -225,7 +225,7 @@ class Module(metaclass=_Constructor):
 
     def _warn_of_waiting(self) -> None:
         warnings.warn(
-            f"{type(self).__name__} keeps what {_MANY} forwards saved, and no backward came; evaluate under "
+            f"{type(self).__name__} keeps what {MANY} forwards saved, and no backward came; evaluate under "
             "scratch.no_grad(), or let go of them with model.zero_grad()",
             ResourceWarning,
             stacklevel=4,
@@ -240,7 +240,7 @@ class Module(metaclass=_Constructor):
             dtype: the dtype of the parameters, or None if any floating one will do.
             expected: the shape, in words, such as "(\\*, 5)".
         """
-        if not isinstance(x, _ARRAYS):
+        if not isinstance(x, ARRAYS):
             return TypeError(f"{self}: {name} is a {type(x).__name__}, expected an array")
         if dtype is not None and x.dtype != dtype:
             return TypeError(f"{self}: {name} is {x.dtype}, the weight {dtype}; convert one of them")

@@ -220,13 +220,13 @@ X = np.ones((2, 3))
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: nn.KLDivLoss("batch"), ValueError, "wanted 'mean', 'batchmean', 'sum' or 'none'"),
-        (lambda: nn.MSELoss("batchmean"), ValueError, "wanted 'mean', 'sum' or 'none'"),
+        (lambda: nn.KLDivLoss("batch"), ValueError, "expected 'mean', 'batchmean', 'sum' or 'none'"),
+        (lambda: nn.MSELoss("batchmean"), ValueError, "expected 'mean', 'sum' or 'none'"),
         (lambda: nn.SmoothL1Loss(beta=-1), ValueError, "SmoothL1Loss: beta is -1"),
         (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss: delta is 0"),
-        (lambda: nn.MultiMarginLoss(p=3), ValueError, "p is 3, wanted 1 or 2"),
+        (lambda: nn.MultiMarginLoss(p=3), ValueError, "p is 3, expected 1 or 2"),
         (lambda: nn.TripletMarginLoss(margin=0), ValueError, "TripletMarginLoss: margin is 0"),
-        (lambda: nn.TripletMarginLoss(p=0), ValueError, "p is 0, wanted a number above 0"),
+        (lambda: nn.TripletMarginLoss(p=0), ValueError, "p is 0, expected a number above 0"),
         (
             lambda: nn.TripletMarginWithDistanceLoss(margin=-1),
             ValueError,
@@ -235,36 +235,36 @@ X = np.ones((2, 3))
         (
             lambda: nn.TripletMarginWithDistanceLoss(distance_function=np.subtract),
             TypeError,
-            "distance_function is <ufunc 'subtract'>, wanted two functions",
+            "distance_function is <ufunc 'subtract'>, expected two functions",
         ),
-        (lambda: nn.HuberLoss()(X, X[:1]), ValueError, r"x has shape \(2, 3\), target \(1, 3\)"),
-        (lambda: nn.KLDivLoss()(X, X.astype("f")), TypeError, "x is float64, target float32"),
-        (lambda: nn.SmoothL1Loss()(X, X.astype(int)), TypeError, "x is float64, target int64"),
-        (lambda: nn.MarginRankingLoss()(X, X, X[0]), ValueError, r"x1 has shape \(2, 3\), target \(3,\)"),
-        (lambda: nn.CosineEmbeddingLoss()(X, X, X), ValueError, r"wanted \(N, D\) and \(N,\)"),
+        (lambda: nn.HuberLoss()(X, X[:1]), ValueError, r"input has shape \(2, 3\), target \(1, 3\)"),
+        (lambda: nn.KLDivLoss()(X, X.astype("f")), TypeError, "input is float64, target float32"),
+        (lambda: nn.SmoothL1Loss()(X, X.astype(int)), TypeError, "input is float64, target int64"),
+        (lambda: nn.MarginRankingLoss()(X, X, X[0]), ValueError, r"input1 has shape \(2, 3\), target \(3,\)"),
+        (lambda: nn.CosineEmbeddingLoss()(X, X, X), ValueError, r"expected \(N, D\) and \(N,\)"),
         (
             lambda: nn.TripletMarginLoss()(X, X, X[:, :2]),
             ValueError,
             r"anchor has shape \(2, 3\), negative \(2, 2\)",
         ),
         (lambda: nn.TripletMarginLoss()(*[np.ones(())] * 3), ValueError, r"anchor has shape \(\)"),
-        (lambda: nn.GaussianNLLLoss()(X, X, -X), ValueError, "var has -1.0, wanted 0 or more"),
+        (lambda: nn.GaussianNLLLoss()(X, X, -X), ValueError, "var has -1.0, expected 0 or more"),
         (
             lambda: nn.GaussianNLLLoss()(X, X, np.ones((3, 2))),
             ValueError,
-            r"x has shape \(2, 3\), var \(3, 2\)",
+            r"input has shape \(2, 3\), var \(3, 2\)",
         ),
-        (lambda: nn.GaussianNLLLoss()(X, X, X.astype("f")), TypeError, "x is float64, var float32"),
+        (lambda: nn.GaussianNLLLoss()(X, X, X.astype("f")), TypeError, "input is float64, var float32"),
         (
             lambda: nn.MultiMarginLoss()(X, np.array([0, 3])),
             IndexError,
-            "the target holds class 3, wanted 0 to 2",
+            "target holds class 3, expected 0 to 2",
         ),
-        (lambda: nn.MultiMarginLoss()(X, np.array([0.0, 1.0])), TypeError, "the target is float64"),
+        (lambda: nn.MultiMarginLoss()(X, np.array([0.0, 1.0])), TypeError, "target is float64"),
         (
             lambda: nn.MultiMarginLoss()(X[None], np.zeros(1, int)),
             ValueError,
-            r"x has shape \(1, 2, 3\), wanted",
+            r"input has shape \(1, 2, 3\), expected",
         ),
         (
             lambda: nn.MultiMarginLoss(weight=np.ones(2))(X, np.zeros(2, int)),
@@ -274,14 +274,18 @@ X = np.ones((2, 3))
         (
             lambda: nn.MultiLabelMarginLoss()(X, np.zeros(2, int)),
             ValueError,
-            r"has shape \(2, 3\); this one has \(2,\)",
+            r"target has shape \(2,\), expected \(2, 3\)",
         ),
         (
             lambda: nn.MultiLabelMarginLoss()(X, np.full((2, 3), -2)),
             IndexError,
-            "holds class -2, wanted -1 to 2",
+            "holds class -2, expected -1 to 2",
         ),
-        (lambda: nn.MultiLabelSoftMarginLoss()(np.ones(()), np.ones(())), ValueError, r"x has shape \(\)"),
+        (
+            lambda: nn.MultiLabelSoftMarginLoss()(np.ones(()), np.ones(())),
+            ValueError,
+            r"input has shape \(\)",
+        ),
     ],
 )
 def test_a_bad_argument_is_named(make, error, message) -> None:
@@ -292,7 +296,7 @@ def test_a_bad_argument_is_named(make, error, message) -> None:
 def test_the_gradient_of_several_losses_is_wanted_in_their_shape() -> None:
     loss_fn = nn.TripletMarginLoss(reduction="none")
     loss_fn(X, X, X)
-    with pytest.raises(ValueError, match=r"gradient of the losses, shape \(2,\); got shape \(\)"):
+    with pytest.raises(ValueError, match=r"gradient of the loss, shape \(2,\); got shape \(\)"):
         loss_fn.backward()
 
 

@@ -1,150 +1,194 @@
 """Mistakes in activations, softmax and losses."""
 
+import math
 from typing import Any
 
 import numpy as np
 
-from scratch.nn.activation import sigmoid
-from torch_ref.faults.fault import mistake
+from scratch.functional.elementary import erf, positive, sigma
+from torch_ref.faults.fault import mistake, wrong_formula
 
 # ---- activations
 
+_DERIVATIVES = {
+    "ReLU": "relu_backward",
+    "LeakyReLU": "leaky_relu_backward",
+    "Sigmoid": "sigmoid_backward",
+    "Tanh": "tanh_backward",
+    "Softmax": "softmax_backward",
+    "LogSoftmax": "log_softmax_backward",
+    "ELU": "elu_backward",
+    "SELU": "selu_backward",
+    "GELU": "gelu_backward",
+    "SiLU": "silu_backward",
+    "Softplus": "softplus_backward",
+}
 
-@mistake(
+
+@wrong_formula(
     "the activation's derivative is missing",
-    *(
-        "ReLU",
-        "LeakyReLU",
-        "Sigmoid",
-        "Tanh",
-        "Softmax",
-        "LogSoftmax",
-        "ELU",
-        "SELU",
-        "GELU",
-        "SiLU",
-        "Softplus",
-    ),
+    *_DERIVATIVES,
+    of=" ".join(_DERIVATIVES.values()),
     fix="dx = dy f'(x), not dy",
 )
-def _no_derivative(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    right(dy, *args)
-    return dy.copy()
+def _no_derivative() -> tuple[Any, ...]:
+    def backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        return dy.copy()
+
+    return (backward,) * len(_DERIVATIVES)
 
 
-@mistake(
+@wrong_formula(
     "the derivative is taken at the input instead of the output",
     "Sigmoid",
-    method="_slope",
+    of="sigmoid sigmoid_backward",
     fix="y (1 - y), y the output",
 )
-def _sigmoid_at_input(module: Any, right: Any, y: np.ndarray) -> Any:
-    with np.errstate(all="ignore"):  # where y has become 0 or 1
-        x = np.log(y / (1 - y))
-        return x * (1 - x)
+def _sigmoid_at_input() -> tuple[Any, ...]:
+    def sigmoid(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        y = sigma(x)
+        return y, x
+
+    def sigmoid_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return dy * (1 - x) * x
+
+    return sigmoid, sigmoid_backward
 
 
-@mistake(
+@wrong_formula(
     "the derivative is taken at the output instead of the input",
     "Sigmoid",
-    method="_slope",
+    of="sigmoid_backward",
     fix="y (1 - y), y the output",
 )
-def _sigmoid_twice(module: Any, right: Any, y: np.ndarray) -> Any:
-    return sigmoid(y) * (1 - sigmoid(y))
+def _sigmoid_twice(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return dy * (1 - sigma(y)) * sigma(y)
 
 
-@mistake(
+@wrong_formula(
     "the derivative is taken at the output instead of the input",
     "Tanh",
-    method="_slope",
+    of="tanh_backward",
     fix="1 - y², y the output",
 )
-def _tanh_twice(module: Any, right: Any, y: np.ndarray) -> Any:
-    return 1 - np.tanh(y) ** 2
+def _tanh_twice(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return dy * (1 - np.tanh(y) ** 2)
 
 
-@mistake("the square is missing in 1 - y²", "Tanh", method="_slope", fix="1 - y², y the output")
-def _tanh_no_square(module: Any, right: Any, y: np.ndarray) -> Any:
-    return 1 - y
+@wrong_formula("the square is missing in 1 - y²", "Tanh", of="tanh_backward", fix="1 - y², y the output")
+def _tanh_no_square(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return dy * (1 - y)
 
 
-@mistake(
-    "the mask is taken from the sign of the error", "ReLU", "LeakyReLU", fix="mask where x > 0, not dy > 0"
+@wrong_formula(
+    "the mask is taken from the sign of the error",
+    *("ReLU", "LeakyReLU"),
+    of="relu_backward leaky_relu_backward",
+    fix="mask where x > 0, not dy > 0",
 )
-def _guided(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    right(dy, *args)
-    return np.where(dy > 0, dy, dy * getattr(module, "negative_slope", 0))
+def _guided() -> tuple[Any, ...]:
+    def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return dy * (dy.real > 0)
+
+    def leaky_relu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        _, a = saved
+        above = dy.real > 0
+        return dy * (above + a * (1 - above))
+
+    return relu_backward, leaky_relu_backward
 
 
-@mistake(
+@wrong_formula(
     "the slope at 0 is 1",
     *("ReLU", "LeakyReLU"),
-    method="_f",
+    of="relu relu_backward leaky_relu_backward",
     fix="PyTorch takes the left slope at 0: x > 0, not x >= 0",
 )
-def _slope_at_zero(module: Any, right: Any, x: np.ndarray) -> Any:
-    y, *kept = right(x)
-    # What is kept tells the slope, by its sign or by its value.
-    return y, *(np.where(x.real == 0, x.dtype.type(1), each) for each in kept)
+def _slope_at_zero() -> tuple[Any, ...]:
+    def relu(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        y = positive(x)
+        return y, x
+
+    def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return dy * (x.real >= 0)
+
+    def leaky_relu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, a = saved
+        above = x.real >= 0
+        return dy * (above + a * (1 - above))
+
+    return relu, relu_backward, leaky_relu_backward
 
 
-@mistake(
+@wrong_formula(
     "the tanh approximation of GELU for the exact one",
     "GELU",
-    method="forward backward",
+    of="gelu",
     fix="GELU is x Φ(x) by erf, unless approximate='tanh'",
 )
-def _other_gelu(module: Any, right: Any, *args: Any) -> Any:
-    wanted = module.approximate
-    module.approximate = "none" if wanted == "tanh" else "tanh"
-    try:
-        return right(*args)
-    finally:
-        module.approximate = wanted
+def _other_gelu(x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray, Any]:
+    approximate = "none" if approximate == "tanh" else "tanh"
+    if approximate == "tanh":
+        Φ = 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * x * (1 + 0.044715 * x * x)))
+    else:
+        Φ = 0.5 * (1 + erf(x * math.sqrt(0.5)))
+    return x * Φ, (x, Φ, approximate)
 
 
-@mistake(
+# ---- softmax
+
+
+@wrong_formula(
     "the Jacobian of the softmax is only its diagonal",
     "Softmax",
+    of="softmax_backward",
     fix="dx_i = y_i (dy_i - Σ_j dy_j y_j): each output depends on all inputs",
 )
-def _diagonal(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    (y,) = module._saved[-1]
-    right(dy, *args)
-    return dy * y * (1 - y)
+def _diagonal(dp: np.ndarray, saved: Any) -> np.ndarray:
+    p, _ = saved
+    return p * (dp - p * dp)
 
 
-@mistake(
+@wrong_formula(
     "the Jacobian of the softmax is applied twice",
     "CrossEntropyLoss",
+    of="cross_entropy_backward",
     fix="p - t is the gradient of softmax and loss together",
 )
-def _jacobian_twice(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
-    log_p = module._saved[-1][0]
+def _jacobian_twice(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+    log_p, q, shape = saved
     p = np.exp(log_p)
-    dx = right(dy, *args)
-    if dx.shape != p.shape:
-        return dx
-    return p * (dx - np.sum(dx * p, axis=1, keepdims=True))
+    dx = p * q.sum(axis=1, keepdims=True)
+    dx -= q
+    dx *= dℓ.reshape(-1, 1)
+    dx = p * (dx - (p * dx).sum(axis=1, keepdims=True))
+    if len(shape) > 2:
+        dx = np.moveaxis(dx.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+    return dx.reshape(shape)
 
 
 # ---- losses
 
-_LOSSES = ("MSELoss", "L1Loss", "BCELoss", "BCEWithLogitsLoss", "NLLLoss", "CrossEntropyLoss")
 
-
-@mistake(
-    "the mean's 1/N is missing in the loss's gradient", *_LOSSES, fix="divide by what the loss divides by"
+@wrong_formula(
+    "the mean's 1/N is missing in the loss's gradient",
+    *("MSELoss", "L1Loss", "BCELoss", "BCEWithLogitsLoss", "NLLLoss", "CrossEntropyLoss"),
+    of="reduce_backward",
+    fix="divide by what the loss divides by",
 )
-def _no_mean(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
-    dx = right(dy, *args)
-    return dx * (len(dx) if module.reduction == "mean" else 1)
+def _no_mean(dL: Any, saved: Any) -> np.ndarray:
+    if saved is None:
+        return dL
+    shape, dtype, _ = saved
+    return np.full(shape, dL, dtype)
 
 
-@mistake("the factor 2 of the square is missing", "MSELoss", fix="d(x - t)² = 2 (x - t) dx")
-def _no_two(module: Any, right: Any, dy: Any = 1.0, *args: Any) -> Any:
-    return right(dy, *args) / 2
+@wrong_formula(
+    "the factor 2 of the square is missing", "MSELoss", of="mse_loss_backward", fix="d(x - t)² = 2 (x - t) dx"
+)
+def _no_two(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+    x, t = saved
+    return (x - t) * dℓ
 
 
 @mistake(
@@ -169,12 +213,12 @@ def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) 
     return right(e / np.sum(e, axis=min(1, x.ndim - 1), keepdims=True), target)
 
 
-@mistake(
+@wrong_formula(
     "the sigmoid's derivative is applied although the loss takes logits",
     "BCEWithLogitsLoss",
-    method="_unweighted",
+    of="binary_cross_entropy_with_logits_backward",
     fix="p - t is the gradient of sigmoid and loss together",
 )
-def _sigmoid_slope(module: Any, right: Any, x: np.ndarray, target: np.ndarray) -> Any:
-    losses, slopes = right(x, target)
-    return losses, slopes * sigmoid(x) * (1 - sigmoid(x))
+def _sigmoid_slope(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+    x, t, w, p = saved
+    return w * ((1 - t) * sigma(x) - p * t * sigma(-x)) * sigma(x) * (1 - sigma(x)) * dℓ

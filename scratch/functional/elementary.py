@@ -75,3 +75,14 @@ def erf(x: np.ndarray) -> np.ndarray:
         term = term * (2 * x * x / (2 * n + 1))
         total = total + term
     return 2 / math.sqrt(math.pi) * np.exp(-x * x) * total
+
+
+def sum_of_neighbours(x: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Σ x_j over the channels j = c - before … c + after that there are, for each c."""
+    C = x.shape[1]
+    total = x.copy()
+    for k in range(1, min(before, C - 1) + 1):
+        total[:, k:] += x[:, :-k]
+    for k in range(1, min(after, C - 1) + 1):
+        total[:, :-k] += x[:, k:]
+    return total

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from scratch.functional.elementary import sum_of_neighbours
+
 __all__ = [
     "batch_norm",
     "batch_norm_backward",
@@ -45,8 +47,8 @@ def batch_norm(
     and by r. With $\partial m/\partial x_j = 1/M$ and $\partial r/\partial x_j = -\tfrac12 r^3\, \partial
     v/\partial x_j = -r^2 \hat x_j / M$ (the change of m adds $\sum (x - m) = 0$ to v),
 
-    $$\frac{\partial \hat x_i}{\partial x_j} = r \bigl(\delta_{ij} - \tfrac1M - \tfrac1M \hat x_i \hat x_j\bigr),
-      \qquad dx = w r \Bigl(dy - \frac1M\, db - \hat x\, \frac1M\, dw\Bigr).$$
+    $$\frac{\partial \hat x_i}{\partial x_j} = r \bigl(\delta_{ij} - \tfrac1M (1 + \hat x_i \hat x_j)\bigr),
+      \qquad dx = w r \bigl(dy - \tfrac1M (db + \hat x\, dw)\bigr).$$
 
     So dx has neither a mean nor a part along $\hat x$: moving the numbers of a channel together, or apart, is
     undone. A bias in front of a batch norm has the gradient 0. If ``mean`` and ``var`` are given (as in
@@ -86,7 +88,7 @@ def batch_norm(
 
 
 def batch_norm_backward(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
-    """dx = w r (dy - db/M - x̂ dw/M), dw = Σ dy x̂, db = Σ dy; derived in batch_norm."""
+    """dx = w r (dy - (db + x̂ dw)/M), dw = Σ dy x̂, db = Σ dy; derived in batch_norm."""
     x_hat, w, b, r, pooled, *_ = saved
     shape, dy = dy.shape, dy.reshape(x_hat.shape)
     M = max(1, len(dy) * dy.shape[2])
@@ -94,7 +96,7 @@ def batch_norm_backward(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
     db = np.einsum("ncl->c", dy)
     wr = r if w is None else w[:, None] * r
     if pooled:
-        dy = dy - db[:, None] / M - x_hat * (dw[:, None] / M)
+        dy = dy - (db[:, None] / M + x_hat * (dw[:, None] / M))
     dx = wr * dy
     return dx.reshape(shape), None if w is None else dw, None if b is None else db
 
@@ -367,7 +369,7 @@ def local_response_norm(
         (array([0.5       , 0.33333333]), array([-0.11111111, -0.05555556]))
     """
     a = alpha / size
-    D = k + a * _neighbours(x * x, size // 2, (size - 1) // 2)
+    D = k + a * sum_of_neighbours(x * x, size // 2, (size - 1) // 2)
     y = x * D**-beta
     return y, (x, D, a, beta, size)
 
@@ -376,15 +378,4 @@ def local_response_norm_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
     """dx = dy D^-β - 2 β α/n x Σ dy x D^(-β-1), over the windows that x is in."""
     x, D, a, beta, size = saved
     g = dy * D**-beta
-    return g - 2 * beta * a * x * _neighbours(g * x / D, (size - 1) // 2, size // 2)
-
-
-def _neighbours(x: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Σ x_j over the channels j = c - before … c + after that there are, for each c."""
-    C = x.shape[1]
-    total = x.copy()
-    for k in range(1, min(before, C - 1) + 1):
-        total[:, k:] += x[:, :-k]
-    for k in range(1, min(after, C - 1) + 1):
-        total[:, :-k] += x[:, k:]
-    return total
+    return g - 2 * beta * a * x * sum_of_neighbours(g * x / D, (size - 1) // 2, size // 2)

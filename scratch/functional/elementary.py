@@ -82,3 +82,14 @@ def sum_to(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
     copied = tuple(i for i, size in enumerate(shape) if size == 1 and g.shape[i] != 1)
     return g.sum(axis=copied, keepdims=True)
+
+
+def sum_of_neighbours(x: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Σ x_j over the channels j = c - before … c + after that there are, for each c."""
+    C = x.shape[1]
+    total = x.copy()
+    for k in range(1, min(before, C - 1) + 1):
+        total[:, k:] += x[:, :-k]
+    for k in range(1, min(after, C - 1) + 1):
+        total[:, :-k] += x[:, k:]
+    return total

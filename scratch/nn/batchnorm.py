@@ -1,31 +1,11 @@
-r"""Batch normalisation (PyTorch, torch/nn/modules/batchnorm.py).
+"""Batch normalisation (PyTorch, torch/nn/modules/batchnorm.py), and the running statistics."""
 
-Each channel is normalised over the whole batch: $y = w \hat x + b$, $\hat x = r (x - m)$,
-$r = 1/\sqrt{v + \epsilon}$, with w and b by channel.
-
-In training m and v are the mean and the variance (by M) of the M = N·L numbers of the channel, and with
-$g = w\, dy$ and sums over these (see the head of normalization.py)
-
-$$dx = r \Bigl(g - \frac1M \sum g - \hat x\, \frac1M \sum g \hat x\Bigr), \qquad
-  dw = \sum dy\, \hat x, \qquad db = \sum dy.$$
-
-In evaluation m and v are what training has seen on average, constants, so that $dx = r g$. The averages are
-buffers, changed in place in each forward of training, with a share f for the new batch:
-
-$$\bar m \leftarrow (1-f)\, \bar m + f\, m, \qquad
-  \bar v \leftarrow (1-f)\, \bar v + f\, \frac{M}{M-1} v.$$
-
-So it is the unbiased variance (by M - 1) that is kept, and the biased one (by M) that is divided by, as in
-torch; other libraries differ. f is the momentum; None is 1/(number of batches so far), the plain average.
-
-Source: Ioffe and Szegedy 2015.
-"""
-
-import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn.normalization import Normalization
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
@@ -50,7 +30,7 @@ class RunningNorm(Normalization):
         bias: bool,
     ) -> None:
         if num_features < 0:
-            raise ValueError(f"{type(self).__name__}: num_features is {num_features}, wanted 0 or more")
+            raise ValueError(f"{type(self).__name__}: num_features is {num_features}, expected 0 or more")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         buffers = (np.zeros(num_features, dtype), np.ones(num_features, dtype), np.zeros((), np.int64))
@@ -69,17 +49,23 @@ class RunningNorm(Normalization):
         self.reset_running_stats()
         super().reset_parameters()
 
-    def _check_shape(self, x: np.ndarray, channel_axis: int) -> None:
-        if x.ndim not in self._shapes or x.shape[channel_axis] != self.num_features:
-            wanted = " or ".join(self._shapes.values()).replace("C", str(self.num_features))
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted {wanted}")
+    def _shape_error(self, x: Any, dtype: Any) -> Exception:
+        expected = " or ".join(self._shapes.values()).replace("C", str(self.num_features))
+        return self.input_error("input", x, dtype, expected)
 
-    def _track(self, m: np.ndarray, v: np.ndarray, M: int, f: float) -> None:
-        """Let the means and variances of these pools of M numbers have the share f of the running ones."""
-        if m.size and M:
-            for running, new in ((self.running_mean, m), (self.running_var, v * (M / (M - 1)))):
-                running *= 1 - f
-                running += f * np.mean(new.reshape(-1, self.num_features), axis=0)
+    def _tracked(
+        self, x: np.ndarray, w: Any, b: Any, norm: Callable[..., Any], f: float, eps: float, *options: Any
+    ) -> tuple[np.ndarray, Any]:
+        """F.batch_norm or F.instance_norm; its means and variances get the share f of the running ones."""
+        y, saved = norm(x, w, b, eps, *options)
+        m, v = saved[-2:]
+        if x.size:
+            C, M = self.num_features, x.size // m.size
+            m, v = m.reshape(-1, C).mean(axis=0), v.reshape(-1, C).mean(axis=0)
+            self.running_mean[...], self.running_var[...] = F.running_statistics(
+                self.running_mean, self.running_var, m, v, M, f
+            )
+        return y, saved
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
@@ -90,7 +76,10 @@ class RunningNorm(Normalization):
 
 
 class BatchNorm1d(RunningNorm):
-    r"""Each channel of a batch of vectors or sequences is normalised; for the formulas see above.
+    r"""Each channel of a batch of vectors or sequences is normalised: F.batch_norm with its w and b.
+
+    In training by its own mean and variance, which also move the running ones (F.running_statistics); in
+    evaluation by these.
 
     Args:
         num_features: C, the number of channels.
@@ -107,7 +96,14 @@ class BatchNorm1d(RunningNorm):
 
     Raises:
         ValueError: x has another shape, or its own statistics are wanted and a channel has one number only.
-        TypeError: x has another dtype than w.
+        TypeError: x is no array, or has another dtype than w.
+
+    Example:
+        >>> norm = BatchNorm1d(2)
+        >>> norm(np.array([[1, 0], [3, 8]], np.float32)).round(3).tolist(), norm.running_mean
+        ([[-1.0, -1.0], [1.0, 1.0]], array([0.2, 0.4], dtype=float32))
+        >>> norm.backward(np.ones((2, 2), np.float32)).shape, norm.bias.grad.tolist()
+        ((2, 2), [2.0, 2.0])
     """
 
     _pools = "g"
@@ -126,20 +122,28 @@ class BatchNorm1d(RunningNorm):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y = w x̂ + b, channel by channel; in training the running statistics move."""
-        self._check_shape(x, 1)
-        N, C, L = len(x), self.num_features, math.prod(x.shape[2:])
+        like = self.running_mean if self.weight is None else self.weight
+        dtype = None if like is None else like.dtype
+        if (
+            not isinstance(input, np.ndarray)
+            or (input.dtype.kind not in "fc" if dtype is None else input.dtype != dtype)
+            or input.ndim not in self._shapes
+            or input.shape[1] != self.num_features
+        ):
+            raise self._shape_error(input, dtype)
+        x, parameters = (input,), (self.weight, self.bias)
         if not self.training and self.running_mean is not None:
-            return self._normalize(x, (N, C, 1, L), (self.running_mean, self.running_var))[0]
-        if N * L == 1:
-            raise ValueError(f"{self}: x has shape {x.shape}, one number in a channel, of variance 0")
-        y, m, v = self._normalize(x, (N, C, 1, L))
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked += 1
-            f = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-            self._track(m, v, N * L, f)
-        return y
+            constants = (self.running_mean, self.running_var)
+            return self.run(F.batch_norm, F.batch_norm_backward, x, parameters, self.eps, *constants)
+        if input.size == self.num_features > 0:
+            raise ValueError(f"{self}: input has shape {input.shape}, one number in a channel, of variance 0")
+        if not self.training or self.running_mean is None:
+            return self.run(F.batch_norm, F.batch_norm_backward, x, parameters, self.eps)
+        self.num_batches_tracked += 1
+        f = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        return self.run(self._tracked, F.batch_norm_backward, x, parameters, F.batch_norm, f, self.eps)
 
 
 class BatchNorm2d(BatchNorm1d):

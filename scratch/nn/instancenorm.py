@@ -1,30 +1,21 @@
-r"""Instance normalisation (PyTorch, torch/nn/modules/instancenorm.py).
-
-Each channel of each sample is normalised by itself: $y = w \hat x + b$, $\hat x = r (x - m)$,
-$r = 1/\sqrt{v + \epsilon}$, with w and b by channel. m and v are the mean and the variance (by L) of the L
-numbers of the channel. With $g = w\, dy$ and the inner sums over these (see the head of normalization.py)
-
-$$dx = r \Bigl(g - \frac1L \sum g - \hat x\, \frac1L \sum g \hat x\Bigr), \qquad
-  dw_c = \sum_{n,l} dy\, \hat x, \qquad db_c = \sum_{n,l} dy.$$
-
-If it tracks running statistics, they move in training as those of a batch norm do, by the mean over the
-batch of m and of L/(L-1) v; and in evaluation m and v are these, constants, so that $dx = r g$.
-
-Source: Ulyanov, Vedaldi and Lempitsky 2016.
-"""
+"""Instance normalisation (PyTorch, torch/nn/modules/instancenorm.py)."""
 
 import math
 from typing import Any, ClassVar
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn.batchnorm import RunningNorm
 
 __all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
 
 
 class InstanceNorm1d(RunningNorm):
-    r"""Each channel of each sequence is normalised; for the formulas see above.
+    r"""Each channel of each sequence is normalised by itself: F.instance_norm with its w and b.
+
+    If it tracks running statistics, they move in training as those of a batch norm do, by the mean over the
+    samples; and in evaluation it normalises by these.
 
     Args:
         num_features: C, the number of channels.
@@ -41,7 +32,14 @@ class InstanceNorm1d(RunningNorm):
 
     Raises:
         ValueError: x has another shape, or its own statistics are wanted and a channel has one number only.
-        TypeError: x has another dtype than w.
+        TypeError: x is no array, or has another dtype than w.
+
+    Example:
+        >>> norm = InstanceNorm1d(1)
+        >>> norm(np.array([[[1.0, 3.0]], [[8.0, 0.0]]])).round(3).tolist()
+        [[[-1.0, 1.0]], [[1.0, -1.0]]]
+        >>> norm.backward(np.ones((2, 1, 2))).shape
+        (2, 1, 2)
     """
 
     _shapes: ClassVar[dict[int, str]] = {2: "(C, L)", 3: "(N, C, L)"}
@@ -59,20 +57,29 @@ class InstanceNorm1d(RunningNorm):
     ) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype, bias)
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y = w x̂ + b, sample by sample and channel by channel."""
-        channel_axis = x.ndim + 1 - max(self._shapes)
-        self._check_shape(x, channel_axis)
-        N, C = math.prod(x.shape[:channel_axis]), self.num_features
-        L = math.prod(x.shape[channel_axis + 1 :])
-        if not self.training and self.track_running_stats:
-            return self._normalize(x, (N, C, 1, L), (self.running_mean, self.running_var))[0]
-        if L == 1:
-            raise ValueError(f"{self}: x has shape {x.shape}, one number in a channel, of variance 0")
-        y, m, v = self._normalize(x, (N, C, 1, L))
-        if self.running_mean is not None and self.momentum is not None:
-            self._track(m, v, L, self.momentum)
-        return y
+        like = self.running_mean if self.weight is None else self.weight
+        dtype = None if like is None else like.dtype
+        if (
+            not isinstance(input, np.ndarray)
+            or (input.dtype.kind not in "fc" if dtype is None else input.dtype != dtype)
+            or input.ndim not in self._shapes
+            or input.shape[input.ndim + 1 - max(self._shapes)] != self.num_features
+        ):
+            raise self._shape_error(input, dtype)
+        channel = input.ndim + 1 - max(self._shapes)
+        x, parameters = (input,), (self.weight, self.bias)
+        own = (None, None, channel)
+        if not self.training and self.running_mean is not None:
+            constants = (self.running_mean, self.running_var, channel)
+            return self.run(F.instance_norm, F.instance_norm_backward, x, parameters, self.eps, *constants)
+        if math.prod(input.shape[channel + 1 :]) == 1:
+            raise ValueError(f"{self}: input has shape {input.shape}, one number in a channel, of variance 0")
+        if not self.training or self.running_mean is None or self.momentum is None:
+            return self.run(F.instance_norm, F.instance_norm_backward, x, parameters, self.eps, *own)
+        options = (F.instance_norm, self.momentum, self.eps, *own)
+        return self.run(self._tracked, F.instance_norm_backward, x, parameters, *options)
 
 
 class InstanceNorm2d(InstanceNorm1d):

@@ -118,12 +118,12 @@ REFUSED = {
     "batch norm of another width": (
         lambda: nn.BatchNorm1d(3)(normal(4, 2, dtype=np.float32)),
         ValueError,
-        r"shape \(4, 2\), wanted \(N, 3\) or \(N, 3, L\)",
+        r"shape \(4, 2\), expected \(N, 3\) or \(N, 3, L\)",
     ),
     "batch norm of images given rows": (
         lambda: nn.BatchNorm2d(3)(normal(4, 3, dtype=np.float32)),
         ValueError,
-        r"wanted \(N, 3, H, W\)",
+        r"expected \(N, 3, H, W\)",
     ),
     "one sample": (
         lambda: nn.BatchNorm1d(3)(normal(1, 3, dtype=np.float32)),
@@ -133,25 +133,25 @@ REFUSED = {
     "double into single": (
         lambda: nn.BatchNorm1d(3)(normal(4, 3)),
         TypeError,
-        "x is float64, the weight float32",
+        "input is float64, the weight float32",
     ),
     "integers": (
         lambda: nn.LayerNorm(3, elementwise_affine=False)(np.ones((2, 3), int)),
         TypeError,
-        "x is int64, wanted floating",
+        "input is int64, expected floating",
     ),
     "negative width": (lambda: nn.BatchNorm1d(-1), ValueError, "num_features is -1"),
     "other last axes": (
         lambda: nn.LayerNorm((2, 3))(normal(4, 3, 2, dtype=np.float32)),
         ValueError,
-        r"wanted \(\*, 2, 3\)",
+        r"expected \(\*, 2, 3\)",
     ),
     "no axis": (lambda: nn.LayerNorm(()), ValueError, "normalized_shape is ()"),
-    "groups that do not fit": (lambda: nn.GroupNorm(2, 3), ValueError, "num_groups is 2, wanted a divisor"),
+    "groups that do not fit": (lambda: nn.GroupNorm(2, 3), ValueError, "num_groups is 2, expected a divisor"),
     "group norm of other channels": (
-        lambda: nn.GroupNorm(1, 3)(normal(2, 4)),
+        lambda: nn.GroupNorm(1, 3)(normal(2, 4, dtype=np.float32)),
         ValueError,
-        r"wanted \(N, 3, \*\)",
+        r"expected \(N, 3, \*\)",
     ),
     "window below one": (lambda: nn.LocalResponseNorm(0), ValueError, "size is 0"),
     "rows for local response": (lambda: nn.LocalResponseNorm(2)(normal(2, 3)), ValueError, "three axes"),

@@ -23,13 +23,12 @@ from rounding import (
     shakes,
 )
 from scratch import functional as F
-from scratch import nn, optim, random
+from scratch import nn, optim
 from scratch.functional import rnn_fast
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
 from torch_ref.catalog import RECURRENT
 from torch_ref.faults import replaced
-from torch_ref.twin.memory import torch_generator
 
 KINDS = ("RNN", "LSTM", "GRU")
 kinds = pytest.mark.parametrize("kind", KINDS)

@@ -17,15 +17,16 @@ import torch
 
 from scratch import nn, random
 from scratch.gradcheck.rounding import Rounding, Tensors, jitter, spreads
+from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
-from torch_ref.checker.verdict import BLIND, Tensor, largest
+from torch_ref.checker.verdict import TensorVerdict, largest
 from torch_ref.twin.kernel import fitting_kernel
-from torch_ref.twin.mirror import torch_generator
+from torch_ref.twin.memory import torch_generator
 
 RUNS = 8
 # The largest detection limit that a test may have: an error so large, relative to the largest entry, is seen.
-LIMIT = {"float64": 1e-10, "float32": BLIND["float32"]}
+LIMIT = {"float64": 1e-10, "float32": VISIBLE["float32"]}
 
 same_draws = pytest.mark.skipif(
     fitting_kernel() is None, reason="torch draws as no kernel of scratch.random does here"
@@ -80,13 +81,13 @@ def assert_agree(ours: Pass, theirs: Pass, runs: Iterable[Pass]) -> None:
         assert largest(tensor.tolerance) <= LIMIT[tensor.dtype.name] * tensor.standard, told
 
 
-def _tensors(ours: Pass, theirs: Pass, spread: Tensors) -> list[Tensor]:
+def _tensors(ours: Pass, theirs: Pass, spread: Tensors) -> list[TensorVerdict]:
     """What is judged: outputs beside their largest number, or 1, and gradients beside that of all of them."""
     found, expected = _floating(ours), _floating(theirs)
     size = largest(*theirs.gradients, theirs.incoming) or 1.0
     standards = {n: size if n.startswith("gradient") else max(1.0, largest(b)) for n, b in expected.items()}
     return [
-        Tensor(name, found[name], b, None, spread[name], 0.0, b.dtype, standards[name])
+        TensorVerdict(name, found[name], b, None, spread[name], 0.0, b.dtype, standards[name])
         for name, b in expected.items()
     ]
 

@@ -1,4 +1,4 @@
-"""Do two trainings stay together, and what does rounding do to them? By torch_ref/checker/trainings.py."""
+"""Do two trainings stay together, and what does rounding do to them? By torch_ref/checker/compare_training.py."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial

@@ -8,8 +8,7 @@ import pytest
 
 import scratch
 from scratch.functional import conv_fast
-from scratch.gradcheck import gradcheck
-from scratch.gradcheck.numeric import Objective
+from scratch.gradcheck import Objective, gradcheck
 from scratch.gradcheck.rounding import numpy_spreads
 from torch_ref.catalog import MODULES
 from torch_ref.checker.verdict import SPREADS

@@ -1,9 +1,10 @@
 """Two computations beside each other, judged as the product judges: by rounding that is measured.
 
 A tolerance that is guessed holds on the processor it was guessed on. Here the expected side is computed some
-times more from numbers that are an ulp off, and how far that moves each entry is what rounding may do to it
-(``scratch.gradcheck.rounding``); the verdict is that of ``compare`` (``torch_ref.checker.verdict``). Every
-judgement has a detection limit, and none may be vacuous: an entry that cannot be judged fails the test.
+times more from numbers that are an ulp off, and the NumPy side with noise on each operation; how far that
+moves an entry is what rounding may do to it (``scratch.gradcheck.rounding``), and the verdict is that of
+``compare`` (``torch_ref.checker.verdict``). Every judgement has a detection limit, and none may be vacuous:
+an entry that cannot be judged fails the test.
 """
 
 import copy
@@ -182,9 +183,13 @@ def noisy_passes(
         with np.errstate(all="ignore"):
             return numpy_pass(module, inputs, cotangent, options, shake, held)
 
+    def rounded(seed: int) -> Pass:
+        rounding = Rounding(unit, seed)
+        return run(lambda a: rounding.wrap(a) if a.dtype.kind == "f" else a)
+
     wide = run(as_it_is)
     for seed in range(RUNS):
-        groups = zip(exact[:2], run(Rounding(unit, seed).wrap)[:2], wide[:2], strict=True)
+        groups = zip(exact[:2], rounded(seed)[:2], wide[:2], strict=True)
         yield Pass(*([b + (a - w) for b, a, w in zip(*group, strict=True)] for group in groups))
 
 

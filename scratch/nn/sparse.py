@@ -13,7 +13,7 @@ __all__ = ["Embedding", "EmbeddingBag"]
 
 
 class _Table(Module):
-    """Base class of both layers: W, its options, and the sum of gradients over its rows."""
+    """Base class of both layers: W, its options, and the checks of indices."""
 
     num_embeddings: int
     embedding_dim: int
@@ -54,11 +54,11 @@ class _Table(Module):
         return arguments(self)
 
     def _check_indices(self, input: Any) -> None:
-        if not isinstance(input, np.ndarray) or input.dtype.kind not in "iu":
-            kind = input.dtype if isinstance(input, np.ndarray) else f"a {type(input).__name__}"
+        if not isinstance(input, np.ndarray | np.generic) or input.dtype.kind not in "iu":
+            kind = input.dtype if isinstance(input, np.ndarray | np.generic) else f"a {type(input).__name__}"
             raise TypeError(f"{self}: input is {kind}, expected an array of integers")
         if input.size and (input.min() < 0 or input.max() >= self.num_embeddings):
-            wrong = input[(input < 0) | (input >= self.num_embeddings)][0]
+            wrong = input.min() if input.min() < 0 else input.max()
             raise IndexError(
                 f"{self}: the input holds index {wrong}, expected 0 to {self.num_embeddings - 1}"
             )

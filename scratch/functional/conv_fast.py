@@ -7,7 +7,8 @@ all X_i are views on one array. dx is a correlation of dy with the window turned
 than adding up columns.
 
 Forward and backward, 100 samples in float32 on one core, the plain functions and these: 30 → 16 channels, a
-window of 3x3 over 12x12, 38 and 12 ms; 1 → 30 channels, 5x5 over 28x28, 14.5 and 14.6 ms.
+window of 3x3 over 12x12, 38 and 12 ms; 1 → 30 channels, 5x5 over 28x28, 14.5 and 14.6 ms. A training step
+of deep_conv_net takes half of the time that it took with columns of whole windows and always a correlation.
 """
 
 import math

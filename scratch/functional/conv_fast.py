@@ -1,9 +1,14 @@
-"""convolution and conv_transpose of conv.py, faster by order of work alone; the formulas are derived there.
+"""convolution and conv_transpose of conv.py, faster by the order of the work alone; derived there.
 
 Columns are made for a few samples at a time, so that they stay in the cache, without the zeros of the
-padding, and made again in backward. Along the first axis they are not made at all, but the rows of the
-window gone through in turn, y = Σ_i W_i X_i, since all X_i are views on one array. dx is a correlation of dy
-with the window turned round where that is cheaper than adding up columns.
+padding, and made again in backward; where they are no more than the numbers of y, they are kept. Along the
+first axis they are not made at all: the rows of the window are gone through in turn, y = Σ_i W_i X_i, since
+all X_i are views on one array. dx is a correlation of dy with the window turned round where that is cheaper
+than adding up columns.
+
+Forward and backward, 100 samples in float32 on one core, the plain functions and these: 30 → 16 channels, a
+window of 3x3 over 12x12, 38 and 12 ms; 1 → 30 channels, 5x5 over 28x28, 14.5 and 14.6 ms. A training step
+of deep_conv_net takes half of the time that it took with columns of whole windows and always a correlation.
 """
 
 import math
@@ -15,8 +20,8 @@ import numpy as np
 
 from scratch.functional.padding import pad, pad_backward
 
-# How many numbers the columns of one go may have: a quarter of a megabyte in single precision.
-_COLUMNS = 2**16
+# How many numbers one go may have in the cache: half a megabyte in single precision.
+_COLUMNS = 2**17
 
 # Products of fewer rows of columns than these are too small to be done one row of the window at a time.
 _FEW = 8
@@ -44,36 +49,42 @@ def convolution(
     n, O, kernel = len(stride), len(W), W.shape[2:]
     *lead, C = x.shape[:-n]
     x = x.reshape(math.prod(lead), C, *x.shape[-n:])
-    in_turn = C // groups * math.prod(kernel[1:]) >= _FEW
+    keep = C * math.prod(kernel) <= O
+    in_turn = not keep and C // groups * math.prod(kernel[1:]) >= _FEW
     turns, s, d = (kernel[0], stride[0], dilation[0]) if in_turn else (1, 1, 1)
-    step, T, shape, entries = _windows(x.shape, kernel, stride, tuple(padding), dilation, in_turn)
+    step, T, shape, entries = _windows(x.shape, W.shape, stride, tuple(padding), dilation, in_turn)
     K = C // groups * math.prod(shape[:n])
     W_i = np.moveaxis(W.reshape(groups, O // groups, C // groups, turns, K // (C // groups)), 3, 0)
     W_i = W_i.reshape(turns, groups, O // groups, K)
     y = np.empty_like(x, shape=(len(x), groups, O // groups, math.prod(T)))
-    X = np.zeros_like(x, shape=(step, C, *shape))
-    rows = X.reshape(step, groups, K, shape[n], math.prod(shape[n + 1 :]))
+    X = np.zeros_like(x, shape=(len(x) if keep else step, C, *shape))
+    rows = X.reshape(len(X), groups, K, shape[n], math.prod(shape[n + 1 :]))
     for start in range(0, len(x), step):
         x_part, y_part = x[start : start + step], y[start : start + step]
-        m = len(x_part)
+        here = slice(start, start + step) if keep else slice(len(x_part))
         for j, at, numbers in entries:
-            X[(slice(m), slice(None), *j, *at)] = x_part[(..., *numbers)]
+            X[(here, slice(None), *j, *at)] = x_part[(..., *numbers)]
         for i in range(turns):
-            X_i = rows[:m, :, :, i * d : i * d + (T[0] - 1) * s + 1 : s].reshape(m, groups, K, y.shape[-1])
+            X_i = rows[here, :, :, i * d : i * d + (T[0] - 1) * s + 1 : s].reshape(-1, groups, K, y.shape[-1])
             if i == 0:
                 np.matmul(W_i[i], X_i, out=y_part)
             else:
                 y_part += W_i[i] @ X_i
         if b is not None:
             y_part += b.reshape(groups, O // groups, 1)
-    return y.reshape(*lead, O, *T), (x, W, b, stride, padding, dilation, groups, padded, lead)
+    kept = rows.reshape(len(x), groups, K, y.shape[-1]) if keep else None
+    return y.reshape(*lead, O, *T), (x, kept, W, b, stride, padding, dilation, groups, padded, lead)
 
 
 def convolution_backward(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
     """dW = Σ dy Xᵀ, dx = the sum of Wᵀ dy over the places, db = Σ dy."""
-    x, W, b, stride, padding, dilation, groups, padded, lead = saved
+    x, X, W, b, stride, padding, dilation, groups, padded, lead = saved
     dy = dy.reshape(len(x), *dy.shape[len(lead) :])
-    dW = _weight_gradient(dy, x, W.shape, stride, padding, dilation, groups)
+    if X is None:
+        dW = _weight_gradient(dy, x, W.shape, stride, padding, dilation, groups)
+    else:
+        rows = dy.reshape(len(x), groups, len(W) // groups, X.shape[-1])
+        dW = (rows @ X.swapaxes(2, 3)).sum(axis=0).reshape(W.shape)
     db = dy.sum(axis=(0, *range(2, dy.ndim))) if b is not None else None
     if not need_dx:
         return None, dW, db
@@ -128,7 +139,7 @@ def _weight_gradient(
     one long product."""
     N, C, O, kernel, n = len(x), x.shape[1], dy.shape[1], shape_of_W[2:], len(stride)
     s, d = stride[0], dilation[0]
-    step, T, shape, entries = _windows(x.shape, kernel, stride, tuple(padding), dilation, True)
+    step, T, shape, entries = _windows(x.shape, shape_of_W, stride, tuple(padding), dilation, True)
     K = C // groups * math.prod(shape[:n])
     columns = np.zeros_like(x, shape=(C, *shape[: n + 1], step, *shape[n + 1 :]))
     X, rows = np.moveaxis(columns, n + 2, 0), columns.reshape(groups, K, shape[n], -1)
@@ -168,7 +179,7 @@ def _spread(
         turned = turned.swapaxes(1, 2).reshape(C, O // groups, *kernel)
         return convolution(dy, turned, None, stride, around, dilation, groups)[0]
     dx = np.zeros_like(dy, shape=(N, C, *L))
-    step, _, shape, entries = _windows(dx.shape, kernel, stride, tuple(padding), dilation, False)
+    step, _, shape, entries = _windows(dx.shape, W.shape, stride, tuple(padding), dilation, False)
     dy = dy.reshape(N, groups, O // groups, math.prod(T))
     W = W.reshape(groups, O // groups, -1).swapaxes(1, 2)
     rows = np.empty_like(dy, shape=(step, *W.shape[:2], dy.shape[-1]))
@@ -185,13 +196,13 @@ def _spread(
 @lru_cache(maxsize=256)
 def _windows(
     shape: tuple[int, ...],
-    kernel: tuple[int, ...],
+    shape_of_W: tuple[int, ...],
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
     in_turn: bool,
 ) -> tuple[int, list[int], tuple[int, ...], list[tuple[Any, Any, Any]]]:
-    """Where the window lies on an x of this shape, (N, C, *L).
+    """Where the window of a W of one shape, (O, C/groups, *kernel), lies on an x of another, (N, C, *L).
 
     Returns:
         How many samples to take at a time; the number of places along each axis; the shape of one channel's
@@ -199,7 +210,7 @@ def _windows(
         it, and the numbers of x that lie there. The columns of a window whose rows are gone through in turn
         are those of a window of one row, at each row of x.
     """
-    N, C, *L = shape
+    (N, C, *L), (O, _, *kernel) = shape, shape_of_W
     T, rows, columns = [], [], []
     entries: list[tuple[Any, Any, Any]] = [((), (), ())]
     for axis in range(len(L)):
@@ -219,5 +230,8 @@ def _windows(
                     here = slice(start * s + first, (stop - 1) * s + first + 1, s)
                     longer.append(((*j, e), (*at, slice(start, stop)), (*numbers, here)))
         entries = longer
-    step = _COLUMNS // max(1, C * math.prod(rows) * math.prod(columns))
+    size = C * math.prod(rows) * math.prod(columns)
+    if in_turn:
+        size = 2 * size + O * math.prod(T)  # both are gone through again and again
+    step = _COLUMNS // max(1, size)
     return max(1, min(N, step)), T, (*rows, *columns), entries

@@ -79,6 +79,17 @@ def test_the_number_of_samples_at_a_time_changes_only_roundings(monkeypatch) -> 
         assert_agree(numpy_pass(module, (x,)), expected, runs)
 
 
+@pytest.mark.parametrize(("channels", "expected"), [((8, 4), True), ((4, 4), True), ((1, 8), False)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_dx_is_a_correlation_where_that_is_cheaper(channels, expected, stride, monkeypatch) -> None:
+    module = nn.Conv2d(*channels, 3, stride)
+    y = module(image(2, channels[0], 7, 7))
+    right, correlations = conv_fast.convolution, []
+    monkeypatch.setattr(conv_fast, "convolution", lambda *args: correlations.append(args) or right(*args))
+    module.backward(y)
+    assert bool(correlations) == (expected and stride == 1)
+
+
 def test_no_sample_at_all() -> None:
     module = nn.Conv2d(2, 3, 3)
     y = module(np.zeros((0, 2, 5, 5), np.float32))

@@ -1,4 +1,4 @@
-"""Losses of pairs and triplets (PyTorch, torch/nn/modules/loss.py): the formulas stand in scratch.functional."""
+"""Losses of pairs and triplets (PyTorch, torch/nn/modules/loss.py), formulas of scratch.functional."""
 
 from collections.abc import Callable
 from typing import Any

@@ -140,8 +140,8 @@ class CrossEntropyLoss(_ClassLoss):
         self._check_input(x)
         if target.shape != x.shape:
             raise TypeError(
-                f"CrossEntropyLoss: target is {target.dtype} {target.shape}, expected probabilities of shape "
-                f"{x.shape}, or classes"
+                f"CrossEntropyLoss: target is {target.dtype} {target.shape}, expected integers "
+                f"{x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()} or probabilities {x.shape}"
             )
         if target.dtype != x.real.dtype:
             raise TypeError(

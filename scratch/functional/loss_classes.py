@@ -113,6 +113,7 @@ def cross_entropy(
     log_p, _ = log_softmax(rows, 1)
     if t.dtype.kind == "f":
         q = w * ((1 - ε) * _rows(t) + ε / C)
+        Σq = q.sum(axis=1, keepdims=True)
         ℓ = -(q * log_p).sum(axis=1)
     else:
         (n,) = (t.reshape(-1) != ignore_index).nonzero()
@@ -124,14 +125,15 @@ def cross_entropy(
         if ε:
             q[n] += ε / C * w
             ℓ[n] -= (ε / C * w * log_p[n]).sum(axis=1)
-    return ℓ.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()), (log_p, q, x.shape)
+        Σq = 1 if weight is None and len(n) == N else q.sum(axis=1, keepdims=True)
+    return ℓ.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()), (log_p, q, Σq, x.shape)
 
 
 def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
     """dx = (p Σ q - q) dℓ, for plain classes p - t; derived in cross_entropy."""
-    log_p, q, shape = saved
+    log_p, q, Σq, shape = saved
     dx = np.exp(log_p)  # p
-    dx *= q.sum(axis=1, keepdims=True)
+    dx *= Σq
     dx -= q
     dx *= dℓ.reshape(-1, 1)
     return dx if len(shape) == 2 else _unrows(dx, shape)

@@ -93,8 +93,8 @@ def log_softmax(x: np.ndarray, dim: int) -> tuple[np.ndarray, Any]:
         >>> np.exp(y), log_softmax_backward(np.array([1.0, 0.0]), saved)
         (array([0.5, 0.5]), array([ 0.5, -0.5]))
     """
-    x = x - x.real.max(axis=dim, keepdims=True)
-    y = x - np.log(np.exp(x).sum(axis=dim, keepdims=True))
+    y = x - x.real.max(axis=dim, keepdims=True)
+    y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
     return y, (y, dim)
 
 

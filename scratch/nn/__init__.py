@@ -14,6 +14,8 @@ from scratch.nn.fold import *
 from scratch.nn.instancenorm import *
 from scratch.nn.linear import *
 from scratch.nn.loss import *
+from scratch.nn.loss_classes import *
+from scratch.nn.loss_pairs import *
 from scratch.nn.module import *
 from scratch.nn.normalization import *
 from scratch.nn.padding import *

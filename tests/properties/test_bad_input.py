@@ -114,11 +114,11 @@ CASES = {
     "sigmoid of integers": (
         lambda: nn.Sigmoid()(CLASSES),
         TypeError,
-        "x is int64, wanted floating numbers",
+        "Sigmoid(): input is int64, expected floating numbers",
     ),
     "negative size": (lambda: nn.Linear(-1, 2), ValueError, "in_features is -1, wanted 0 or more"),
     "Dropout p": (lambda: nn.Dropout(1.5), ValueError, "p is 1.5, expected a probability from 0 to 1"),
-    "Softmax dim": (lambda: nn.Softmax(), ValueError, "dim is None, wanted the axis to sum along"),
+    "Softmax dim": (lambda: nn.Softmax(), ValueError, "dim is None, expected the axis to sum along"),
     "Flatten axes": (
         lambda: nn.Flatten(3, 1)(X),
         ValueError,
@@ -180,27 +180,27 @@ CASES = {
     "class out of range": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES + 1),
         IndexError,
-        "the target holds class 3, wanted 0 to 2",
+        "target holds class 3, expected 0 to 2",
     ),
     "negative class": (
         lambda: nn.NLLLoss()(X, CLASSES - 1),
         IndexError,
-        "the target holds class -1, wanted 0 to 2",
+        "target holds class -1, expected 0 to 2",
     ),
     "floating classes": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES.astype(F32)),
         TypeError,
-        "the target is float32 (4,), wanted integers (4,)",
+        "target is float32 (4,), expected integers (4,) or probabilities (4, 3)",
     ),
     "too few classes": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES[:3]),
         ValueError,
-        "for this x the target has shape (4,); this one has (3,)",
+        "target has shape (3,), expected (4,) for this input",
     ),
     "logits of integers": (
         lambda: nn.CrossEntropyLoss()(CLASSES, CLASSES),
         TypeError,
-        "x is int64 (4,), wanted floating",
+        "input is int64, expected floating",
     ),
     "probabilities of another dtype": (
         lambda: nn.CrossEntropyLoss()(X, X.astype(F64)),
@@ -210,12 +210,12 @@ CASES = {
     "label_smoothing": (
         lambda: nn.CrossEntropyLoss(label_smoothing=2),
         ValueError,
-        "label_smoothing is 2, wanted 0 to 1",
+        "label_smoothing is 2, expected 0 to 1",
     ),
     "class weights": (
         lambda: nn.CrossEntropyLoss(weight=np.ones(2, F32))(X, CLASSES),
         ValueError,
-        "weight has shape (2,), wanted (3,), one a class",
+        "weight has shape (2,), expected (3,), one a class",
     ),
     "BCE of no probability": (lambda: nn.BCELoss()(2 * X, X), ValueError, "BCELoss"),
     "dloss of another shape": (

@@ -83,8 +83,12 @@ def compared(*inputs, **options):
 LIST = [[1.0, 2.0, 3.0]]
 CASES = {
     # a list or a tensor for an array
-    "Sigmoid of a list": (lambda: nn.Sigmoid()(LIST), TypeError, "Sigmoid: input 0 is a list, wanted an"),
-    "Softmax of a list": (lambda: nn.Softmax(0)(LIST), TypeError, "Softmax: input 0 is a list, wanted an"),
+    "Sigmoid of a list": (lambda: nn.Sigmoid()(LIST), TypeError, "Sigmoid(): input is a list, expected an"),
+    "Softmax of a list": (
+        lambda: nn.Softmax(0)(LIST),
+        TypeError,
+        "Softmax(dim=0): input is a list, expected an",
+    ),
     "Dropout of a list": (lambda: nn.Dropout()(LIST), TypeError, "Dropout(p=0.5): input is a list, expected"),
     "Flatten of a list": (lambda: nn.Flatten()(LIST), TypeError, "Flatten: input 0 is a list, wanted an"),
     "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, wanted an array"),
@@ -96,17 +100,17 @@ CASES = {
     "ReLU of a tensor": (
         lambda: nn.ReLU()(torch.ones(3)),
         TypeError,
-        "ReLU: input 0 is a Tensor, wanted an array",
+        "ReLU(): input is a Tensor, expected an array",
     ),
     "a list of numbers for a target": (
         lambda: nn.MSELoss()(X, X.tolist()),
         TypeError,
-        "MSELoss: input 1 is a list, wanted an array",
+        "MSELoss(reduction='mean'): target is a list, expected an array",
     ),
     "a list of classes": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES.tolist()),
         TypeError,
-        "CrossEntropyLoss: input 1 is a list, wanted an array",
+        "target is a list, expected an array",
     ),
     # sizes, axes, probabilities
     "negative out_features": (
@@ -124,7 +128,7 @@ CASES = {
     "no such axis": (
         lambda: nn.LogSoftmax(2)(X),
         ValueError,
-        "LogSoftmax(dim=2): x has shape (4, 3), which has no axis 2",
+        "LogSoftmax(dim=2): input has shape (4, 3), which has no axis 2",
     ),
     "Flatten of one axis": (
         lambda: nn.Flatten()(X[0]),
@@ -157,7 +161,7 @@ CASES = {
     "a loss backward without forward": (
         lambda: nn.MSELoss().backward(),
         RuntimeError,
-        "MSELoss.backward: no forward is waiting for it",
+        "MSELoss.backward: called without a matching forward",
     ),
     "dy that is a tensor": (
         lambda: backward(linear(), X, torch.ones(4, 2)),
@@ -167,57 +171,57 @@ CASES = {
     "no dloss without reduction": (
         backward_of_none,
         ValueError,
-        "reduction='none' it needs the gradient of the losses, shape (4,); got shape ()",
+        "reduction='none' it needs the gradient of the loss, shape (4,); got shape ()",
     ),
     "reduction None": (
         lambda: nn.L1Loss(reduction=None),
         ValueError,
-        "L1Loss: reduction is None, wanted 'mean', 'sum' or 'none'",
+        "L1Loss: reduction is None, expected 'mean', 'sum' or 'none'",
     ),
     "L1 of another shape": (
         lambda: nn.L1Loss()(X, X[:1]),
         ValueError,
-        "L1Loss: x has shape (4, 3), target (1, 3); they are compared element by element",
+        "L1Loss: input has shape (4, 3), target (1, 3); they are compared element by element",
     ),
     "logits and targets of two dtypes": (
         lambda: nn.BCEWithLogitsLoss()(X, X.astype(F64)),
         TypeError,
-        "BCEWithLogitsLoss: x is float32, target float64; convert one of them",
+        "BCEWithLogitsLoss: input is float32, target float64; convert one of them",
     ),
     "BCE of nan": (
         lambda: nn.BCELoss()(X * np.nan, X),
         ValueError,
-        "BCELoss: x runs from nan to nan, wanted probabilities from 0 to 1",
+        "BCELoss: input runs from nan to nan, expected probabilities from 0 to 1",
     ),
     "boolean classes": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES > 0),
         TypeError,
-        "the target is bool (4,), wanted integers (4,)",
+        "target is bool (4,), expected integers (4,)",
     ),
     "floating classes of NLLLoss": (
         lambda: nn.NLLLoss()(X, CLASSES.astype(F32)),
         TypeError,
-        "NLLLoss: the target is float32 (4,), wanted integers (4,)",
+        "NLLLoss: target is float32 (4,), expected integers (4,)",
     ),
     "one-hot integers": (
         lambda: nn.CrossEntropyLoss()(X, np.eye(4, 3, dtype=int)),
         ValueError,
-        "for this x the target has shape (4,); this one has (4, 3)",
+        "target has shape (4, 3), expected (4,) for this input",
     ),
     "a column of classes": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES[:, None]),
         ValueError,
-        "for this x the target has shape (4,); this one has (4, 1)",
+        "target has shape (4, 1), expected (4,) for this input",
     ),
     "logits of no axes": (
         lambda: nn.CrossEntropyLoss()(np.array(1, F32), np.array(0)),
-        TypeError,
-        "x is float32 (), wanted floating (C,), (N, C) or (N, C, …)",
+        ValueError,
+        "input has shape (), expected (C,), (N, C) or (N, C, …)",
     ),
     "smoothing that is nan": (
         lambda: nn.CrossEntropyLoss(label_smoothing=NAN),
         ValueError,
-        "label_smoothing is nan, wanted 0 to 1",
+        "label_smoothing is nan, expected 0 to 1",
     ),
     # states
     "all that does not fit is listed": (
@@ -353,12 +357,12 @@ CASES = {
     "labels above the classes": (
         lambda: train(classes=CLASSES),
         IndexError,
-        "the target holds class 2, wanted 0 to 1",
+        "target holds class 2, expected 0 to 1",
     ),
     "training by many losses": (
         lambda: train(reduction="none"),
         ValueError,
-        "with reduction='none' it needs the gradient of the losses",
+        "with reduction='none' it needs the gradient of the loss",
     ),
     "no samples": (
         lambda: train(X[:0], CLASSES[:0]),
@@ -464,7 +468,7 @@ def test_a_refused_target_leaves_nothing_behind_in_the_loss() -> None:
     loss_fn = nn.CrossEntropyLoss()
     with pytest.raises(IndexError, match="class 3"):
         loss_fn(X, CLASSES + 1)
-    with pytest.raises(RuntimeError, match="no forward is waiting"):
+    with pytest.raises(RuntimeError, match="without a matching forward"):
         loss_fn.backward()
 
 

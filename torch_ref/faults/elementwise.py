@@ -156,9 +156,9 @@ def _diagonal(dp: np.ndarray, saved: Any) -> np.ndarray:
     fix="p - t is the gradient of softmax and loss together",
 )
 def _jacobian_twice(dℓ: np.ndarray, saved: Any) -> np.ndarray:
-    log_p, q, shape = saved
+    log_p, q, Σq, shape = saved
     p = np.exp(log_p)
-    dx = p * q.sum(axis=1, keepdims=True)
+    dx = p * Σq
     dx -= q
     dx *= dℓ.reshape(-1, 1)
     dx = p * (dx - (p * dx).sum(axis=1, keepdims=True))

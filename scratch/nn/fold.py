@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from scratch.functional.taps import Taps, fixed_windows
 from scratch.nn.module import Module, arguments
-from scratch.nn.pooling import fixed_windows
-from scratch.nn.taps import Taps
 
 __all__ = ["Fold", "Unfold"]
 

@@ -17,8 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from scratch.functional.taps import Taps
 from scratch.nn.module import Module, arguments
-from scratch.nn.taps import Taps
 
 __all__ = [
     "CircularPad1d",

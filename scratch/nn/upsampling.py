@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from scratch.functional.taps import Taps, adaptive_windows
 from scratch.nn.module import Module, arguments
-from scratch.nn.pooling import adaptive_windows
-from scratch.nn.taps import Taps
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 

@@ -12,7 +12,7 @@ All were really made: in course work, in forum questions, in published libraries
 from torch_ref.faults import general
 
 # isort: split
-from torch_ref.faults import attention, elementwise, normalization, optimizers, recurrent, windows
+from torch_ref.faults import attention, elementwise, normalization, optimizers, pooling, recurrent, windows
 from torch_ref.faults.fault import (
     FAULTS,
     OPTIMIZER_FAULTS,
@@ -36,6 +36,7 @@ __all__ = [
     "inject",
     "normalization",
     "optimizers",
+    "pooling",
     "recurrent",
     "replaced",
     "switch_on",

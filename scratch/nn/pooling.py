@@ -97,7 +97,7 @@ class _Fixed(_Pool):
         for length, window in zip(sizes, self._each, strict=True):
             taps = F.fixed_windows(length, *window, self.ceil_mode)
             if taps.count < 1:
-                raise ValueError(f"{self}: the window is larger than x, whose last sizes are {sizes}")
+                raise ValueError(f"{self}: the window is larger than input, whose last sizes are {sizes}")
             windows.append(taps)
         return windows
 

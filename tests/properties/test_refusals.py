@@ -86,7 +86,11 @@ CASES = {
     "Sigmoid of a list": (lambda: nn.Sigmoid()(LIST), TypeError, "Sigmoid: input 0 is a list, wanted an"),
     "Softmax of a list": (lambda: nn.Softmax(0)(LIST), TypeError, "Softmax: input 0 is a list, wanted an"),
     "Dropout of a list": (lambda: nn.Dropout()(LIST), TypeError, "Dropout: input 0 is a list, wanted an"),
-    "Flatten of a list": (lambda: nn.Flatten()(LIST), TypeError, "Flatten: input 0 is a list, wanted an"),
+    "Flatten of a list": (
+        lambda: nn.Flatten()(LIST),
+        TypeError,
+        "Flatten(start_dim=1, end_dim=-1): input is a list, expected an array",
+    ),
     "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, wanted an array"),
     "Sequential of a list": (
         lambda: nn.Sequential(linear())(LIST),
@@ -129,7 +133,7 @@ CASES = {
     "Flatten of one axis": (
         lambda: nn.Flatten()(X[0]),
         ValueError,
-        "x has shape (3,), where these axes cannot be joined",
+        "input has shape (3,), where these axes cannot be joined",
     ),
     # parameters
     "Parameter of booleans": (

@@ -119,7 +119,7 @@ def an_image(channels: int = 2, size: int = 4) -> np.ndarray:
 
 
 REFUSED = {
-    "window too large": (lambda: nn.MaxPool2d(5)(an_image()), ValueError, "window is larger than x"),
+    "window too large": (lambda: nn.MaxPool2d(5)(an_image()), ValueError, "window is larger than input"),
     "no axes": (lambda: nn.MaxPool2d(2)(np.ones(3)), ValueError, r"expected \(N, C, H, W\) or \(C, H, W\)"),
     "kernel 0": (lambda: nn.MaxPool1d(0), ValueError, "kernel_size is 0, expected 1 or more"),
     "two kernels for one axis": (lambda: nn.AvgPool1d((2, 2)), ValueError, "kernel_size is"),
@@ -177,3 +177,18 @@ def test_integers_are_pooled_as_torch_pools_them() -> None:
         (nn.MaxPool3d(3, 2, 1), torch.nn.MaxPool3d(3, 2, 1)),
     ):
         np.testing.assert_array_equal(ours(x), theirs(torch.from_numpy(x)).numpy())
+
+
+def test_flatten_refuses_a_gradient_of_another_shape() -> None:
+    module = nn.Flatten()
+    module(np.ones((2, 3, 4)))
+    with pytest.raises(
+        ValueError, match=r"Flatten.backward: dy is float64 \(2, 3, 4\), but y was .* \(2, 12\)"
+    ):
+        module.backward(np.ones((2, 3, 4)))
+
+
+def test_indices_alone_have_no_gradient() -> None:
+    module = nn.MaxPool1d(2, return_indices=True)
+    module(np.ones((1, 4)))
+    assert np.array_equal(module.backward(None, None), np.zeros((1, 4)))

@@ -107,7 +107,7 @@ def along(taps: Taps, axis: int) -> tuple[tuple[int, Any, Any], ...]:
 
 
 def at(axis: int, index: Index) -> tuple[Any, ...]:
-    """What picks ``index`` along a negative axis."""
+    """The index that picks ``index`` along a negative axis, counted from the last."""
     return (..., index, *[slice(None)] * (-1 - axis))
 
 

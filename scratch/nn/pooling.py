@@ -497,7 +497,7 @@ class MaxUnpool1d(_Fixed):
         return self.run(F.max_unpool, F.max_unpool_backward, (input, indices), (), sizes)
 
     def _windows(self, sizes: tuple[int, ...]) -> list[Taps]:
-        return []
+        return []  # those of MaxPool, from which the indices come
 
     def _output_sizes(self, sizes: tuple[int, ...], given: tuple[int, ...] | None) -> tuple[int, ...]:
         usual = tuple(

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.nn.module import Module
 
 __all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Module):
-    """The axes start_dim to end_dim become one; backward gives the gradient its old shape.
+    """The axes start_dim to end_dim become one: F.flatten.
 
     Args:
         start_dim: first axis to join.
@@ -20,23 +21,27 @@ class Flatten(Module):
 
     Raises:
         ValueError: there is no such axis, or start_dim comes after end_dim.
+        TypeError: x is no array.
+
+    Example:
+        >>> flatten = Flatten()
+        >>> flatten(np.ones((4, 2, 3))).shape
+        (4, 6)
+        >>> flatten.backward(np.ones((4, 6))).shape
+        (4, 2, 3)
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x with the axes joined."""
-        start, end = (d % x.ndim if -x.ndim <= d < x.ndim else None for d in (self.start_dim, self.end_dim))
-        if start is None or end is None or start > end:
-            raise ValueError(f"{self}: x has shape {x.shape}, where these axes cannot be joined")
-        self.save(x.shape)
-        return x.reshape(*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :])
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx = dy in the shape of x."""
-        (shape,) = self.saved()
-        return dy.reshape(shape)
+        if not isinstance(input, np.ndarray):
+            raise self.input_error("input", input, None, "")
+        n, start, end = input.ndim, self.start_dim, self.end_dim
+        if not (-n <= start < n and -n <= end < n and start % n <= end % n):
+            raise ValueError(f"{self}: input has shape {input.shape}, where these axes cannot be joined")
+        return self.run(F.flatten, F.flatten_backward, (input,), (), start, end)
 
     def extra_repr(self) -> str:
         """start_dim, end_dim."""
@@ -44,7 +49,7 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    r"""One axis becomes several; backward gives the gradient its old shape.
+    r"""One axis becomes several: F.unflatten.
 
     Args:
         dim: the axis.
@@ -53,35 +58,36 @@ class Unflatten(Module):
     Shape: x (\*, S, \*), y (\*, \*unflattened_size, \*).
 
     Raises:
-        TypeError: unflattened_size is no tuple or list of integers.
+        TypeError: unflattened_size is no tuple or list of integers, or x no array.
         ValueError: there is no such axis, or the sizes do not multiply to its size.
+
+    Example:
+        >>> unflatten = Unflatten(1, (2, 3))
+        >>> unflatten(np.ones((4, 6))).shape
+        (4, 2, 3)
+        >>> unflatten.backward(np.ones((4, 2, 3))).shape
+        (4, 6)
     """
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         given = unflattened_size
         if not isinstance(given, tuple | list) or not all(isinstance(n, int | np.integer) for n in given):
-            raise TypeError(f"Unflatten: unflattened_size is {given!r}, wanted a tuple of integers")
+            raise TypeError(f"Unflatten: unflattened_size is {given!r}, expected a tuple of integers")
         self.dim, self.unflattened_size = dim, given
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x with the axis split."""
-        if not -x.ndim <= self.dim < x.ndim:
-            raise ValueError(f"{self}: x has shape {x.shape}, where there is no such axis")
-        dim, sizes = self.dim % x.ndim, list(self.unflattened_size)
+        if not isinstance(input, np.ndarray):
+            raise self.input_error("input", input, None, "")
+        if not -input.ndim <= self.dim < input.ndim:
+            raise ValueError(f"{self}: input has shape {input.shape}, where there is no such axis")
+        S, sizes = input.shape[self.dim], list(self.unflattened_size)
         known = math.prod(n for n in sizes if n != -1)
         if sizes.count(-1) == 1 and known:
-            sizes[sizes.index(-1)] = x.shape[dim] // known
-        if not sizes or min(sizes) < 0 or math.prod(sizes) != x.shape[dim]:
-            raise ValueError(f"{self}: x has shape {x.shape}, and {x.shape[dim]} cannot be split so")
-        y = x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
-        self.save(y.shape, y.dtype, x.shape)
-        return y
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx = dy in the shape of x."""
-        y_shape, dtype, shape = self.saved()
-        self.check_grad(dy, y_shape, dtype)
-        return dy.reshape(shape)
+            sizes[sizes.index(-1)] = S // known
+        if not sizes or min(sizes) < 0 or math.prod(sizes) != S:
+            raise ValueError(f"{self}: input has shape {input.shape}, and {S} cannot be split so")
+        return self.run(F.unflatten, F.unflatten_backward, (input,), (), self.dim, tuple(sizes))
 
     def extra_repr(self) -> str:
         """dim, unflattened_size."""

@@ -1,29 +1,14 @@
-r"""Pooling (PyTorch, torch/nn/modules/pooling.py).
-
-A window slides over the last one, two or three axes, and each place of it becomes one number: the largest in
-the window, the mean, a norm. All three go axis by axis, since the largest of a box is the largest of the
-largest in its rows, and a sum over it is a sum of sums; so a window of k·k costs 2k steps and not k². The
-places of the window along an axis are a table of positions (taps.py), for fixed windows and for adaptive
-ones alike. Where a window stands over the edge the table has no position, so padding is never made, and no
-gradient of it has to be cut away.
-
-For fixed windows, with kernel_size k, stride s, padding p and dilation d, output o stands on
-
-    o·s - p + j·d    for j = 0 … k - 1,
-
-and there are O = ⌊(L + 2p - d(k - 1) - 1) / s⌋ + 1 outputs of L inputs. With ceil_mode the division is
-rounded up, if the last window then still starts on the input or on the padding to its left. An adaptive
-window o of O stands on ⌊o·L/O⌋ … ⌈(o + 1)·L/O⌉ - 1.
-"""
+"""Pooling (PyTorch, torch/nn/modules/pooling.py)."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
+from scratch.functional.pooling import in_boxes
+from scratch.functional.taps import Taps
 from scratch.nn.module import Module, arguments
-from scratch.nn.taps import Taps, at, resized
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -57,26 +42,25 @@ def _each_axis(module: "_Pool", name: str, least: int = 1) -> tuple[int, ...]:
     values = tuple(value) if isinstance(value, tuple | list) else (value,)
     values = values * n if len(values) == 1 else values
     if len(values) != n or not all(isinstance(v, int | np.integer) and v >= least for v in values):
-        wanted = f"{least} or more" + (f", or {n} such numbers" if n > 1 else "")
-        raise ValueError(f"{type(module).__name__}: {name} is {value!r}, wanted {wanted}")
+        expected = f"{least} or more" + (f", or {n} such numbers" if n > 1 else "")
+        raise ValueError(f"{type(module).__name__}: {name} is {value!r}, expected {expected}")
     return values
 
 
 class _Pool(Module):
-    """What slides a window over the last axes."""
+    """Base class: a window slides over the last axes."""
 
     axes: int = 1
 
-    def _taps(self, x: np.ndarray) -> list[tuple[int, Taps]]:
-        """Each axis, from the front, with its windows."""
-        self._check_axes(x)
-        sizes = x.shape[-self.axes :]
-        return list(zip(range(-self.axes, 0), self._windows(sizes), strict=True))
-
-    def _check_axes(self, x: np.ndarray) -> None:
-        if x.ndim not in (self.axes + 1, self.axes + 2):
-            wanted = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[self.axes - 1]
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted (N, {wanted[1:]} or {wanted}")
+    def _checked_windows(self, x: np.ndarray) -> list[Taps]:
+        """The windows along each of the last axes, from the front; x is refused if it has not those axes."""
+        if not isinstance(x, np.ndarray) or x.ndim not in (self.axes + 1, self.axes + 2):
+            expected = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[self.axes - 1]
+            expected = f"(N, {expected[1:]} or {expected}"
+            if isinstance(x, np.ndarray):
+                raise ValueError(f"{self}: input has shape {x.shape}, expected {expected}")
+            raise self.input_error("input", x, None, expected)
+        return self._windows(x.shape[-self.axes :])
 
     def _windows(self, sizes: tuple[int, ...]) -> list[Taps]:
         raise NotImplementedError
@@ -94,33 +78,27 @@ class _Fixed(_Pool):
     padding: Any = 0
     dilation: Any = 1
     ceil_mode: bool
+    _each: list[tuple[int, ...]]  # (kernel_size, stride, padding, dilation) of each axis
 
     def _check(self) -> None:
-        """Refuse sizes that make no windows."""
-        kernel, padding, dilation = (
-            _each_axis(self, name, least)
-            for name, least in (("kernel_size", 1), ("padding", 0), ("dilation", 1))
-        )
-        if self.stride is not None:
-            _each_axis(self, "stride")
+        """Refuse sizes that make no windows, and keep them for each axis."""
+        kernel = _each_axis(self, "kernel_size")
+        stride = kernel if self.stride is None else _each_axis(self, "stride")
+        padding, dilation = _each_axis(self, "padding", 0), _each_axis(self, "dilation")
         for k, p, d in zip(kernel, padding, dilation, strict=True):
             if p > (d * (k - 1) + 1) // 2:
                 raise ValueError(
-                    f"{type(self).__name__}: padding is {self.padding}, wanted at most half of the window"
+                    f"{type(self).__name__}: padding is {self.padding}, expected at most half of the window"
                 )
-
-    def _sizes(self) -> list[tuple[int, ...]]:
-        """(kernel_size, stride, padding, dilation) of each axis."""
-        names = ("kernel_size", "kernel_size" if self.stride is None else "stride", "padding", "dilation")
-        return list(zip(*(_each_axis(self, name, 0) for name in names), strict=True))
+        self._each = list(zip(kernel, stride, padding, dilation, strict=True))
 
     def _windows(self, sizes: tuple[int, ...]) -> list[Taps]:
-        windows = [
-            fixed_windows(length, *size, self.ceil_mode)
-            for length, size in zip(sizes, self._sizes(), strict=True)
-        ]
-        if any(w.count < 1 for w in windows):
-            raise ValueError(f"{self}: the window is larger than x, whose last sizes are {sizes}")
+        windows = []
+        for length, window in zip(sizes, self._each, strict=True):
+            taps = F.fixed_windows(length, *window, self.ceil_mode)
+            if taps.count < 1:
+                raise ValueError(f"{self}: the window is larger than input, whose last sizes are {sizes}")
+            windows.append(taps)
         return windows
 
 
@@ -135,37 +113,18 @@ class _Adaptive(_Pool):
         values = value if isinstance(value, tuple | list) else (value,) * n
         fit = [v is None or (isinstance(v, int | np.integer) and v >= 0) for v in values]
         if len(values) != n or not all(fit):
-            wanted = "0 or more" if n == 1 else f"0 or more, or {n} such numbers or None"
-            raise ValueError(f"{type(self).__name__}: output_size is {value!r}, wanted {wanted}")
+            expected = "0 or more" if n == 1 else f"0 or more, or {n} such numbers or None"
+            raise ValueError(f"{type(self).__name__}: output_size is {value!r}, expected {expected}")
 
     def _windows(self, sizes: tuple[int, ...]) -> list[Taps]:
-        wanted = self.output_size
-        wanted = wanted if isinstance(wanted, tuple | list) else (wanted,) * self.axes
+        counts = self.output_size
+        counts = counts if isinstance(counts, tuple | list) else (counts,) * self.axes
         if not all(sizes):
-            raise ValueError(f"{self}: x has last sizes {sizes}, wanted 1 or more")
+            raise ValueError(f"{self}: input has last sizes {sizes}, expected 1 or more")
         return [
-            adaptive_windows(size, size if count is None else count)
-            for size, count in zip(sizes, wanted, strict=True)
+            F.adaptive_windows(size, size if count is None else count)
+            for size, count in zip(sizes, counts, strict=True)
         ]
-
-
-@lru_cache(maxsize=256)
-def fixed_windows(length: int, k: int, s: int, p: int, d: int, ceil_mode: bool = False) -> Taps:
-    """The places of a window of k, every s."""
-    count = (length + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil_mode else 0)) // s + 1
-    if ceil_mode and (count - 1) * s >= length + p:
-        count -= 1
-    table = np.arange(max(count, 0))[:, None] * s - p + np.arange(k) * d
-    return Taps(length, np.where((table >= 0) & (table < length), table, -1))
-
-
-@lru_cache(maxsize=256)
-def adaptive_windows(length: int, count: int) -> Taps:
-    """So many windows that cover the axis."""
-    o = np.arange(count)
-    start, end = o * length // max(count, 1), -(-(o + 1) * length // max(count, 1))
-    table = start[:, None] + np.arange(np.max(end - start, initial=1))
-    return Taps(length, np.where(table < end[:, None], table, -1))
 
 
 # ---- the largest
@@ -176,80 +135,30 @@ class _Max(_Pool):
 
     return_indices: bool
 
-    def forward(self, x: np.ndarray) -> Any:
+    def forward(self, input: np.ndarray) -> Any:
         """y = max over each window; with return_indices also its position in the plane."""
-        steps, y = [], x
-        for axis, taps in reversed(self._taps(x)):
-            y, won = self._largest(y, axis, taps)
-            steps.append((axis, taps, won, y.shape))
-        self.save(y.shape, y.dtype, steps)
-        return (y, _positions(steps)) if self.return_indices else y
+        windows = self._checked_windows(input)
+        if not self.return_indices:
+            return self.run(F.max_pool, F.max_pool_backward, (input,), (), windows)
+        indices = []
 
-    def backward(  # type: ignore[override]
-        self, dy: np.ndarray | None, dindices: Any = None, needs_input_grad: bool = True
-    ) -> np.ndarray:
+        def max_pool(x: np.ndarray, windows: list[Taps]) -> tuple[np.ndarray, Any]:
+            y, saved = F.max_pool(x, windows)
+            indices.append(F.max_pool_indices(saved))
+            return y, saved
+
+        return self.run(max_pool, F.max_pool_backward, (input,), (), windows), *indices
+
+    def backward(self, dy: np.ndarray | None, dindices: Any = None) -> np.ndarray:
         """dx = dy at the position of the largest, added up over the windows; indices have no gradient."""
-        shape, dtype, steps = self.saved()
-        dx = np.zeros(shape, dtype) if dy is None else dy
-        self.check_grad(dx, shape, dtype)
-        for axis, taps, won, _ in reversed(steps):
-            dx = self._hand_back(dx, axis, taps, won)
-        return dx
-
-    def _largest(self, x: np.ndarray, axis: int, taps: Taps) -> tuple[np.ndarray, list[np.ndarray]]:
-        """y_o = max_j x[table_oj] along the axis and, for each tap, which of its inputs are that maximum."""
-        lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
-        y = np.full_like(x, lowest, shape=resized(x, axis, taps.count))
-        # Which column won: at the start the first that has an input, so that -inf wins as well.
-        start = np.argmax(taps.table >= 0, axis=1).astype(np.min_scalar_type(taps.width))
-        best = np.empty(y.shape, start.dtype)
-        best[...] = start.reshape(-1, *[1] * (-1 - axis))
-        for column, outputs, inputs in taps.taps:
-            here = at(axis, outputs)
-            new = x[at(axis, inputs)]
-            if column == 0:
-                y[here] = new
-                continue
-            better = self._beats(new, y[here])
-            y[here] = np.where(better, new, y[here]) if x.dtype.kind == "c" else np.maximum(new, y[here])
-            best[here] = np.maximum(best[here], better * best.dtype.type(column))
-        return y, [best[at(axis, tap.outputs)] == tap.column for tap in taps.taps]
-
-    def _beats(self, new: np.ndarray, old: np.ndarray) -> np.ndarray:
-        """Whether the later number takes the place of the earlier: of equals the first stays, of nans not."""
-        return (new.real > old.real) | (new != new)
-
-    def _hand_back(self, dy: np.ndarray, axis: int, taps: Taps, won: list[np.ndarray]) -> np.ndarray:
-        """dx_i = Σ dy_o over the windows whose maximum is x_i."""
-        dx = np.zeros_like(dy, shape=resized(dy, axis, taps.length))
-        for (_, outputs, inputs), is_largest in zip(taps.taps, won, strict=True):
-            dx[at(axis, inputs)] += dy[at(axis, outputs)] * is_largest
-        return dx
-
-
-def _positions(steps: list[tuple[int, Taps, list[np.ndarray], tuple[int, ...]]]) -> np.ndarray:
-    """Where in its plane each maximum is, counted row by row; the last axis's step comes first."""
-    found: Any = 0
-    stride = 1
-    for axis, taps, won, shape in steps:
-        here = np.zeros(shape, np.int64)
-        for (_, outputs, inputs), is_largest in reversed(list(zip(taps.taps, won, strict=True))):
-            place = np.arange(taps.length)[inputs].reshape(-1, *[1] * (-1 - axis))
-            here[at(axis, outputs)] = np.where(is_largest, place, here[at(axis, outputs)])
-        found = here if stride == 1 else np.take_along_axis(found, here, axis) + here * stride
-        stride *= taps.length
-    return found
+        if dy is None and self._saved:
+            *_, shape, dtype, _ = self._saved[-1]
+            dy = np.zeros(shape, dtype)
+        return super().backward(dy)
 
 
 class MaxPool1d(_Max, _Fixed):
-    r"""The largest number of each window.
-
-    $$y_o = \max_{i \in W_o} x_i, \qquad
-      \frac{\partial y_o}{\partial x_i} = [i = i_o], \qquad
-      dx_i = \sum_{o : i_o = i} dy_o,$$
-
-    where $i_o$ is the position of the maximum: the first if there are several, row by row, as torch has it.
-    A window that holds a nan gives nan. Padding is -∞, which never wins.
+    r"""The largest number of each window: F.max_pool. Padding is -∞, which never wins.
 
     Args:
         kernel_size: the window, one number for all axes or one for each.
@@ -259,11 +168,18 @@ class MaxPool1d(_Max, _Fixed):
         return_indices: whether forward gives (y, indices): where in its plane each maximum was.
         ceil_mode: whether a last window may reach over the edge.
 
-    Shape: x (N, C, L) or (C, L). y and indices have O in the place of L, see above.
+    Shape: x (N, C, L) or (C, L). y and indices have O in the place of L; see F.fixed_windows.
 
     Raises:
         ValueError: an argument below its least value, padding of more than half a window, or x that has
             another number of axes or is smaller than the window.
+
+    Example:
+        >>> pool = MaxPool1d(2)
+        >>> pool(np.array([[3.0, 5.0, 4.0, 1.0]]))
+        array([[5., 4.]])
+        >>> pool.backward(np.ones((1, 2)))
+        array([[0., 1., 1., 0.]])
     """
 
     def __init__(
@@ -304,6 +220,13 @@ class AdaptiveMaxPool1d(_Max, _Adaptive):
 
     Raises:
         ValueError: output_size is below 0, or x has another number of axes, or an axis of 0.
+
+    Example:
+        >>> pool = AdaptiveMaxPool1d(1)
+        >>> pool(np.array([[3.0, 5.0, 4.0, 1.0]]))
+        array([[5.]])
+        >>> pool.backward(np.ones((1, 1)))
+        array([[0., 1., 0., 0.]])
     """
 
     def __init__(self, output_size: OutputSize, return_indices: bool = False) -> None:
@@ -329,47 +252,23 @@ class AdaptiveMaxPool3d(AdaptiveMaxPool1d):
 class _Mean(_Pool):
     """The mean of each window."""
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = the sum over each window, divided by what it counts."""
-        if x.dtype.kind not in "fc":
-            raise TypeError(f"{self}: x is {x.dtype}, wanted floating numbers")
-        steps, y = self._taps(x), x
-        for axis, taps in steps:
-            y = taps.gather(y, axis)
-        divisor = self._divisor([taps for _, taps in steps]).astype(x.real.dtype)
-        self.save(y.shape, y.dtype, steps, divisor)
-        return y / divisor
+    def forward(self, input: np.ndarray) -> np.ndarray:
+        """y = the sum over each window, divided by how many numbers it counts."""
+        windows = self._checked_windows(input)
+        if input.dtype.kind not in "fc":
+            raise self.input_error("input", input, None, "")
+        return self.run(F.avg_pool, F.avg_pool_backward, (input,), (), windows, self._divisor(windows))
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx = dy / divisor, added up over the windows."""
-        shape, dtype, steps, divisor = self.saved()
-        self.check_grad(dy, shape, dtype)
-        dx = dy / divisor
-        for axis, taps in reversed(steps):
-            dx = taps.scatter(dx, axis)
-        return dx
-
-    def _divisor(self, windows: list[Taps]) -> np.ndarray:
-        """How many numbers are in each window, (O, …), or one number if it is the same for all."""
-        return _product([np.count_nonzero(taps.table >= 0, axis=1) for taps in windows])
-
-
-def _product(counts: list[np.ndarray]) -> np.ndarray:
-    """The numbers in each box, from those along each axis."""
-    if all(np.all(n == n[:1]) for n in counts):
-        return np.prod([n[:1] for n in counts], axis=0)
-    return math.prod(np.ix_(*counts), start=np.ones(1, int))
+    def _divisor(self, windows: list[Taps]) -> np.ndarray | None:
+        """Another D than F.avg_pool's own."""
+        return None
 
 
 class AvgPool1d(_Mean, _Fixed):
-    r"""The mean of each window.
+    r"""The mean of each window: F.avg_pool.
 
-    $$y_o = \frac{1}{D_o} \sum_{i \in W_o} x_i, \qquad
-      \frac{\partial y_o}{\partial x_i} = \frac{[i \in W_o]}{D_o}, \qquad
-      dx_i = \sum_{o : i \in W_o} \frac{dy_o}{D_o}.$$
-
-    $D_o$ is the size of the window, with the padding (which is 0) that it stands on or, if count_include_pad
-    is False, without. What reaches over the padding never counts.
+    It divides by the size of the window, with the padding (which is 0) that it stands on or, if
+    count_include_pad is False, without. Numbers of the window beyond the padding never count.
 
     Args:
         kernel_size: the window, one number for all axes or one for each.
@@ -378,12 +277,19 @@ class AvgPool1d(_Mean, _Fixed):
         ceil_mode: whether a last window may reach over the edge.
         count_include_pad: whether padding counts.
 
-    Shape: x (N, C, L) or (C, L). y has O in the place of L, see above.
+    Shape: x (N, C, L) or (C, L). y has O in the place of L; see F.fixed_windows.
 
     Raises:
         ValueError: an argument below its least value, padding of more than half a window, or x that has
             another number of axes or is smaller than the window.
         TypeError: x is of integers.
+
+    Example:
+        >>> pool = AvgPool1d(2)
+        >>> pool(np.array([[3.0, 5.0, 4.0, 0.0]]))
+        array([[4., 2.]])
+        >>> pool.backward(np.ones((1, 2)))
+        array([[0.5, 0.5, 0.5, 0.5]])
     """
 
     def __init__(
@@ -400,16 +306,16 @@ class AvgPool1d(_Mean, _Fixed):
 
     divisor_override: int | None = None
 
-    def _divisor(self, windows: list[Taps]) -> np.ndarray:
+    def _divisor(self, windows: list[Taps]) -> np.ndarray | None:
         if self.divisor_override is not None:
             return np.array([self.divisor_override])
         if not self.count_include_pad:
-            return super()._divisor(windows)
+            return None
         sizes = []
-        for taps, (k, s, p, _) in zip(windows, self._sizes(), strict=True):
+        for taps, (k, s, p, _) in zip(windows, self._each, strict=True):
             start = np.arange(taps.count) * s - p
             sizes.append(np.minimum(start + k, taps.length + p) - start)
-        return _product(sizes)
+        return in_boxes(sizes)
 
 
 class AvgPool2d(AvgPool1d):
@@ -432,7 +338,7 @@ class AvgPool2d(AvgPool1d):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         if divisor_override == 0:
-            raise ValueError(f"{type(self).__name__}: divisor_override is 0, wanted another number")
+            raise ValueError(f"{type(self).__name__}: divisor_override is 0, expected another number")
         self.divisor_override = divisor_override
 
 
@@ -453,6 +359,13 @@ class AdaptiveAvgPool1d(_Mean, _Adaptive):
     Raises:
         ValueError: output_size is below 0, or x has another number of axes, or an axis of 0.
         TypeError: x is of integers.
+
+    Example:
+        >>> pool = AdaptiveAvgPool1d(1)
+        >>> pool(np.array([[3.0, 5.0, 4.0, 0.0]]))
+        array([[3.]])
+        >>> pool.backward(np.ones((1, 1)))
+        array([[0.25, 0.25, 0.25, 0.25]])
     """
 
     def __init__(self, output_size: OutputSize) -> None:
@@ -476,15 +389,7 @@ class AdaptiveAvgPool3d(AdaptiveAvgPool1d):
 
 
 class LPPool1d(_Fixed):
-    r"""The p-norm of each window: the sum for p = 1, near the maximum for large p.
-
-    $$S_o = c_o \sum_{i \in W_o} x_i^p, \qquad y_o = S_o^{1/p}, \qquad
-      \frac{\partial y_o}{\partial x_i} = \tfrac1p S_o^{1/p - 1} c_o\, p\, x_i^{p-1}, \qquad
-      dx_i = x_i^{p-1} \sum_{o : i \in W_o} c_o S_o^{1/p - 1}\, dy_o,$$
-
-    where $c_o$ is 1, but for a window of ceil_mode that reaches over the edge it is its size by what of it
-    stands on x. As torch has it: $x_i^p$, not $|x_i|^p$, so that y is nan where p is odd and $S_o$ negative;
-    and where $S_o = 0$ the gradient is 0.
+    r"""The p-norm of each window, the sum for p = 1, near the maximum for large p: F.lp_pool.
 
     Args:
         norm_type: p.
@@ -492,46 +397,37 @@ class LPPool1d(_Fixed):
         stride: how far windows are apart; kernel_size if None.
         ceil_mode: whether a last window may reach over the edge.
 
-    Shape: x (N, C, L) or (C, L). y has O in the place of L, see above.
+    Shape: x (N, C, L) or (C, L). y has O in the place of L; see F.fixed_windows.
 
     Raises:
         ValueError: norm_type is 0, kernel_size or stride below 1, or x that has another number of axes or
             is smaller than the window.
         TypeError: x is of integers.
+
+    Example:
+        >>> pool = LPPool1d(2, 2)
+        >>> pool(np.array([[3.0, 4.0]]))
+        array([[5.]])
+        >>> pool.backward(np.ones((1, 1)))
+        array([[0.6, 0.8]])
     """
 
     def __init__(
         self, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
     ) -> None:
         if norm_type == 0:
-            raise ValueError(f"{type(self).__name__}: norm_type is 0, wanted another number")
+            raise ValueError(f"{type(self).__name__}: norm_type is 0, expected another number")
         self.norm_type, self.kernel_size = norm_type, kernel_size
         self.stride, self.ceil_mode = stride, ceil_mode
         self._check()
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """S = c Σ x^p, y = S^(1/p)."""
-        if x.dtype.kind not in "fc":
-            raise TypeError(f"{self}: x is {x.dtype}, wanted floating numbers")
-        steps, p = self._taps(x), float(self.norm_type)
-        S = x**p
-        for axis, taps in steps:
-            S = taps.gather(S, axis)
-        counts = _product([np.count_nonzero(taps.table >= 0, axis=1) for _, taps in steps])
-        c = (math.prod(_each_axis(self, "kernel_size")) / counts).astype(x.real.dtype)
-        S = c * S
-        self.save(x, S, c, steps)
-        return S ** (1 / p)
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx = x^(p-1) Σ c S^(1/p - 1) dy over the windows."""
-        x, S, c, steps = self.saved()
-        self.check_grad(dy, S.shape, S.dtype)
-        p = float(self.norm_type)
-        dx = c * dy * np.where(S == 0, 0, np.where(S == 0, 1, S) ** (1 / p - 1))
-        for axis, taps in reversed(steps):
-            dx = taps.scatter(dx, axis)
-        return dx * x ** (p - 1)
+        windows = self._checked_windows(input)
+        if input.dtype.kind not in "fc":
+            raise self.input_error("input", input, None, "")
+        p, size = float(self.norm_type), math.prod(_each_axis(self, "kernel_size"))
+        return self.run(F.lp_pool, F.lp_pool_backward, (input,), (), windows, p, size)
 
 
 class LPPool2d(LPPool1d):
@@ -550,12 +446,7 @@ class LPPool3d(LPPool1d):
 
 
 class MaxUnpool1d(_Fixed):
-    r"""Each number goes back to where MaxPool found it, and all else is 0.
-
-    $$y_{i_o} = x_o, \qquad dx_o = dy_{i_o},$$
-
-    where $i_o$ is the position in its plane that MaxPool gave with return_indices. If positions repeat (of
-    windows that overlap), one of their numbers is left, and all get the gradient, as in torch.
+    r"""Each number goes back to where MaxPool found it, and all else is 0: F.max_unpool.
 
     Args:
         kernel_size: as MaxPool had it.
@@ -570,6 +461,13 @@ class MaxUnpool1d(_Fixed):
             or another shape than the indices; indices that are not in y; an output_size that is s or more
             away from the above.
         TypeError: indices are not int64.
+
+    Example:
+        >>> unpool = MaxUnpool1d(2)
+        >>> unpool(np.array([[5.0, 4.0]]), np.array([[1, 2]]))
+        array([[0., 5., 4., 0.]])
+        >>> unpool.backward(np.ones((1, 4)))
+        (array([[1., 1.]]), None)
     """
 
     ceil_mode = False
@@ -580,41 +478,39 @@ class MaxUnpool1d(_Fixed):
         self._check()
 
     def forward(
-        self, x: np.ndarray, indices: np.ndarray, output_size: tuple[int, ...] | None = None
+        self, input: np.ndarray, indices: np.ndarray, output_size: tuple[int, ...] | None = None
     ) -> np.ndarray:
         """y = 0 but for x at the indices."""
-        self._check_axes(x)
-        sizes = self._output_sizes(x.shape[-self.axes :], output_size)
+        for name, x in (("input", input), ("indices", indices)):
+            if not isinstance(x, np.ndarray):
+                raise self.input_error(name, x, None, "")
+        self._checked_windows(input)
+        sizes = self._output_sizes(input.shape[-self.axes :], output_size)
         if indices.dtype != np.int64:
-            raise TypeError(f"{self}: indices are {indices.dtype}, wanted int64")
-        if indices.shape != x.shape:
-            raise ValueError(f"{self}: indices have shape {indices.shape}, x {x.shape}")
-        lead = x.shape[: -self.axes]
-        at = indices.reshape(*lead, -1)
-        y = np.zeros_like(x, shape=(*lead, math.prod(sizes)))
-        if at.size and not 0 <= np.min(at) <= np.max(at) < y.shape[-1]:
-            raise ValueError(f"{self}: indices go from {np.min(at)} to {np.max(at)}, but y has sizes {sizes}")
-        np.put_along_axis(y, at, x.reshape(at.shape), -1)
-        self.save((*lead, *sizes), x.shape, x.dtype, at)
-        return y.reshape(*lead, *sizes)
+            raise TypeError(f"{self}: indices are {indices.dtype}, expected int64")
+        if indices.shape != input.shape:
+            raise ValueError(f"{self}: indices have shape {indices.shape}, input {input.shape}")
+        if indices.size and not 0 <= np.min(indices) <= np.max(indices) < math.prod(sizes):
+            raise ValueError(
+                f"{self}: indices go from {np.min(indices)} to {np.max(indices)}, but y has sizes {sizes}"
+            )
+        return self.run(F.max_unpool, F.max_unpool_backward, (input, indices), (), sizes)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> tuple[np.ndarray, None]:
-        """dx = dy at the indices, which have no gradient themselves."""
-        y_shape, shape, dtype, at = self.saved()
-        self.check_grad(dy, y_shape, dtype)
-        return np.take_along_axis(dy.reshape(*at.shape[:-1], -1), at, -1).reshape(shape), None
+    def _windows(self, sizes: tuple[int, ...]) -> list[Taps]:
+        return []  # those of MaxPool, from which the indices come
 
-    def _output_sizes(self, sizes: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, ...]:
-        arguments = list(zip(sizes, self._sizes(), strict=True))
-        usual = tuple((size - 1) * s - 2 * p + k for size, (k, s, p, _) in arguments)
-        if wanted is None:
+    def _output_sizes(self, sizes: tuple[int, ...], given: tuple[int, ...] | None) -> tuple[int, ...]:
+        usual = tuple(
+            (size - 1) * s - 2 * p + k for size, (k, s, p, _) in zip(sizes, self._each, strict=True)
+        )
+        if given is None:
             return usual
-        given = tuple(wanted)[-self.axes :]
-        allowed = [abs(n - u) < s for n, u, (_, (_, s, *_)) in zip(given, usual, arguments, strict=False)]
-        if len(wanted) not in (self.axes, self.axes + 2) or not all(allowed):
-            told = f"{usual}, each size less than a stride off"
-            raise ValueError(f"{self}: output_size is {wanted}, wanted around {told}")
-        return given
+        last = tuple(given)[-self.axes :]
+        near = [abs(n - u) < s for n, u, (_, s, *_) in zip(last, usual, self._each, strict=False)]
+        if len(given) not in (self.axes, self.axes + 2) or not all(near):
+            expected = f"{usual}, each size less than a stride off"
+            raise ValueError(f"{self}: output_size is {given}, expected around {expected}")
+        return last
 
 
 class MaxUnpool2d(MaxUnpool1d):

@@ -1,98 +1,22 @@
-r"""Upsampling (PyTorch, torch/nn/modules/upsampling.py).
-
-The image is sampled at other places: output o of O lies at place
-
-    $t_o = (o + \tfrac12)\, r - \tfrac12$,        r = L / O (or 1 / scale_factor),
-
-of an axis of L numbers, if numbers are the midpoints of pixels; with align_corners, which lays the outermost
-midpoints on each other, at $t_o = o \frac{L - 1}{O - 1}$. There it is made of the numbers around, with
-weights, axis by axis:
-
-$$y_o = \sum_j w_{oj}\, x_{i_{oj}}, \qquad dx_i = \sum_{o, j : i_{oj} = i} w_{oj}\, dy_o.$$
-
-Where i lies beyond an end it is the number at that end.
-"""
+"""Upsampling (PyTorch, torch/nn/modules/upsampling.py)."""
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
+from scratch.functional.upsampling import MODES
 from scratch.nn.module import Module, arguments
-from scratch.nn.pooling import adaptive_windows
-from scratch.nn.taps import Taps
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
-Kernel = Callable[[int, int, float, bool], tuple[np.ndarray, np.ndarray]]
-
-
-def _nearest(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """⌊o r⌋. Torch computes it in float32, whatever x is."""
-    o = np.arange(count)
-    at = o // 2 if count == 2 * length else np.floor(o.astype(np.float32) * np.float32(ratio))
-    return (o if count == length else at)[:, None], np.ones((count, 1))
-
-
-def _nearest_exact(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """⌊(o + ½) r⌋, the pixel whose midpoint is nearest; in float32, as torch."""
-    at = np.floor((np.arange(count, dtype=np.float32) + np.float32(0.5)) * np.float32(ratio))
-    return at[:, None], np.ones((count, 1))
-
-
-def _places(length: int, count: int, ratio: float, align: bool) -> np.ndarray:
-    if align:
-        return np.arange(count) * ((length - 1) / max(count - 1, 1))
-    return (np.arange(count) + 0.5) * ratio - 0.5
-
-
-def _linear(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The two around t, the nearer the heavier."""
-    t = np.maximum(_places(length, count, ratio, align), 0)[:, None]
-    at = np.floor(t) + np.arange(2)
-    return at, 1 - np.abs(t - at)
-
-
-def _cubic(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The four around t, with Keys' weights for a = -3/4 (Keys 1981, equation 4; torch takes that a)."""
-    a = -0.75
-    t = _places(length, count, ratio, align)[:, None]
-    at = np.floor(t) + np.arange(-1, 3)
-    d = np.abs(t - at)
-    near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return at, np.where(d <= 1, near, far)
-
-
-def _area(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """All in the o-th of O windows, as AdaptiveAvgPool."""
-    at = adaptive_windows(length, count).table
-    return at, 1 / np.count_nonzero(at >= 0, axis=1, keepdims=True) * (at >= 0)
-
-
-_KERNELS: dict[str, tuple[tuple[int, ...], Kernel]] = {
-    "nearest": ((1, 2, 3), _nearest),
-    "nearest-exact": ((1, 2, 3), _nearest_exact),
-    "area": ((1, 2, 3), _area),
-    "linear": ((1,), _linear),
-    "bilinear": ((2,), _linear),
-    "trilinear": ((3,), _linear),
-    "bicubic": ((2,), _cubic),
-}
 _WITH_CORNERS = ("linear", "bilinear", "bicubic", "trilinear")
 
 
-@lru_cache(maxsize=256)
-def _samples(mode: str, length: int, count: int, ratio: float, align: bool) -> tuple[Taps, np.ndarray]:
-    at, weights = _KERNELS[mode][1](length, count, ratio, align)
-    none = at < 0 if mode == "area" else np.zeros(at.shape, bool)
-    return Taps(length, np.where(none, -1, np.clip(at, 0, length - 1)).astype(np.int64)), weights
-
-
 class Upsample(Module):
-    """More (or fewer) numbers along the last axes, by interpolation; for the formulas see above.
+    """More (or fewer) numbers along the last axes, by interpolation: F.interpolate.
 
     Args:
         size: how many along each axis: one number, or one for each.
@@ -109,7 +33,14 @@ class Upsample(Module):
         ValueError: size and scale_factor are both given, or neither; mode is none of these, or does not go
             with align_corners or with the axes of x; recompute_scale_factor goes with size; sizes are as many
             as x has not axes, or below 1.
-        TypeError: x is of integers.
+        TypeError: x is no array, or of integers.
+
+    Example:
+        >>> upsample = Upsample(4, mode="linear")
+        >>> upsample(np.array([[[0.0, 4.0]]]))
+        array([[[0., 1., 3., 4.]]])
+        >>> upsample.backward(np.ones((1, 1, 4)))
+        array([[[2., 2.]]])
     """
 
     def __init__(
@@ -122,9 +53,9 @@ class Upsample(Module):
     ) -> None:
         name = type(self).__name__
         if (size is None) == (scale_factor is None):
-            raise ValueError(f"{name}: size is {size}, scale_factor is {scale_factor}, wanted one of them")
-        if mode not in _KERNELS:
-            raise ValueError(f"{name}: mode is {mode!r}, wanted one of {', '.join(_KERNELS)}")
+            raise ValueError(f"{name}: size is {size}, scale_factor is {scale_factor}, expected one of them")
+        if mode not in MODES:
+            raise ValueError(f"{name}: mode is {mode!r}, expected one of {', '.join(MODES)}")
         if align_corners is not None and mode not in _WITH_CORNERS:
             raise ValueError(f"{name}: align_corners goes with {', '.join(_WITH_CORNERS)}, not with {mode!r}")
         if recompute_scale_factor and size is not None:
@@ -137,29 +68,17 @@ class Upsample(Module):
         self.mode, self.align_corners = mode, align_corners
         self.recompute_scale_factor = recompute_scale_factor
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, input: np.ndarray) -> np.ndarray:
         """y_o = Σ_j w_oj x at i_oj, axis by axis."""
-        if x.dtype.kind not in "fc":
-            raise TypeError(f"{self}: x is {x.dtype}, wanted floating numbers")
-        axes = x.ndim - 2
-        if axes not in _KERNELS[self.mode][0]:
-            wanted = " or ".join(str(n + 2) for n in _KERNELS[self.mode][0])
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted {wanted} axes")
-        y, steps = x, []
-        for axis, length, (count, ratio) in zip(range(-axes, 0), x.shape[2:], self._sizes(x), strict=True):
-            taps, weights = _samples(self.mode, length, count, ratio, bool(self.align_corners))
-            steps.append((axis, taps, weights))
-            y = taps.gather(y, axis, weights)
-        self.save(y.shape, y.dtype, steps)
-        return y
-
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
-        """dx_i = Σ w_oj dy_o over all that are made of x_i."""
-        shape, dtype, steps = self.saved()
-        self.check_grad(dy, shape, dtype)
-        for axis, taps, weights in reversed(steps):
-            dy = taps.scatter(dy, axis, weights)
-        return dy
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "fc":
+            raise self.input_error("input", input, None, "")
+        if input.ndim - 2 not in MODES[self.mode][0]:
+            expected = " or ".join(str(n + 2) for n in MODES[self.mode][0])
+            raise ValueError(f"{self}: input has shape {input.shape}, expected {expected} axes")
+        samples = []
+        for length, (count, ratio) in zip(input.shape[2:], self._sizes(input), strict=True):
+            samples.append(F.samples(self.mode, length, count, ratio, bool(self.align_corners)))
+        return self.run(F.interpolate, F.interpolate_backward, (input,), (), samples)
 
     def _sizes(self, x: np.ndarray) -> list[tuple[int, float]]:
         """(O, r) of each of the last axes."""
@@ -167,7 +86,7 @@ class Upsample(Module):
         given = self.size if self.scale_factor is None else self.scale_factor
         each = given if isinstance(given, tuple | list) else (given,) * len(sizes)
         if len(each) != len(sizes):
-            raise ValueError(f"{self}: x has shape {x.shape}, wanted {len(each)} axes behind N and C")
+            raise ValueError(f"{self}: input has shape {x.shape}, expected {len(each)} axes behind N and C")
         factors = each if self.scale_factor is not None else (None,) * len(sizes)
         counts = (
             each
@@ -175,7 +94,9 @@ class Upsample(Module):
             else [math.floor(n * f) for n, f in zip(sizes, each, strict=True)]
         )
         if min(*counts, *sizes) < 1:
-            raise ValueError(f"{self}: x has sizes {sizes}, to become {tuple(counts)}, wanted 1 or more")
+            raise ValueError(
+                f"{self}: input has sizes {sizes}, to become {tuple(counts)}, expected 1 or more"
+            )
         return [
             (o, n / o if f is None or self.recompute_scale_factor else 1 / f)
             for n, o, f in zip(sizes, counts, factors, strict=True)

@@ -122,7 +122,7 @@ CASES = {
     "Flatten axes": (
         lambda: nn.Flatten(3, 1)(X),
         ValueError,
-        "x has shape (4, 3), where these axes cannot be joined",
+        "input has shape (4, 3), where these axes cannot be joined",
     ),
     "Sequential of a function": (
         lambda: nn.Sequential(np.tanh),

@@ -90,7 +90,11 @@ CASES = {
         "Softmax(dim=0): input is a list, expected an",
     ),
     "Dropout of a list": (lambda: nn.Dropout()(LIST), TypeError, "Dropout(p=0.5): input is a list, expected"),
-    "Flatten of a list": (lambda: nn.Flatten()(LIST), TypeError, "Flatten: input 0 is a list, wanted an"),
+    "Flatten of a list": (
+        lambda: nn.Flatten()(LIST),
+        TypeError,
+        "Flatten(start_dim=1, end_dim=-1): input is a list, expected an array",
+    ),
     "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, wanted an array"),
     "Sequential of a list": (
         lambda: nn.Sequential(linear())(LIST),
@@ -133,7 +137,7 @@ CASES = {
     "Flatten of one axis": (
         lambda: nn.Flatten()(X[0]),
         ValueError,
-        "x has shape (3,), where these axes cannot be joined",
+        "input has shape (3,), where these axes cannot be joined",
     ),
     # parameters
     "Parameter of booleans": (

@@ -105,20 +105,20 @@ def an_image(channels: int = 2, size: int = 4) -> np.ndarray:
 
 
 REFUSED = {
-    "window too large": (lambda: nn.MaxPool2d(5)(an_image()), ValueError, "window is larger than x"),
-    "no axes": (lambda: nn.MaxPool2d(2)(np.ones(3)), ValueError, r"wanted \(N, C, H, W\) or \(C, H, W\)"),
-    "kernel 0": (lambda: nn.MaxPool1d(0), ValueError, "kernel_size is 0, wanted 1 or more"),
+    "window too large": (lambda: nn.MaxPool2d(5)(an_image()), ValueError, "window is larger than input"),
+    "no axes": (lambda: nn.MaxPool2d(2)(np.ones(3)), ValueError, r"expected \(N, C, H, W\) or \(C, H, W\)"),
+    "kernel 0": (lambda: nn.MaxPool1d(0), ValueError, "kernel_size is 0, expected 1 or more"),
     "two kernels for one axis": (lambda: nn.AvgPool1d((2, 2)), ValueError, "kernel_size is"),
     "stride 0": (lambda: nn.AvgPool2d(2, 0), ValueError, "stride is 0"),
     "padding above half": (lambda: nn.MaxPool2d(2, padding=2), ValueError, "at most half of the window"),
     "adaptive below 0": (lambda: nn.AdaptiveAvgPool2d(-1), ValueError, "output_size is -1"),
     "three sizes for two axes": (lambda: nn.AdaptiveMaxPool2d((1, 2, 3)), ValueError, "output_size is"),
     "norm 0": (lambda: nn.LPPool2d(0, 2), ValueError, "norm_type is 0"),
-    "integers": (lambda: nn.LPPool1d(2, 2)(np.ones((1, 4), int)), TypeError, "x is int64"),
+    "integers": (lambda: nn.LPPool1d(2, 2)(np.ones((1, 4), int)), TypeError, "input is int64"),
     "unpool of float indices": (
         lambda: nn.MaxUnpool2d(2)(an_image(), an_image()),
         TypeError,
-        "indices are float64, wanted int64",
+        "indices are float64, expected int64",
     ),
     "unpool outside": (
         lambda: nn.MaxUnpool1d(2)(np.ones((1, 2)), np.array([[0, 4]])),
@@ -163,3 +163,18 @@ def test_integers_are_pooled_as_torch_pools_them() -> None:
         (nn.MaxPool3d(3, 2, 1), torch.nn.MaxPool3d(3, 2, 1)),
     ):
         np.testing.assert_array_equal(ours(x), theirs(torch.from_numpy(x)).numpy())
+
+
+def test_flatten_refuses_a_gradient_of_another_shape() -> None:
+    module = nn.Flatten()
+    module(np.ones((2, 3, 4)))
+    with pytest.raises(
+        ValueError, match=r"Flatten.backward: dy is float64 \(2, 3, 4\), but y was .* \(2, 12\)"
+    ):
+        module.backward(np.ones((2, 3, 4)))
+
+
+def test_indices_alone_have_no_gradient() -> None:
+    module = nn.MaxPool1d(2, return_indices=True)
+    module(np.ones((1, 4)))
+    assert np.array_equal(module.backward(None, None), np.zeros((1, 4)))

@@ -20,8 +20,8 @@ from torch_ref.faults import (
     embedding,
     normalization,
     optimizers,
+    pooling,
     recurrent,
-    windows,
 )
 from torch_ref.faults.fault import (
     FAULTS,
@@ -49,8 +49,8 @@ __all__ = [
     "inject",
     "normalization",
     "optimizers",
+    "pooling",
     "recurrent",
     "replaced",
     "switch_on",
-    "windows",
 ]

@@ -18,6 +18,7 @@ and lose nothing. Where both are evenly spaced they are slices, and what is adde
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,8 @@ class Taps:
     def __init__(self, length: int, table: np.ndarray) -> None:
         self.length, self.table = length, table
         self.count, self.width = table.shape
+        # The first column of each row that has an input.
+        self.first = np.argmax(table >= 0, axis=1).astype(np.min_scalar_type(self.width))
         self.taps = tuple(
             Tap(column, *pair) for column in range(self.width) for pair in _pairs(table[:, column])
         )
@@ -74,8 +77,37 @@ class Taps:
         return dx
 
 
+@lru_cache(maxsize=256)
+def fixed_windows(length: int, k: int, s: int, p: int, d: int, ceil_mode: bool = False) -> Taps:
+    """Windows of k numbers, d apart, every s, from -p on: output o stands on o·s - p + j·d for j = 0 … k - 1.
+
+    There are O = ⌊(L + 2p - d(k - 1) - 1) / s⌋ + 1 outputs of L inputs. With ceil_mode the division is
+    rounded up, if the last window then still starts on the input or on the padding to its left.
+    """
+    count = (length + 2 * p - d * (k - 1) - 1 + (s - 1 if ceil_mode else 0)) // s + 1
+    if ceil_mode and (count - 1) * s >= length + p:
+        count -= 1
+    table = np.arange(max(count, 0))[:, None] * s - p + np.arange(k) * d
+    return Taps(length, np.where((table >= 0) & (table < length), table, -1))
+
+
+@lru_cache(maxsize=256)
+def adaptive_windows(length: int, count: int) -> Taps:
+    """O windows that cover L numbers: output o stands on ⌊o·L/O⌋ … ⌈(o + 1)·L/O⌉ - 1."""
+    o = np.arange(count)
+    start, end = o * length // max(count, 1), -(-(o + 1) * length // max(count, 1))
+    table = start[:, None] + np.arange(np.max(end - start, initial=1))
+    return Taps(length, np.where(table < end[:, None], table, -1))
+
+
+@lru_cache(maxsize=1024)
+def along(taps: Taps, axis: int) -> tuple[tuple[int, Any, Any], ...]:
+    """The taps as (column, outputs, inputs) that index arrays along this (negative) axis."""
+    return tuple((tap.column, at(axis, tap.outputs), at(axis, tap.inputs)) for tap in taps.taps)
+
+
 def at(axis: int, index: Index) -> tuple[Any, ...]:
-    """What picks ``index`` along a negative axis."""
+    """The index that picks ``index`` along a negative axis, counted from the last."""
     return (..., index, *[slice(None)] * (-1 - axis))
 
 

@@ -37,17 +37,17 @@ def rate(text: str) -> float:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Where the files of mnist are."""
+    """Add the folder of mnist, and whether to fetch it."""
     parser.add_argument("--data-root", default="data", metavar="FOLDER", help="of mnist (%(default)s)")
     parser.add_argument("--download", action="store_true", help="fetch mnist if it is not there, 11.6 MB")
 
 
 def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
-    """The seed of all that is drawn at random."""
+    """Add the seed of everything that is drawn at random."""
     parser.add_argument("--seed", type=natural, default=0, help=f"of {of} (%(default)s)")
 
 
 def add_out(parser: argparse.ArgumentParser, file: str) -> None:
-    """The file to write."""
+    """Add the file to write."""
     suffix = file.rpartition(".")[2]
     parser.add_argument("--out", default=file, metavar=f"FILE.{suffix}", help="(%(default)s)")

@@ -154,7 +154,7 @@ class Row(NamedTuple):
 
     @property
     def turned(self) -> bool:
-        """Whether it is in both files, and agrees in one of them only."""
+        """True if it is in both files, and agrees in one of them only."""
         return ABSENT not in (self.old, self.new) and (self.old == "agree") != (self.new == "agree")
 
 

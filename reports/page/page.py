@@ -150,7 +150,7 @@ def headlines(results: Results) -> list[Headline]:
 
 
 def method(results: Results) -> dict[str, str]:
-    """How it was measured: paragraphs by title, those of each section and two for the whole report."""
+    """The method: paragraphs by title, those of each section and two for the whole report."""
     environment = _environment(autoescape=False)
     texts = [section.method for section, _ in _each(results)]
     whole = "\n\n".join([*texts, _METHOD])

@@ -120,7 +120,7 @@ def decades(values: Any) -> tuple[float, float]:
 
 
 def svg(name: str, title: str, figure: Any) -> str:
-    """Without prologue or metadata, with a title, ids that only this panel has, and the page's colour."""
+    """The figure as SVG: a title, ids that only this panel has, the page's colour, and no metadata."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     target = io.StringIO()

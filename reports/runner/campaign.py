@@ -24,11 +24,11 @@ class Planned:
     seed: int = 0
 
     def is_done(self, rows: dict[str, Rows]) -> bool:
-        """Whether there are rows of each task, by its key."""
+        """True if there are rows of each task, by its key."""
         return all(task.key in rows for task in self.tasks)
 
     def findings(self, rows: dict[str, Rows]) -> Findings:
-        """From the rows of each task, by its key."""
+        """The findings from the rows of each task, by its key."""
         return self.section.findings([rows[task.key] for task in self.tasks], self.seed)
 
 

@@ -19,13 +19,13 @@ _PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib", "jax", "autograd
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The count of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Within, both sides use so many threads: NumPy's BLAS, and PyTorch, whose MKL has a count of its own."""
+    """Context in which both sides use so many threads: NumPy's BLAS, PyTorch and its own MKL."""
     before = torch.get_num_threads()
     with threadpool_limits(count):
         torch.set_num_threads(count)

@@ -45,7 +45,7 @@ class Trainable(Protocol):
         """Train; seconds for each phase of one step, the mean of ``steps``. "step" is always there."""
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand; nothing is updated."""
+        """The gradients by name of parameter, copied, at the weights as they stand; nothing is updated."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Side:
         return {phase: s / steps for phase, s in zip(PHASES, (forward, backward, update, step), strict=True)}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand."""
+        """The gradients by name of parameter, copied, of the batch at the weights as they stand."""
         self.optimizer.zero_grad()
         self.backward(self.loss_fn(self.model(self.x), self.target))
         named = self.model.named_parameters()
@@ -227,7 +227,7 @@ class _Jax:
             return {"step": (perf_counter() - start) / steps}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand."""
+        """The gradients by name of parameter, copied, of the batch at the weights as they stand."""
         with self._jax.enable_x64(self._double):
             _, gradients = self._value_and_grad(self.parameters, self._x, self._target)
         return {name: np.array(gradient) for name, gradient in gradients.items()}
@@ -270,7 +270,7 @@ class _Autograd:
         return {"step": (perf_counter() - start) / steps}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand."""
+        """The gradients by name of parameter, copied, of the batch at the weights as they stand."""
         _, gradients = self._value_and_grad(self.parameters, self._x, self._target)
         return {name: np.array(gradient) for name, gradient in gradients.items()}
 

@@ -40,7 +40,7 @@ NOT_JUDGED = "not judged"
 
 @dataclass(frozen=True)
 class Setting:
-    """How PyTorch computes on a device.
+    """A way in which PyTorch computes on a device.
 
     Args:
         name: for people.
@@ -92,7 +92,7 @@ def _why_no_gpu() -> str:
 
 
 def describe(device: torch.device) -> dict[str, str | None]:
-    """Its name, and the versions of what drives it; None where it is not known."""
+    """The device's name, and the versions of its software; None where it is not known."""
     on_gpu = device.type == "cuda"
     return {
         "name": torch.cuda.get_device_name(device) if on_gpu else "CPU",
@@ -113,7 +113,7 @@ def _driver() -> str | None:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Within, a GPU may round float32 to TF32 in products and convolutions, or may not."""
+    """Context in which a GPU may round float32 to TF32 in products and convolutions, or may not."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     try:
@@ -146,7 +146,7 @@ class DeviceSide:
             return {"step": (perf_counter() - start) / steps}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied to the CPU."""
+        """The gradients by name of parameter, copied to the CPU."""
         self.optimizer.zero_grad()
         with tf32(self.setting.tf32):
             self._differentiate()
@@ -185,7 +185,7 @@ class Standard(NamedTuple):
     tensors: tuple[Tensor, ...]
 
     def verdict(self, gradients: Gradients) -> str:
-        """Whether these are as right as rounding allows, or where they are not."""
+        """The verdict: agree, or the tensors in which rounding does not explain the difference."""
         judged = [replace(t, torch=gradients[t.name]) for t in self.tensors]
         wrong = [t.name for t in judged if t.torch.shape != t.numpy.shape or np.any(t.wrong(t.torch))]
         if wrong:
@@ -203,7 +203,7 @@ class Standard(NamedTuple):
 
 
 def standard(network: Network, dtype: str, seed: int) -> Standard:
-    """For the network's batch, at float32's weights."""
+    """The standard for the network's batch, at float32's weights."""
     model, twin = network.build("float32", seed)
     exact = _objective(copy.deepcopy(model).to(np.float64), network).backward().parameters
     objective = _objective(model.to(np.dtype(dtype)), network)
@@ -236,7 +236,7 @@ class Judge:
 
     @property
     def whole(self) -> Standard:
-        """For the whole batch."""
+        """The standard for the whole batch."""
         return self._standard(0)
 
     def __call__(self, gradients: Callable[[Network, int], Gradients]) -> str:

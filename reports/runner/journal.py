@@ -108,7 +108,7 @@ class Journal:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Within, no other report writes into this folder, which is made if there is none.
+    """Context in which no other report writes into this folder, which is made if there is none.
 
     The lock is the operating system's and on the folder itself: it ends with the process, however that ends.
     Windows has none of this kind, and there nothing is noticed.

@@ -101,7 +101,7 @@ def _kind(column: pd.Series, schema: dict[str, Any]) -> Any:
 
 
 def _problem(content: Any) -> str:
-    """Where and how a content is not what is described, or ""."""
+    """The first place that does not fit the schema, and why; or ""."""
     error = best_match(Draft202012Validator(schema()).iter_errors(content))
     if error is None:
         return ""

@@ -80,7 +80,7 @@ class Option:
         return f"--{self.name.replace('_', '-')}"
 
     def value(self, quick: bool) -> Any:
-        """Its default in a full or in a quick report."""
+        """The default in a full or in a quick report."""
         return self.default if self.quick is _SAME or not quick else self.quick
 
     @property

@@ -36,7 +36,7 @@ class Task:
     weight: float = 1.0
 
     def done(self) -> Rows:
-        """Its rows, and the seconds it took."""
+        """Do it: the rows, and the seconds it took."""
         start = perf_counter()
         rows = self.find()
         rows.seconds = perf_counter() - start
@@ -61,7 +61,7 @@ class Workers:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Within, the cluster is there, if there is to be one.
+        """Context in which the cluster is there, if there is to be one.
 
         Raises:
             UnusableError: dask is missing; nobody answers; or a worker has several threads, which would share

@@ -54,7 +54,7 @@ def take_turns(
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Within, none happens."""
+    """Context without garbage collection."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -84,7 +84,7 @@ def _named(error: Exception) -> str:
 
 
 def _as_option(error: Exception) -> str:
-    """Its text, with the option of the command line in the place of check's argument."""
+    """The text of an error, with the option of the command line in the place of check's argument."""
     return re.sub(r"transposed=\['(.*?)'\]", r"--transposed \1", str(error))
 
 

@@ -293,11 +293,11 @@ DataLoader, shuffle and optimizer. The misread digits are those of the first see
         ]
 
     def summary(self, tables: Tables) -> dict[str, pd.DataFrame]:
-        """Without losses."""
+        """The table after the last epoch, without losses."""
         return {"Accuracy": in_short(tables["accuracy"])}
 
     def agreement(self, tables: Tables) -> str:
-        """From how many seeds."""
+        """The seeds from which they learned the same."""
         seeds = tables["accuracy"]["seed"].nunique()
         return f"in what they learned from {f'each of {seeds} seeds' if seeds > 1 else 'the seed'}"
 
@@ -484,7 +484,7 @@ def in_full(t: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_short(t: pd.DataFrame) -> pd.DataFrame:
-    """Without the training set and the losses."""
+    """The same table without the training set and the losses."""
     full = in_full(t)
     return full[[c for c in full if not c.startswith("train") and "loss" not in c]]
 

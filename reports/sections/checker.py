@@ -1,4 +1,4 @@
-"""How far can the check itself be trusted? The mistakes that it finds, and one wrong entry of many."""
+"""The check put to the test: the mistakes that it finds, and one wrong entry of many."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -220,7 +220,7 @@ def _needle(network: Network, seed: int) -> Rows:
 
 
 class Answer(NamedTuple):
-    """Whether a check refused, and which entry it named, if any."""
+    """The answer of a check: whether it refused, and which entry it named, if any."""
 
     found: bool
     place: str = ""

@@ -180,7 +180,7 @@ judged on 10 samples, from up to three seeds.
         return {"cuda": panels(tables["cuda"])}
 
     def summary(self, tables: Tables) -> dict[str, pd.DataFrame]:
-        """Without the worst tensors."""
+        """The table without the worst tensors."""
         return {"On a GPU": errors_and_times(tables["cuda"]).drop(columns=["worst tensor", "steps"])}
 
     def disagreements(self, tables: Tables) -> list[str]:

@@ -188,7 +188,7 @@ trainings of these networks it was 7 times at most.
 
 
 class Recipe(NamedTuple):
-    """How to train: a network, an optimizer, its options beside the defaults, and how many steps."""
+    """A training to be: a network, an optimizer, its options beside the defaults, and how many steps."""
 
     network: Network
     optimizer: str

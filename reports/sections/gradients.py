@@ -374,7 +374,7 @@ model's own parameters. Growing networks are measured once in the same way, the 
         }
 
     def agreement(self, tables: Tables) -> str:
-        """How many tensors were compared."""
+        """The count of tensors compared."""
         return f"in all {len(tables['gradients'])} tensors compared, in float64 and float32"
 
     def disagreements(self, tables: Tables) -> list[str]:
@@ -498,7 +498,7 @@ def compared_tensors(network: Network, dtype: str, samples: int, seed: int) -> T
 
 
 def error_counts(comparison: Comparison) -> pd.DataFrame:
-    """How many entries of all gradients differ by how much, in units of what rounding does to that entry.
+    """Histogram of the errors of all gradients' entries, in units of what rounding does to that entry.
 
     The unit is that of the verdict (checker/verdict.py): up to 8 of them are within the tolerance. Entries
     that the verdict leaves out, on a kink, are left out here.

@@ -196,7 +196,7 @@ class Section:
         return self.findings([task.done() for task in tasks], seed)
 
     def check(self, found: Findings) -> None:
-        """Whether findings that were read from a file fit together, beyond their schema.
+        """Check that findings read from a file fit together, beyond their schema.
 
         Raises:
             ValueError: they do not.
@@ -219,11 +219,11 @@ class Section:
         return {}
 
     def agreement(self, tables: Tables) -> str:
-        """In what the two sides agree, to follow "The two sides agree: "; or nothing."""
+        """The end of "The two sides agree: …"; or nothing."""
         return ""
 
     def disagreements(self, tables: Tables) -> list[str]:
-        """In what the two sides disagree, to follow "The two sides disagree: "."""
+        """The ends of "The two sides disagree: …": each thing in which they do."""
         return []
 
     def compare(self, old: Findings, new: Findings, same_machine: bool) -> Changes:

@@ -1,4 +1,4 @@
-"""How long a step takes on each side, and whether the difference is more than noise.
+"""The time of a step on each side, and whether the difference is more than noise.
 
 The ratio of two blocks of one round (runner/turns.py) is compared, so a machine that is slow for a while is
 slow
@@ -337,7 +337,7 @@ Each is timed only if its gradients are NumPy's.
         ]
 
     def summary(self, tables: Tables) -> dict[str, pd.DataFrame]:
-        """Whole steps."""
+        """The rows of whole steps."""
         shown = phases(tables["timing"])
         steps = shown[shown["phase"].isin(["step", "–"])]
         return {"Time of a step": steps.drop(columns=["phase", "PyTorch's optimizer"])}
@@ -657,7 +657,7 @@ def _pair(above: Any, below: Any, rows: pd.DataFrame, vary: str, marker: str, wh
 
 
 class Time(NamedTuple):
-    """How the ratio NumPy / PyTorch of a phase changed: new by old, and what two equal models differ by.
+    """The change of the ratio NumPy / PyTorch of a phase, new by old, and the noise of two equal models.
 
     ``row`` is that of the table timing, its columns from both files.
     """
@@ -668,7 +668,7 @@ class Time(NamedTuple):
 
     @property
     def network(self) -> str:
-        """With its batch size."""
+        """The network with its batch size."""
         return f"{self.row['network']}, batch {self.row['batch']}"
 
     @property
@@ -678,7 +678,7 @@ class Time(NamedTuple):
 
     @property
     def detection_limit(self) -> float:
-        """How many times slower or faster it would have had to be to be seen."""
+        """The factor by which it would have had to be slower or faster to be seen."""
         middle, low, high = self.change
         return (1 + self.noise) * max(high / middle, middle / low)
 

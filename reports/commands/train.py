@@ -33,9 +33,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from reports.runner import training
+    from reports.runner import numpy_training
 
-    return training.run(options)
+    return numpy_training.run(options)
 
 
 COMMAND = Command(

@@ -391,9 +391,9 @@ class StoppedAfter:
 
 
 def test_ctrl_c_while_training_says_how_to_go_on(main, tmp_path, monkeypatch):
-    from reports.runner import training
+    from reports.runner import numpy_training
 
-    monkeypatch.setattr(training, "progress", StoppedAfter(2))
+    monkeypatch.setattr(numpy_training, "progress", StoppedAfter(2))
     said = main(*XOR, "--checkpoint", "run.safetensors")
     assert said.code == 130
     assert len(said.out.splitlines()) == 2
@@ -402,9 +402,9 @@ def test_ctrl_c_while_training_says_how_to_go_on(main, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_without_a_checkpoint_says_that_nothing_is_kept(main, monkeypatch):
-    from reports.runner import training
+    from reports.runner import numpy_training
 
-    monkeypatch.setattr(training, "progress", StoppedAfter(1))
+    monkeypatch.setattr(numpy_training, "progress", StoppedAfter(1))
     said = main(*XOR)
     assert (said.code, said.err) == (130, "gradmirror train: stopped; nothing is kept\n")
 

@@ -15,7 +15,6 @@ import pytest
 
 from reports.runner import report
 from reports.runner.findings import Findings
-from reports.runner.intervals import mean_interval
 from reports.runner.loading import load
 from reports.runner.results import SCHEMA_VERSION
 from reports.sections import timing
@@ -380,23 +379,6 @@ def test_of_one_seed_nobody_can_tell(compare, base, monkeypatch):
     assert said.verdict.startswith("1 thing changed, none for the worse: NumPy's accuracy of 64-50-10")
     assert said.verdict.endswith(", one seed cannot tell.")
     assert rows(said, "Accuracy on the test set")[1][-2:] == ["–", "one seed cannot tell"]
-
-
-def test_the_interval_of_a_mean_leaves_out_the_truth_in_one_of_twenty_cases_also_of_five_seeds():
-    rng = np.random.default_rng(0)
-    missed = 0
-    for _ in range(400):
-        mean, low, high = mean_interval(rng.normal(0, 1, 5))
-        assert low < mean < high
-        missed += not low <= 0 <= high
-    # 5% of 400, and three standard deviations of a count more.
-    assert missed <= 20 + 3 * np.sqrt(19)
-
-
-def test_the_interval_of_equal_differences_is_a_point_and_of_one_unknown():
-    assert mean_interval(np.array([0.5] * 4)) == (0.5, 0.5, 0.5)
-    assert mean_interval(np.array([0.5]))[0] == 0.5
-    assert np.isnan(mean_interval(np.array([0.5]))[1:]).all()
 
 
 # Timing

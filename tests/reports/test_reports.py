@@ -3,11 +3,8 @@
 import dataclasses
 import gc
 import html
-import importlib.metadata
 import json
 import re
-import shutil
-import subprocess
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,12 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from threadpoolctl import threadpool_info
 
 from reports import sections as known
 from reports.page import page, text
-from reports.runner import cost, detectors, environment, frameworks, intervals, networks, turns
+from reports.runner import cost, detectors, environment, frameworks, networks
 from reports.runner.findings import Findings
 from reports.runner.results import SCHEMA_VERSION, Results, identifiers
 from reports.sections import accuracy, checker, cuda, drift, gradients, timing
@@ -373,72 +368,6 @@ def test_the_timing_table_has_each_phase_and_the_noise(sections):
     assert (table["ratio"] <= table["high"]).all()
     assert set(table["verdict"]) <= {"NumPy faster", "NumPy slower", "not distinguishable"}
     assert gc.isenabled()
-
-
-class Metronome:
-    """A side whose steps take exactly so long; it notes its blocks in a common log."""
-
-    def __init__(self, name, seconds, log):
-        self.name, self.seconds, self.log = name, seconds, log
-
-    def block(self, steps):
-        self.log.append((self.name, steps))
-        return {"step": self.seconds}
-
-
-@pytest.mark.parametrize(("seconds", "steps"), [(0.001, 10), (0.004, 2), (0.1, 1), (0.00015, 67)])
-def test_a_block_has_as_many_steps_as_fit_its_time(seconds, steps):
-    assert turns._calibrate(Metronome("", seconds, []), 0.01) == steps
-
-
-def test_the_sides_take_turns_and_every_second_round_goes_backwards():
-    log = []
-    sides = {name: Metronome(name, seconds, log) for name, seconds in (("a", 0.005), ("b", 0.001))}
-    measured = turns.take_turns(sides, 3, 0.01, "")
-    assert log[-6:] == [("a", 2), ("b", 10), ("b", 10), ("a", 2), ("a", 2), ("b", 10)]
-    assert measured == {"a": 3 * [{"step": 0.005}], "b": 3 * [{"step": 0.001}]}
-
-
-def test_the_interval_of_equal_samples_is_a_point():
-    assert intervals.median_interval([1.5] * 6) == (1.5, 1.5, 1.5)
-
-
-def test_the_interval_holds_the_median_and_narrows_with_more_samples():
-    samples = np.random.default_rng(0).normal(2, 0.1, 400)
-    few_, many = intervals.median_interval(samples[:10]), intervals.median_interval(samples)
-    for found, given in ((few_, samples[:10]), (many, samples)):
-        assert found.middle == np.median(given)
-        assert min(given) <= found.low < found.middle < found.high <= max(given)
-    # The median of n samples from N(2, 0.1) has a standard error of 0.1253 / sqrt(n).
-    assert many.high - many.low == pytest.approx(2 * 1.96 * 0.1253 / 20, rel=0.4)
-    assert few_.high - few_.low > 3 * (many.high - many.low)
-    assert many.low < 2 < many.high
-
-
-def test_the_interval_is_the_same_from_the_same_seed():
-    samples = np.random.default_rng(1).normal(size=100)
-    assert intervals.median_interval(samples, 3) == intervals.median_interval(samples, 3)
-    assert intervals.median_interval(samples, 3) != intervals.median_interval(samples, 4)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "noise", "verdict"),
-    [
-        (0.4, 0.6, 0.1, "NumPy faster"),
-        (1.4, 1.6, 0.1, "NumPy slower"),
-        (0.9, 1.1, 0.0, "not distinguishable"),
-        (0.4, 0.6, 0.8, "not distinguishable"),
-        (1.4, 1.6, 0.4, "not distinguishable"),
-        (0.3, 0.33, 0.9, "NumPy faster"),
-        (3.0, 3.3, 0.9, "NumPy slower"),
-        (0.8, 0.95, 0.1, "not distinguishable"),
-        (1.05, 1.3, 0.1, "not distinguishable"),
-        (0.99, 0.995, 0.0, "NumPy faster"),
-        (1.0, 1.0, 0.0, "not distinguishable"),
-    ],
-)
-def test_a_side_is_faster_only_if_the_interval_is_beyond_the_noise(low, high, noise, verdict):
-    assert intervals.judge(intervals.Interval((low + high) / 2, low, high), noise) == verdict
 
 
 def blocks(*steps: float) -> list[dict[str, float]]:
@@ -900,138 +829,6 @@ def test_an_earlier_page_is_removed_and_nothing_else(results):
         "mine.txt",
         "results.csv",
         "results.json",
-    ]
-
-
-# Environment
-
-
-def thread_counts() -> list[int]:
-    return [torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())]
-
-
-def test_threads_are_limited_within_and_as_before_after():
-    before = thread_counts()
-    with environment.limit_threads(2):
-        assert set(thread_counts()) == {2}
-        with environment.limit_threads(1):
-            assert set(thread_counts()) == {1}
-        assert set(thread_counts()) == {2}
-    assert thread_counts() == before
-
-
-def test_threads_are_as_before_after_an_error():
-    before = thread_counts()
-    with pytest.raises(KeyboardInterrupt), environment.limit_threads(2):
-        raise KeyboardInterrupt
-    assert thread_counts() == before
-
-
-def test_the_environment_names_machine_versions_threads_and_command():
-    with environment.limit_threads(2):
-        told = environment.describe(["gradmirror", "report", "--threads", "2"], 2)
-    assert told["command"] == "gradmirror report --threads 2"
-    for package in ("numpy", "torch", "scipy", "pandas", "matplotlib"):
-        assert told["packages"][package] == importlib.metadata.version(package)
-    assert told["threads"]["asked_for"] == told["threads"]["torch"] == 2
-    assert {pool["num_threads"] for pool in told["threads"]["pools"]} == {2}
-    assert told["cores"] >= 1
-    assert told["cpu"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", told["started"])
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    facts = page.facts(told)
-    assert re.match(r"PyTorch × 2, .*openblas \S+ \w+ × 2", facts["Threads"])
-    assert f"numpy {told['packages']['numpy']}" in facts["Versions"]
-    assert "None" not in facts["Versions"]
-
-
-def test_what_is_not_known_about_the_machine_is_said_so():
-    told = environment.describe(["gradmirror", "report"], 1) | {"load": None, "commit": None}
-    facts = page.facts(told)
-    assert facts["Load at the start"] == "unknown"
-    assert facts["Commit"] == "not a checkout"
-    assert environment.version_of("no-such-package-at-all") is None
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_commit_is_that_of_the_checkout_and_marked_if_files_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "reports" / "runner" / "environment.py"))
-    assert environment._commit() is None
-
-    def git(*words):
-        done = subprocess.run(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false", *words],
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
-
-    git("init", "-q")
-    assert environment._commit() is None
-    git("commit", "-q", "--allow-empty", "-m", "first")
-    commit = git("rev-parse", "HEAD")
-    assert environment._commit() == commit
-    (tmp_path / "new.txt").write_text("")
-    assert environment._commit() == f"{commit} with changes"
-
-
-# Rounding for readers
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0, "0"),
-        (0.25, "0.25"),
-        (8.2e-16, "8.2e-16"),
-        (1.04e-5, "1.0e-5"),
-        (2.3026, "2.3"),
-        (0.001, "0.001"),
-        (0.00099, "9.9e-4"),
-        (1, "1"),
-        (float("nan"), "–"),
-        (np.float32(0.5), "0.5"),
-    ],
-)
-def test_a_difference_has_two_digits(value, shown):
-    assert text.short(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (213e-6, "213 µs"),
-        (8.67, "8.67 s"),
-        (12.34e-3, "12.3 ms"),
-        (1e-3, "1.00 ms"),
-        (4.494e-6, "4.49 µs"),
-        (123.4, "123 s"),
-        (0.5e-6, "0.50 µs"),
-    ],
-)
-def test_a_duration_has_three_digits_in_the_unit_that_suits(seconds, shown):
-    assert text.duration(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"), [(1234.4, "1,234"), (1, "1"), (0.00022, "2.2e-4"), (10, "10"), (2.345, "2.3")]
-)
-def test_a_multiple_has_its_thousands_apart_or_two_digits(value, shown):
-    assert text.multiple(value) == shown
-
-
-def test_a_share_is_shown_in_percent_and_a_missing_duration_as_a_dash():
-    assert text.percent(0.8412) == "84.12%"
-    assert text.duration(float("nan")) == "–"
-
-
-def test_markdown_aligns_words_left_and_numbers_right_and_leaves_digits_alone():
-    table = pd.DataFrame({"network": ["a"], "tolerance": ["1.0e-5"], "verdict": ["agree"]})
-    assert text.markdown(table).splitlines()[1:] == [
-        "|:----------|------------:|:----------|",
-        "| a         |      1.0e-5 | agree     |",
     ]
 
 

@@ -30,7 +30,7 @@ class Panel(NamedTuple):
     svg: str
 
 
-class Part(NamedTuple):
+class Rendered(NamedTuple):
     """A section as text for a page: its name, its heading and what is below it."""
 
     name: str
@@ -52,8 +52,10 @@ def write(results: Results) -> None:
         values = _context(results, section, found)
         figures = {"figures": _drawn(results, section, found)}
         body = html.from_string(section.html).render(values | figures)
-        page.append(Part(section.name, f"{heading}: {section.question}", Markup(body.strip())))
-        text.append(Part(section.name, heading, plain.from_string(section.markdown).render(values).strip()))
+        page.append(Rendered(section.name, f"{heading}: {section.question}", Markup(body.strip())))
+        text.append(
+            Rendered(section.name, heading, plain.from_string(section.markdown).render(values).strip())
+        )
     content = {
         "results": results,
         "verdict": verdict(results),
@@ -61,8 +63,8 @@ def write(results: Results) -> None:
         "facts": facts(results.environment) | {"Precision": _precision(results.options)},
         "method": method(results),
     }
-    for name, environment, parts in (("report.html", html, page), ("report.md", plain, text)):
-        whole = environment.get_template(f"{name}.j2").render(content | {"sections": parts})
+    for name, environment, rendered in (("report.html", html, page), ("report.md", plain, text)):
+        whole = environment.get_template(f"{name}.j2").render(content | {"sections": rendered})
         write_whole(results.out / name, whole.encode())
 
 

@@ -1,8 +1,8 @@
-"""What ends a command early, and with which exit code."""
+"""The exceptions that end a command early, each with its exit code."""
 
 
 class UnusableError(Exception):
-    """It cannot be used so; the message says why and what was wanted. Ends the command with exit code 2."""
+    """A usage error; the message says why and what was expected. Ends the command with exit code 2."""
 
 
 class DisagreementError(Exception):

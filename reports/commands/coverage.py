@@ -1,60 +1,32 @@
-"""``gradmirror coverage``: which of PyTorch's modules, optimizers and schedules are here, and which not."""
+"""``gradmirror coverage``: the modules, optimizers and schedulers of PyTorch that are here, or not."""
 
 import argparse
-import inspect
-from collections import defaultdict
-from types import ModuleType
 
-import pandas as pd
-import torch
-
-from reports.page import tables
-from scratch import nn, optim
-from scratch.optim import lr_scheduler
-
-# Base classes, and what is not a class of the field.
-_NOT_MEANT = {"Module", "Optimizer", "LRScheduler", "Container", "RNNBase", "RNNCellBase"}
+from reports.commands import Command
 
 
-def table() -> pd.DataFrame:
-    """A row for each file of PyTorch: what of it is here, and what is not."""
-    found: dict[str, dict[bool, list[str]]] = defaultdict(lambda: {True: [], False: []})
-    for theirs, ours, base in (
-        (torch.nn, nn, torch.nn.Module),
-        (torch.optim, optim, torch.optim.Optimizer),
-        (torch.optim.lr_scheduler, lr_scheduler, object),
-    ):
-        for name, kind in _classes(theirs, base):
-            file = kind.__module__.removeprefix("torch.").replace(".modules", "").replace(".", "/")
-            file = "optim" if theirs is torch.optim else file
-            found[file][hasattr(ours, name)].append(name)
-    rows = [
-        {
-            "PyTorch's file": file,
-            "here": ", ".join(sorted(has[True])),
-            "not here": ", ".join(sorted(has[False])),
-        }
-        for file, has in sorted(found.items())
-    ]
-    return pd.DataFrame(rows)
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    """It has none."""
 
 
-def _classes(module: ModuleType, base: type) -> list[tuple[str, type]]:
-    return [
-        (name, kind)
-        for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, base)
-        and not name.startswith("_")
-        and name not in _NOT_MEANT
-        and kind.__module__.startswith(("torch.nn.modules", "torch.optim"))
-        and (module is not torch.optim.lr_scheduler or name in module.__all__)
-    ]
+def _run(options: argparse.Namespace) -> int:
+    from reports.runner import coverage
+
+    return coverage.run()
 
 
-def run(options: argparse.Namespace) -> int:
-    """Print the table."""
-    found = table()
-    print(tables.markdown(found))
-    here, missing = (sum(len(names.split()) for names in found[column]) for column in ("here", "not here"))
-    print(f"\n{here} of {here + missing} are here.")
-    return 0
+COMMAND = Command(
+    "lists which parts of torch.nn and torch.optim are here",
+    """\
+List which modules, optimizers and schedulers of torch.nn and torch.optim are here, and which are not: the
+table
+of the README.
+""",
+    """\
+gradmirror coverage
+""",
+    zero="printed",
+    one="does not happen",
+    arguments=_arguments,
+    run=_run,
+)

@@ -1,275 +1,37 @@
-"""``gradmirror faults``: which mistakes does a check find, gradmirror's and those that others use?
-
-Each mistake of torch_ref/faults.py is made in every module of the catalog that can make it, on inputs of
-three scales, and every detector is asked. A mistake counts only where it changes a number. The last row is
-right code: what is refused there is a false alarm.
-"""
+"""``gradmirror faults``: which mistakes does gradmirror find, and which do the checks that others use?"""
 
 import argparse
-import copy
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
-import torch
+from reports.arguments import add_out
+from reports.commands import Command
 
-from reports.errors import UnusableError
-from reports.page.tables import fault_totals, markdown
-from reports.runner.environment import limit_threads
-from reports.runner.progress import progress
-from scratch import nn
-from scratch.checkpoint import write_whole
-from scratch.gradcheck import INCONCLUSIVE, Objective
-from scratch.nested import leaves, unflatten_as
-from torch_ref import Check, as_torch, check, mirror
-from torch_ref.adapters import AgainstTarget
-from torch_ref.catalog import LOSSES, MODULES, Case
-from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.kinks import kinks
-from torch_ref.checker.sides import Sides
-from torch_ref.checker.torch_side import run_torch
-from torch_ref.faults import FAULTS, Fault, inject
 
-SCALES = (1.0, 1e-3, 1e3)
-RIGHT = "(right code)"
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="the first layer of each kind, at scale 1")
+    parser.add_argument("--only", default="", metavar="WORDS", help="mistakes with these words in their name")
+    add_out(parser, "reports/out/faults.csv")
 
-# PyTorch keeps a constant of these in float32, and is off by 1e-8 in float64: no reference.
-WRONG_IN_TORCH = ("CELU", "Hardsigmoid")
 
-# Where PyTorch's gradient is not the derivative of its output: of vectors shorter than eps it is another one;
-# and gradients that are divided by frequencies are not meant to be. (On the catalog's own inputs they are.)
-NO_DERIVATIVE = (
-    "CosineSimilarity(eps=0.5)",
-    "Embedding(5, 2, scale_grad_by_freq=True)",
-    "EmbeddingBag(5, 2, scale_grad_by_freq=True)",
+def _run(options: argparse.Namespace) -> int:
+    from reports.runner import detectors
+
+    return detectors.run(options)
+
+
+COMMAND = Command(
+    "puts the check to the test: which mistakes does it find, and which do others?",
+    """\
+Make every known mistake in every layer and loss that can make it, and ask each detector whether it sees
+it: gradmirror's check, torch.autograd.gradcheck (default and fast), torch.testing.assert_close, the cosine of
+both gradients, the mean of their difference. The last row is right code, which none should refuse.
+""",
+    """\
+gradmirror faults --quick         the first layer of each kind, inputs of scale 1
+gradmirror faults                 every entry of the catalog, at scales 1, 1e-3 and 1e3
+gradmirror faults --only bias     the mistakes with "bias" in their name
+""",
+    zero="gradmirror finds every mistake",
+    one="it misses one, or refuses right code",
+    arguments=_arguments,
+    run=_run,
 )
-
-
-class Trial(NamedTuple):
-    """A module beside its reference, on these inputs."""
-
-    case: Case
-    module: nn.Module
-    reference: torch.nn.Module
-    inputs: tuple[np.ndarray, ...]
-
-
-def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool = True) -> Iterator[Trial]:
-    """Each case of the catalog in which the mistake can be made and changes a number; of None, every case.
-
-    Args:
-        fault: the mistake.
-        scales: of the inputs.
-        every: whether to try every case, or the first of each kind.
-    """
-    kinds: set[str] = set()
-    for case in (*MODULES, *LOSSES):
-        if case.kind in WRONG_IN_TORCH or case.name in NO_DERIVATIVE:
-            continue
-        right = case.make(np.float64)
-        if (fault and not fault.applies(right)) or (case.kind in kinds and not every):
-            continue
-        wrong = inject(fault, right) if fault else right
-        for scale in scales:
-            inputs = case.draw(np.float64, 0, scale)
-            if defined(right, inputs) and (fault is None or matters(right, wrong, inputs)):
-                kinds.add(case.kind)
-                yield Trial(case, wrong, mirror(right), inputs)
-
-
-def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether it takes these inputs, and is finite in both precisions, e^100 is not, and on both sides.
-
-    PyTorch computes log(1 + e^z) of SoftMarginLoss as it stands, and gets inf and nan for a large z.
-    """
-    most = float(np.finfo(np.float32).max) / 1e6
-    with np.errstate(all="ignore"):
-        try:
-            y = copy.deepcopy(module)(*inputs)
-        except (ValueError, IndexError):
-            return False
-        if not all(np.all(np.abs(array) < most) for _, array in leaves(y)):
-            return False
-        sides = Sides(module, mirror(copy.deepcopy(module)), inputs)
-        theirs = [sides.cast(np.dtype(dtype)) for dtype in ("float32", "float64")]
-        found = [array for objective, twin in theirs for array in run_torch(twin, objective).values()]
-        return all(np.all(np.isfinite(array)) for array in found)
-
-
-def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether the mistake can be made and changes a number: transposing a 1x1 weight, say, does not."""
-    twin = mirror(right)
-    pair = [Sides(module, twin, inputs) for module in (right, wrong)]
-    for tried in (pair, [sides.on_kinks(kinks) for sides in pair]):
-        try:
-            objectives = [sides.cast(np.dtype(np.float64))[0] for sides in tried]
-        except (ValueError, IndexError):  # not defined on the kinks
-            continue
-        for passes in (1, 2):
-            try:
-                ours, theirs = (_tensors(objective, passes) for objective in objectives)
-            except ValueError:
-                return False
-            largest = max(np.max(np.abs(t), initial=0) for t in ours.values())
-            if any(np.max(np.abs(t - theirs[name]), initial=0) > 1e-9 * largest for name, t in ours.items()):
-                return True
-    return False
-
-
-def _tensors(objective: Objective, passes: int = 1) -> dict[str, np.ndarray]:
-    with np.errstate(all="ignore"):
-        outputs, gradients = objective.run(passes=passes)
-    return outputs | gradients.named()
-
-
-# ---- the detectors: whether each refuses
-
-
-def _by_gradcheck(trial: Trial, fast: bool) -> bool:
-    module, inputs = trial.module, trial.inputs
-    if (at := trial.case.target) is not None:
-        module, inputs = AgainstTarget(module, inputs[at], at), inputs[:at] + inputs[at + 1 :]
-    wrapped = as_torch(module)
-    flat = [x for _, x in leaves(inputs)]
-    tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for x in flat]
-    weights = {name: p.detach().clone().requires_grad_() for name, p in wrapped.named_parameters()}
-
-    def function(*args: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        torch.default_generator.manual_seed(0)  # torch.manual_seed looks for GPUs, in a millisecond
-        given = dict(zip(weights, args[len(tensors) :], strict=True))
-        y = torch.func.functional_call(wrapped, given, unflatten_as(inputs, iter(args[: len(tensors)])))
-        return tuple(each for _, each in leaves(y))
-
-    with np.errstate(all="ignore"):
-        return not torch.autograd.gradcheck(
-            function, (*tensors, *weights.values()), raise_exception=False, fast_mode=fast
-        )
-
-
-def _both_sides(trial: Trial) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """NumPy's and PyTorch's outputs and gradients, in float64."""
-    sides = Sides(trial.module, trial.reference, trial.inputs)
-    objective, twin = sides.cast(np.dtype(np.float64))
-    ours, theirs = _tensors(objective), run_torch(twin, objective)
-    return ((np.asarray(ours[name]), t) for name, t in theirs.items())
-
-
-def _by_assert_close(trial: Trial) -> bool:
-    try:
-        for ours, theirs in _both_sides(trial):
-            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs))
-    except AssertionError:
-        return True
-    return False
-
-
-def _by_cosine(trial: Trial) -> bool:
-    for ours, theirs in _both_sides(trial):
-        with np.errstate(invalid="ignore"):  # nan is not above 0.99
-            length = np.linalg.norm(ours) * np.linalg.norm(theirs)
-            if length and not np.sum(ours * theirs) / length > 0.99:
-                return True
-    return False
-
-
-def _by_mean(trial: Trial) -> bool:
-    return any(not np.mean(np.abs(ours - theirs)) < 1e-6 for ours, theirs in _both_sides(trial))
-
-
-OTHERS: dict[str, Callable[[Trial], bool]] = {
-    "gradcheck": lambda trial: _by_gradcheck(trial, fast=False),
-    "gradcheck, fast": lambda trial: _by_gradcheck(trial, fast=True),
-    "assert_close": _by_assert_close,
-    "cosine > 0.99": _by_cosine,
-    "mean error < 1e-6": _by_mean,
-}
-DETECTORS = ("gradmirror", *OTHERS)
-
-# Of those that gradmirror refused: how often the mistake's own name was among the causes it gave as
-# confirmed, and how often only another's was.
-NAMES = ("named", "misnamed")
-
-
-def inconclusive(found: Comparison) -> bool:
-    """Whether all that does not agree is inconclusive."""
-    return set(found.frame["verdict"]) <= {"agree", INCONCLUSIVE}
-
-
-def names_told(found: Check) -> set[str]:
-    """The mistakes that were confirmed; one that is told in words, not in numbers, is among them."""
-    names = {cause.name for cause in found.causes} - {"unknown"}
-    if any("backward overwrites the gradient" in each for each in found.side_effects):
-        names.add("gradients are overwritten instead of added up")
-    return names
-
-
-def _asked(trial: Trial, fault: Fault | None) -> dict[str, bool]:
-    """What the columns of the kill matrix count in one trial."""
-    told = check(trial.module, trial.reference, *trial.inputs)
-    refused = bool(told.side_effects) or not all(
-        each or inconclusive(each) for each in told.comparisons.values()
-    )
-    names = names_told(told)
-    named = fault is not None and fault.name in names
-    others = {name: refuses(trial) for name, refuses in OTHERS.items()}
-    misnamed = fault is not None and bool(names) and not named
-    return {"tried": True, "gradmirror": refused, "named": named, "misnamed": misnamed, **others}
-
-
-def kill_matrix(
-    faults: Sequence[Fault | None],
-    scales: tuple[float, ...] = SCALES,
-    every: bool = True,
-    some: slice = slice(None),
-) -> pd.DataFrame:
-    """A row for each mistake: how often it was tried, how often each detector refused, and how often
-    gradmirror named it, or another one.
-
-    Args:
-        faults: the mistakes; None is right code.
-        scales: of the inputs.
-        every: whether to try every case of the catalog, or the first of each kind.
-        some: which of the trials of each.
-    """
-    rows: list[dict[str, Any]] = []
-    with warnings.catch_warnings():
-        # Of KLDivLoss, and of what torch does not have oneDNN for.
-        warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss|LSTM with projections")
-        for fault in progress(faults, "kill matrix"):
-            row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
-            row |= dict.fromkeys((*DETECTORS, *NAMES), 0)
-            for trial in islice(trials(fault, scales, every), some.start, some.stop):
-                for column, count in _asked(trial, fault).items():
-                    row[column] += count
-            rows.append(row)
-    return added_up(pd.DataFrame(rows))
-
-
-def added_up(matrix: pd.DataFrame) -> pd.DataFrame:
-    """One row for each mistake, though it may be written for several kinds of modules."""
-    return matrix.groupby("mistake", sort=False, as_index=False).sum()
-
-
-def run(options: argparse.Namespace) -> int:
-    """Print the kill matrix and write it as CSV; 1 if one is missed or misnamed, or right code refused.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    chosen = [fault for fault in FAULTS if options.only in fault.name]
-    if not chosen:
-        raise UnusableError(f"--only: no mistake has {options.only!r} in its name; without it, all are tried")
-    with limit_threads(1):
-        found = kill_matrix([*chosen, None], (1.0,) if options.quick else SCALES, every=not options.quick)
-    write_whole(options.out, found.to_csv(index=False).encode())
-    print(markdown(fault_totals(found).astype(str), "simple"))
-    print(f"\nOf so many trials each detector refused; the last row should be 0. Written: {options.out}")
-    print("Of those that gradmirror refused it named the mistake, or misnamed it, so often.")
-    missed = found["tried"] - found["gradmirror"]
-    failed = (
-        missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1] or found["misnamed"].any()
-    )
-    return int(bool(failed))

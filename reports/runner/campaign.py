@@ -1,56 +1,39 @@
 """A report as a list of tasks: each is done once, and its rows are kept at once.
 
-Tasks stand in chapters. A chapter's tasks can be done in any order, by any number of processes, today or
+Tasks belong to sections. A section's tasks can be done in any order, by any number of processes, today or
 tomorrow: it is concluded from the rows of all of them, in the order in which they were planned.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
 
 from reports.errors import UnusableError
+from reports.runner.findings import Findings, Rows
 from reports.runner.journal import Journal
 from reports.runner.progress import progress_bar
-from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task, Workers, work_off
+from reports.sections.section import Section
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """A section to be: its tasks, and what makes a section of their rows."""
+class Planned:
+    """A section with its tasks, and the seed of the report."""
 
-    name: str
+    section: Section
     tasks: Sequence[Task]
-    conclude: Callable[[Rows], Section]
+    seed: int = 0
 
-    def section(self, found: dict[str, Rows]) -> Section:
-        """From the rows of each task by its key."""
-        parts = [found[task.key] for task in self.tasks]
-        section = self.conclude(_end_to_end(parts))
-        section.seconds = sum(part.seconds for part in parts)
-        return section
+    def is_done(self, rows: dict[str, Rows]) -> bool:
+        """True if there are rows of each task, by its key."""
+        return all(task.key in rows for task in self.tasks)
 
-    def run(self) -> Section:
-        """Do all of it here and now, and keep nothing."""
-        return self.section({task.key: task.done() for task in self.tasks})
+    def findings(self, rows: dict[str, Rows]) -> Findings:
+        """The findings from the rows of each task, by its key."""
+        return self.section.findings([rows[task.key] for task in self.tasks], self.seed)
 
 
-def _end_to_end(parts: Iterable[Rows]) -> Rows:
-    """The rows of all, and the samples under one name in one list."""
-    tables: dict[str, list[pd.DataFrame]] = {}
-    samples: dict[str, list[Any]] = {}
-    for part in parts:
-        for name, table in part.tables.items():
-            tables.setdefault(name, []).append(table)
-        for name, some in part.samples.items():
-            samples.setdefault(name, []).extend(some)
-    return Rows({name: pd.concat(each, ignore_index=True) for name, each in tables.items()}, samples)
-
-
-def run(chapters: Sequence[Chapter], journal: Journal, workers: Workers) -> Iterator[tuple[str, Section]]:
-    """Do what the journal does not have, and give each section as soon as it is whole.
+def run(planned: Sequence[Planned], journal: Journal, workers: Workers) -> Iterator[tuple[str, Findings]]:
+    """Do what the journal does not have, and give the findings of each section as soon as it is whole.
 
     Each task's rows are in the journal before the next is looked at.
 
@@ -59,7 +42,7 @@ def run(chapters: Sequence[Chapter], journal: Journal, workers: Workers) -> Iter
         ValueError: two tasks have the same key.
         KeyboardInterrupt: Ctrl-C; what is in the journal is not lost.
     """
-    tasks = [task for chapter in chapters for task in chapter.tasks]
+    tasks = [task for each in planned for task in each.tasks]
     if len(keys := [task.key for task in tasks]) > len(set(keys)):
         raise ValueError(f"campaign: two tasks of {next(key for key in keys if keys.count(key) > 1)!r}")
     if strange := journal.rows.keys() - {task.key for task in tasks}:
@@ -67,21 +50,21 @@ def run(chapters: Sequence[Chapter], journal: Journal, workers: Workers) -> Iter
             f"{journal.path}: has rows of {sorted(strange)[0]!r}, which is not of this report"
         )
     left = [task for task in tasks if task.key not in journal.rows]
-    waiting = list(chapters)
-    with progress_bar(sum(task.weight for task in tasks), "report") as bar:
-        bar.update(sum(task.weight for task in tasks if task.key in journal.rows))
-        weights = {task.key: task.weight for task in tasks}
-        for key, rows in _nothing_first(work_off(left, workers)):
+    waiting = list(planned)
+    weights = {task.key: task.weight for task in tasks}
+    with progress_bar(sum(weights.values()), "report") as bar:
+        bar.update(sum(weights[key] for key in journal.rows))
+        for key, rows in _start_and(work_off(left, workers)):
             if rows is not None:
                 journal.add(key, rows)
                 bar.set_description(key, refresh=False)
                 bar.update(weights[key])
-            for chapter in [c for c in waiting if all(task.key in journal.rows for task in c.tasks)]:
-                waiting.remove(chapter)
-                yield chapter.name, chapter.section(journal.rows)
+            for each in [each for each in waiting if each.is_done(journal.rows)]:
+                waiting.remove(each)
+                yield each.section.name, each.findings(journal.rows)
 
 
-def _nothing_first(done: Iterator[tuple[str, Rows]]) -> Iterator[tuple[str, Rows | None]]:
-    """So that what the journal had already is looked at before anything is done."""
+def _start_and(done: Iterator[tuple[str, Rows]]) -> Iterator[tuple[str, Rows | None]]:
+    """Yield once first, so that sections that are complete in the journal are given at once."""
     yield "", None
     yield from done

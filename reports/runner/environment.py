@@ -1,4 +1,4 @@
-"""What a report was made on: machine, versions, threads, commit and command line."""
+"""The conditions of a report: machine, versions, threads, commit and command line."""
 
 import os
 import platform
@@ -21,13 +21,13 @@ _PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib", "jax", "autograd
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The count of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Within, both sides use so many threads: NumPy's BLAS, and PyTorch, whose MKL has a count of its own."""
+    """Context in which both sides use so many threads: NumPy's BLAS, PyTorch and its own MKL."""
     before = torch.get_num_threads()
     with threadpool_limits(count):
         torch.set_num_threads(count)
@@ -64,11 +64,19 @@ def describe(command: Sequence[str], threads: int) -> dict[str, Any]:
     }
 
 
+def machine(environment: dict[str, Any]) -> dict[str, Any]:
+    """The conditions that must be equal for times to compare: the machine, and the threads in use."""
+    threads = environment["threads"]
+    pools = sorted(pool["num_threads"] for pool in threads["pools"])
+    found = {name: environment[name] for name in ("cpu", "cores", "system")}
+    return found | {"threads": [threads["asked_for"], threads["torch"], *pools]}
+
+
 def _mkl() -> list[dict[str, Any]]:
-    """PyTorch's own MKL, as threadpoolctl tells others: it is linked in, where that cannot see it."""
-    told = torch.__config__.parallel_info()
+    """PyTorch's own MKL, as threadpoolctl describes others: it is linked in, where that cannot see it."""
+    info = torch.__config__.parallel_info()
     version, threads = (
-        re.search(pattern, told)
+        re.search(pattern, info)
         for pattern in (r"Math Kernel Library Version (\S+)", r"mkl_get_max_threads\(\) : (\d+)")
     )
     if not threads:
@@ -87,7 +95,7 @@ def _cpu() -> str:
 
 
 def version_of(package: str) -> str | None:
-    """Of an installed package; None of another."""
+    """The version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -100,7 +108,7 @@ def _commit() -> str | None:
     if not (here / ".git").exists():
         return None
     try:
-        told = [
+        said = [
             subprocess.run(
                 ["git", "--no-optional-locks", *words],
                 cwd=here,
@@ -113,5 +121,5 @@ def _commit() -> str | None:
         ]
     except (OSError, subprocess.SubprocessError):
         return None
-    commit, changed = (each.stdout.strip() for each in told)
+    commit, changed = (each.stdout.strip() for each in said)
     return f"{commit} with changes" if changed else commit

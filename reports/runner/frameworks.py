@@ -1,15 +1,14 @@
-"""Who is timed: how each framework's training step of a network of networks.py is built.
+"""The frameworks being timed: how each builds a training step of a network of networks.py.
 
 ``COLUMNS`` has them by name. Each trains the same network from the same seed, by SGD on the same batch, in
-the form that its own documentation recommends. JAX and HIPS autograd have no layers: for them a network is
-one function of its parameters, written once over the namespace that both of them copy, NumPy's.
+the form that its own documentation recommends. For JAX and HIPS autograd a network is one function of its
+parameters (functions.py).
 """
 
-import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.util import find_spec
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from reports.runner.functions import Namespace, Parameters, lacking, loss_function
 from reports.runner.networks import Network
 from scratch import nn, optim, random
 from scratch.gradcheck import Objective
@@ -33,7 +33,7 @@ TORCH_OPTIONS: dict[str, dict[str, Any]] = {
     "SGD(fused=True)": {"fused": True},
 }
 _LR = 0.1
-# What torch.compile puts before the names of a model's parameters.
+# The prefix that torch.compile gives to the names of a model's parameters.
 _COMPILED = "_orig_mod."
 
 Gradients = dict[str, np.ndarray]
@@ -46,7 +46,7 @@ class Trainable(Protocol):
         """Train; seconds for each phase of one step, the mean of ``steps``. "step" is always there."""
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand; nothing is updated."""
+        """The gradients by name of parameter, copied, at the weights as they stand; nothing is updated."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Column:
 def compare_column(column: Column, network: Network, dtype: str, seed: int) -> Comparison:
     """The gradients of a column beside NumPy's, judged by what rounding does to NumPy's and to PyTorch's.
 
-    The parameters only, no outputs and no numeric derivative: it is asked before every timing.
+    The parameters only, no outputs and no numeric derivative: it is done before every timing.
 
     Raises:
         ValueError: the column has gradients of other parameters.
@@ -77,7 +77,7 @@ def compare_column(column: Column, network: Network, dtype: str, seed: int) -> C
     model, twin = network.build(dtype, seed)
     names = [name for name, _ in model.named_parameters()]
     if {*names} != {*gradients}:
-        raise ValueError(f"compare_column: {column.title} has gradients of {[*gradients]}, wanted {names}")
+        raise ValueError(f"compare_column: {column.title} has gradients of {[*gradients]}, expected {names}")
     theirs = {name: gradients[name] for name in names}
     x, target = network.batch(dtype)
     with torch_generator(advance=False):
@@ -116,7 +116,7 @@ class Side:
         return {phase: s / steps for phase, s in zip(PHASES, (forward, backward, update, step), strict=True)}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand."""
+        """The gradients by name of parameter, copied, of the batch at the weights as they stand."""
         self.optimizer.zero_grad()
         self.backward(self.loss_fn(self.model(self.x), self.target))
         named = self.model.named_parameters()
@@ -166,83 +166,20 @@ def _no_compiler(network: Network, dtype: str) -> str:
 
 @cache
 def _compile_error() -> str:
-    """What keeps torch.compile from working here."""
+    """Why torch.compile does not work here, or ""."""
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler) is None:
         return f"torch.compile needs a C++ compiler, and {compiler} is not there"
     try:
         torch.compile(torch.square)(torch.ones(2))
     except Exception as error:  # of many classes: no Python.h, a Python that is too new, a full disk
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        return f"torch.compile does not work here: {told[0]}"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"torch.compile does not work here: {lines[0]}"
     return ""
 
 
-class Namespace(NamedTuple):
-    """A framework's copy of NumPy, and of scipy.special.logsumexp."""
-
-    np: Any
-    logsumexp: Callable[..., Any]
-
-
-Parameters = dict[str, Any]
-# A module's forward as a function: of the module, what gives its parameters, its input, and the namespace.
-_Forward = Callable[[Any, Callable[[nn.Parameter], Any], Any, Namespace], Any]
-
-
-def _linear(module: nn.Linear, of: Callable, x: Any, xp: Namespace) -> Any:
-    y = xp.np.dot(x, of(module.weight).T)
-    return y if module.bias is None else y + of(module.bias)
-
-
-def _flatten(module: nn.Flatten, of: Callable, x: Any, xp: Namespace) -> Any:
-    start, end = module.start_dim % x.ndim, module.end_dim % x.ndim
-    joined = math.prod(x.shape[start : end + 1])
-    return xp.np.reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
-
-
-_FORWARDS: dict[type[nn.Module], _Forward] = {
-    nn.Linear: _linear,
-    nn.Flatten: _flatten,
-    nn.Identity: lambda module, of, x, xp: x,
-    # maximum(x, 0) has half a gradient at 0 there.
-    nn.ReLU: lambda module, of, x, xp: xp.np.where(x > 0, x, 0),
-    nn.Sigmoid: lambda module, of, x, xp: (xp.np.tanh(x / 2) + 1) / 2,
-    nn.Tanh: lambda module, of, x, xp: xp.np.tanh(x),
-}
-
-
-def loss_function(model: nn.Module, xp: Namespace) -> Callable[[Parameters, Any, Any], Any]:
-    """A Sequential and CrossEntropyLoss as one function: of the parameters by name, x, and one-hot labels.
-
-    Raises:
-        TypeError: a module has no such form.
-    """
-    modules = list(_in_order(model))
-    for module in modules:
-        if type(module) not in _FORWARDS:
-            raise TypeError(f"loss_function: there is no function for a {type(module).__name__}")
-    names = {id(p): name for name, p in model.named_parameters()}
-
-    def loss(parameters: Parameters, x: Any, target: Any) -> Any:
-        for module in modules:
-            x = _FORWARDS[type(module)](module, lambda p: parameters[names[id(p)]], x, xp)
-        return xp.np.mean(xp.logsumexp(x, axis=1) - xp.np.sum(x * target, axis=1))
-
-    return loss
-
-
-def _in_order(model: nn.Module) -> Iterator[nn.Module]:
-    """The modules of a Sequential, and of those in it, one behind the other."""
-    if not isinstance(model, nn.Sequential):
-        yield model
-        return
-    for module in model:
-        yield from _in_order(module)
-
-
 class _Start(NamedTuple):
-    """What both frameworks without layers begin with: the parameters by name, and labels that are one-hot."""
+    """The start of both frameworks without layers: the parameters by name, and labels that are one-hot."""
 
     model: nn.Module
     parameters: dict[str, np.ndarray]
@@ -291,7 +228,7 @@ class _Jax:
             return {"step": (perf_counter() - start) / steps}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand."""
+        """The gradients by name of parameter, copied, of the batch at the weights as they stand."""
         with self._jax.enable_x64(self._double):
             _, gradients = self._value_and_grad(self.parameters, self._x, self._target)
         return {name: np.array(gradient) for name, gradient in gradients.items()}
@@ -334,7 +271,7 @@ class _Autograd:
         return {"step": (perf_counter() - start) / steps}
 
     def gradients(self) -> Gradients:
-        """By name of parameter, copied, of the batch at the weights as they stand."""
+        """The gradients by name of parameter, copied, of the batch at the weights as they stand."""
         _, gradients = self._value_and_grad(self.parameters, self._x, self._target)
         return {name: np.array(gradient) for name, gradient in gradients.items()}
 
@@ -346,14 +283,13 @@ def _always(network: Network, dtype: str) -> str:
 def _no_function(package: str, title: str, network: Network, dtype: str) -> str:
     if find_spec(package) is None:
         return f"{package} is not installed"
-    for module in _in_order(_numpy_model(network, dtype)):
-        if type(module) not in _FORWARDS:
-            return f"this network has a {type(module).__name__}, which the {title} side does not have"
+    if kind := lacking(_numpy_model(network, dtype)):
+        return f"this network has a {kind}, which the {title} side does not have"
     return ""
 
 
 def _numpy_model(network: Network, dtype: str) -> nn.Module:
-    """Only to be looked at: the random generator stays as it is."""
+    """A model to look at: the random generator stays as it is."""
     state = random.get_rng_state()
     try:
         return network.ours(dtype=np.dtype(dtype))

@@ -1,6 +1,6 @@
-"""A median, how sure it is, and whether that is enough to call something faster."""
+"""A median or a mean with its 95% interval, and whether that is enough to call something faster."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,9 +8,9 @@ from scipy.special import stdtrit  # the same as scipy.stats.t.ppf, whose import
 
 
 class Interval(NamedTuple):
-    """A median and its 95% interval."""
+    """A median or mean, and its 95% interval."""
 
-    median: float
+    middle: float
     low: float
     high: float
 
@@ -25,19 +25,41 @@ def median_interval(samples: Sequence[Any] | np.ndarray, seed: int = 0) -> Inter
         seed: of the drawing.
     """
     of_all = np.atleast_2d(np.asarray(samples, float))
-    processes, count = of_all.shape
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(processes, size=(_DRAWS, processes, 1))
-    medians = np.median(of_all[drawn, rng.integers(count, size=(_DRAWS, processes, count))], axis=(1, 2))
-    low, high = map(float, np.percentile(medians, (2.5, 97.5)))
-    if processes > 1:
-        each = np.median(of_all, axis=1)
-        half = float(stdtrit(processes - 1, 0.975) * each.std(ddof=1) / np.sqrt(processes))
-        low, high = min(low, each.mean() - half), max(high, each.mean() + half)
-    return Interval(float(np.median(of_all)), float(low), float(high))
+    low, high = _bootstrap(of_all, np.median, seed)
+    if len(of_all) > 1:
+        low, high = _joined(low, high, np.median(of_all, axis=1))
+    return Interval(float(np.median(of_all)), low, high)
+
+
+def mean_interval(differences: np.ndarray, seed: int = 0) -> Interval:
+    """The mean of paired differences and its 95% interval; of one difference, nan.
+
+    The interval is that of the bootstrap, or Student's where that is wider: of five differences around 0 the
+    bootstrap's alone leaves out the 0 in one of six cases, not in one of twenty.
+    """
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
+        return Interval(mean, np.nan, np.nan)
+    return Interval(mean, *_joined(*_bootstrap(np.atleast_2d(differences), np.mean, seed), differences))
 
 
 _DRAWS = 5_000
+
+
+def _bootstrap(samples: np.ndarray, statistic: Callable[..., np.ndarray], seed: int) -> tuple[float, float]:
+    """The percentile interval of a statistic of (P, n) samples: of P drawn rows, n samples of each."""
+    rows, count = samples.shape
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(rows, size=(_DRAWS, rows, 1))
+    found = statistic(samples[drawn, rng.integers(count, size=(_DRAWS, rows, count))], axis=(1, 2))
+    low, high = np.percentile(found, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _joined(low: float, high: float, values: np.ndarray) -> tuple[float, float]:
+    """An interval, and Student's of the mean of a few values."""
+    half = stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(min(low, values.mean() - half)), float(max(high, values.mean() + half))
 
 
 def judge(ratio: Interval, noise: float) -> str:

@@ -1,4 +1,4 @@
-"""What a report has found so far, a line for each task: rows.jsonl.
+"""The rows that a report has found so far, a line for each task: rows.jsonl.
 
 A line is appended and flushed to the disk when a task is finished. Whatever ends a report, the lines before
 stand; one that was being written is cut off and its task done again. Numbers come back bit for bit.
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from reports.errors import UnusableError
-from reports.runner.results import Rows, plain
+from reports.runner.findings import Rows, plain
 from scratch.checkpoint import write_whole
 
 if sys.platform != "win32":
@@ -51,7 +51,7 @@ class Journal:
 
     @classmethod
     def resume(cls, path: Path, conditions: dict[str, Any]) -> "Journal":
-        """What an earlier report left, to go on with.
+        """The journal that an earlier report left, to go on with.
 
         Raises:
             UnusableError: there is none, it is damaged, or it was made under other conditions.
@@ -92,11 +92,11 @@ class Journal:
     def add(self, key: str, rows: Rows) -> None:
         """Keep the rows of a task: they are on the disk when this returns.
 
-        What is kept is what a later report would read, so that one that was stopped ends with the same.
+        They are kept as a later report would read them, so that one that was stopped ends with the same.
 
         Raises:
             OSError: it cannot be written.
-            TypeError: a sample is nothing that JSON can hold.
+            TypeError: JSON cannot hold a sample.
         """
         line = _line({"key": key, **_packed(rows)})
         with open(self.path, "ab") as file:
@@ -108,7 +108,7 @@ class Journal:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Within, no other report writes into this folder, which is made if there is none.
+    """Context in which no other report writes into this folder, which is made if there is none.
 
     The lock is the operating system's and on the folder itself: it ends with the process, however that ends.
     Windows has none of this kind, and there nothing is noticed.
@@ -120,7 +120,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise UnusableError(f"--out {folder}: it is a file, wanted a folder") from None
+        raise UnusableError(f"--out {folder}: it is a file, expected a folder") from None
     if sys.platform == "win32":
         yield
         return
@@ -158,7 +158,7 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def _compare(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     differ = [name for name in dict.fromkeys((*then, *now)) if then.get(name) != now.get(name)]
     if differ:
-        was, given = (", ".join(f"{name} {told.get(name)!r}" for name in differ) for told in (then, now))
+        was, given = (", ".join(f"{name} {each.get(name)!r}" for name in differ) for each in (then, now))
         raise UnusableError(
             f"--resume: {path} was begun with {was}; this is {given}, and would not be one report"
         )

@@ -3,7 +3,8 @@
     python -m reports.runner.memory GPT numpy
 
 prints by how many bytes the process has grown, at most, over three steps: the weights, the gradients and the
-optimizer's state are there before, so that it is what forward and backward keep, and what they need besides.
+optimizer's state are there before, so that it counts the memory that forward and backward keep, and need
+besides.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from reports.cli import MODELS
+from reports.arguments import MODELS
 from reports.runner.environment import limit_threads
 from reports.runner.frameworks import numpy_side, torch_side
 from reports.runner.networks import by_name
@@ -38,7 +39,7 @@ def _grown(name: str, side: str) -> int:
     with limit_threads(1):
         build = numpy_side if side == "numpy" else torch_side
         ready = build(chosen, "float32", 0, *(() if side == "numpy" else ({"fused": True},)))
-        # An update makes what the optimizer keeps; of one sample, so that the peak is still to come.
+        # An update makes the optimizer's state; of one sample, so that the peak is still to come.
         small = type(ready)(**{**vars(ready), "x": ready.x[:2], "target": ready.target[:2]})
         small.block(1)
         _give_back()
@@ -56,16 +57,16 @@ def _give_back() -> None:
 
 
 def _peak_so_far() -> int:
-    """Of this process, in bytes; on Linux it is told to forget its peak afterwards."""
+    """The peak memory of this process, in bytes; on Linux the process forgets it afterwards."""
     if not _LINUX.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    told = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     _LINUX.write_text("5")
-    return int(told[1]) * 1024 if told else 0
+    return int(peak[1]) * 1024 if peak else 0
 
 
 if __name__ == "__main__":
     _, chosen, side = sys.argv
     if chosen not in MODELS:
-        raise SystemExit(f"{chosen}: wanted one of {', '.join(MODELS)}")
+        raise SystemExit(f"{chosen}: expected one of {', '.join(MODELS)}")
     print(_grown(chosen, side))

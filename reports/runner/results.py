@@ -1,4 +1,4 @@
-"""What was found, and the two files that hold it: results.json with everything, results.csv for analysis.
+"""The findings of a report in two files: results.json with everything, results.csv for analysis.
 
 Both are written anew when a section is finished, each whole or not at all. So whatever ends a run, the files
 on disk can be read, and hold all sections finished until then.
@@ -7,71 +7,60 @@ on disk can be read, and hold all sections finished until then.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from reports import sections
+from reports.runner.findings import Findings, plain
 from scratch.checkpoint import write_whole
 
-SCHEMA_VERSION = 3
-
-# A row of results.csv is one number: these say what of, "measure" says which.
-IDENTIFIERS = (
-    *("table", "network", "batch", "optimizer", "dtype", "item", "pair", "seed", "epoch", "step"),
-    *("index", "label", "predicted_numpy", "predicted_torch", "verdict"),
-)
-_ITEMS = dict.fromkeys(("tensor", "method", "phase", "mistake", "check", "bin", "vary"), "item")
+SCHEMA_VERSION = 4
 
 
-@dataclass
-class Rows:
-    """Rows of tables by their names, raw samples by theirs, and how many seconds it took to find them."""
+@cache
+def identifiers() -> list[str]:
+    """The columns of results.csv that say what a number is of; "measure" says which number.
 
-    tables: dict[str, pd.DataFrame]
-    samples: dict[str, list[Any]] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-@dataclass
-class Section:
-    """A finished part of the report: its tables, raw samples, and whether the two sides agree in it."""
-
-    tables: dict[str, pd.DataFrame]
-    samples: dict[str, Any]
-    agrees: bool
-    seconds: float = 0.0
+    They are the keys of all tables, those that only one kind of table has under the name "item".
+    """
+    tables = [table for section in sections.every().values() for table in section.tables]
+    keys = ["item" if key == table.item else key for table in tables for key in table.key]
+    return ["table", *dict.fromkeys(keys), "verdict"]
 
 
 @dataclass
 class Results:
-    """All sections so far, and where they are written.
+    """The findings of all sections so far, and where they are written.
 
     Args:
         out: the folder for the files.
-        environment: what they were found on (environment.py).
-        options: what was asked for.
+        environment: the machine and the versions (environment.py).
+        options: those of the report that decide what the rows are (options.py).
+        sections: the findings by the name of the section.
     """
 
     out: Path
     environment: dict[str, Any]
     options: dict[str, Any]
-    sections: dict[str, Section] = field(default_factory=dict)
+    sections: dict[str, Findings] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
         """Whether the two sides agree in every section."""
-        return all(section.agrees for section in self.sections.values())
+        return all(found.agrees for found in self.sections.values())
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """All tables by name."""
-        return {name: t for section in self.sections.values() for name, t in section.tables.items()}
+        return {name: t for found in self.sections.values() for name, t in found.tables.items()}
 
-    def add(self, name: str, section: Section) -> None:
-        """Take a finished section on and write both files."""
-        self.sections[name] = section
+    def add(self, name: str, findings: Findings) -> None:
+        """Take on the findings of a section and write both files."""
+        self.sections[name] = findings
         self.write()
 
     def sort(self, names: Sequence[str]) -> None:
@@ -85,7 +74,7 @@ class Results:
         write_whole(self.out / "results.json", self.json().encode())
 
     def json(self) -> str:
-        """results.json: a number that is not there, or not finite, is null."""
+        """The text of results.json: a number that is missing or not finite is null."""
         content = {
             "schema_version": SCHEMA_VERSION,
             "agrees": self.agrees if self.sections else None,
@@ -93,39 +82,29 @@ class Results:
             "environment": self.environment,
             "sections": {
                 name: {
-                    "agrees": section.agrees,
-                    "seconds": section.seconds,
-                    "tables": {key: _records(table) for key, table in section.tables.items()},
-                    "samples": section.samples,
+                    "agrees": found.agrees,
+                    "seconds": found.seconds,
+                    "tables": {key: _records(table) for key, table in found.tables.items()},
+                    "samples": found.samples,
                 }
-                for name, section in self.sections.items()
+                for name, found in self.sections.items()
             },
         }
         return json.dumps(content, indent=1, allow_nan=False, default=plain) + "\n"
 
     def long(self) -> pd.DataFrame:
-        """results.csv: a row for each number."""
-        columns = [*IDENTIFIERS, "measure", "value"]
+        """The rows of results.csv: one for each number."""
+        items = {table.name: table.item for each in sections.every().values() for table in each.tables}
         parts = []
         for name, table in self.tables.items():
-            known = table.rename(columns=_ITEMS).assign(table=name)
-            keys = [key for key in IDENTIFIERS if key in known]
+            known = table.rename(columns={items.get(name, ""): "item"}).assign(table=name)
+            keys = [key for key in identifiers() if key in known]
             measures = [c for c in known.select_dtypes("number").columns if c not in keys]
             parts.append(known.melt(keys, measures, "measure", "value").dropna(subset="value"))
+        columns = [*identifiers(), "measure", "value"]
         return pd.concat(parts).reindex(columns=columns) if parts else pd.DataFrame(columns=columns)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     known = table.replace([np.inf, -np.inf], np.nan)
     return known.astype(object).where(known.notna(), None).to_dict("records")  # type: ignore[return-value]
-
-
-def plain(value: Any) -> Any:
-    """A NumPy number as one of Python's, for the package json.
-
-    Raises:
-        TypeError: it is none.
-    """
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"results.json: cannot hold a {type(value).__name__}")

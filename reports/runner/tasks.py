@@ -1,4 +1,4 @@
-"""Tasks, and who does them: this process, others beside it or alone one after the other, or a cluster."""
+"""Run tasks in this process, in worker processes, in fresh processes one after the other, or on Dask."""
 
 import multiprocessing
 import os
@@ -15,18 +15,18 @@ from typing import Any
 
 from reports.errors import UnusableError
 from reports.runner.environment import limit_threads
-from reports.runner.results import Rows
+from reports.runner.findings import Rows
 
 
 @dataclass(frozen=True)
 class Task:
-    """What finds some rows, all at once.
+    """A piece of work that finds some rows, all at once.
 
     Args:
-        key: what it is about, in words; no two tasks of a report have the same.
+        key: its name, in words; no two tasks of a report have the same.
         find: finds the rows. It can be pickled, and so can its arguments.
         process: None beside others; 0 alone, in the process of the report; from 1 on alone, in a fresh
-            process of this number. What times a training step is alone.
+            process of this number. A task that times a training step is alone.
         weight: about how long it takes, in seconds; the progress bar goes by it.
     """
 
@@ -36,7 +36,7 @@ class Task:
     weight: float = 1.0
 
     def done(self) -> Rows:
-        """Its rows, and the seconds it took."""
+        """Do it: the rows, and the seconds it took."""
         start = perf_counter()
         rows = self.find()
         rows.seconds = perf_counter() - start
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who does what can be done beside other things.
+    """The processes that run the tasks that need not be alone.
 
     Args:
         jobs: processes on this machine; 1 is none beside this one.
@@ -61,7 +61,7 @@ class Workers:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """Within, the cluster is there, if there is to be one.
+        """Context in which the cluster is there, if there is to be one.
 
         Raises:
             UnusableError: dask is missing; nobody answers; or a worker has several threads, which would share
@@ -69,14 +69,14 @@ class Workers:
         """
         if self.backend != "dask":
             if self.scheduler:
-                raise UnusableError(f"--scheduler {self.scheduler}: wanted --backend dask beside it")
+                raise UnusableError(f"--scheduler {self.scheduler}: needs --backend dask")
             yield
             return
         try:
             from dask.distributed import Client
         except ImportError as error:
             raise UnusableError(
-                "--backend dask: wanted the package distributed: pip install distributed"
+                "--backend dask: needs the package distributed: pip install distributed"
             ) from error
         from joblib import parallel_config
 
@@ -90,7 +90,7 @@ class Workers:
             threads = client.nthreads()
             if not threads or max(threads.values()) > 1:
                 raise UnusableError(
-                    f"--scheduler: its workers have {sorted(threads.values())} threads, wanted one or more "
+                    f"--scheduler: its workers have {sorted(threads.values())} threads, expected one or more "
                     "workers of 1 each: dask worker --nthreads 1"
                 )
             with parallel_config("dask", n_jobs=len(threads), client=client):
@@ -106,7 +106,8 @@ _WHY = "it was killed, or memory ran out"
 def work_off(tasks: Sequence[Task], workers: Workers) -> Iterator[tuple[str, Rows]]:
     """Each task's key and rows, as soon as it is done.
 
-    What can be done beside others comes first; then what is timed, on a machine that does nothing else.
+    Tasks that can run beside others come first; then those that are timed, on a machine that does nothing
+    else.
 
     Raises:
         ChildProcessError: a process died, without an exception.

@@ -1,274 +1,204 @@
-"""``gradmirror report --device cuda``: PyTorch on a GPU, beside NumPy on the CPU.
+"""PyTorch on a GPU, beside NumPy on the CPU: error and time in each precision.
 
     python -m reports.sections.cuda --out FOLDER
 
-makes this section alone, into cuda.csv. A GPU has faster arithmetic than float32's own: TF32 keeps ten of the
-23 bits of what it multiplies, bfloat16 seven. What that costs in error and saves in time stands here side by
-side. The weights and the batch are the same everywhere, those of float32; the error of every gradient is
-taken against NumPy's in float64.
+makes this section alone, into cuda.csv: on a machine with a GPU and little more than NumPy, PyTorch and
+pandas.
 """
 
 import argparse
-import copy
-import math
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from reports.cli import natural, positive
 from reports.errors import UnusableError
-from reports.runner import networks
-from reports.runner.campaign import Chapter
+from reports.page import text
+from reports.page.style import NUMPY, TORCH, blank, time_ticks
+from reports.runner import gpu, networks
+from reports.runner import options as declared
 from reports.runner.data import Data
 from reports.runner.environment import limit_threads
-from reports.runner.frameworks import Gradients, Trainable, numpy_side
-from reports.runner.intervals import median_interval
+from reports.runner.findings import Findings, Rows
 from reports.runner.networks import Network
-from reports.runner.progress import progress
-from reports.runner.results import Rows, Section
+from reports.runner.plan import Plan
 from reports.runner.tasks import Task
-from scratch import nn
+from reports.sections import section
+from reports.sections.section import Column, Drawing, Section, Table, Tables
 from scratch.checkpoint import write_whole
-from scratch.gradcheck import INCONCLUSIVE, Objective
-from torch_ref.checker.compare import compare_objective
-from torch_ref.checker.verdict import TensorVerdict
 
-BLOCKS = 20
-# Of a batch in which too many activations are close to a kink, so many samples are judged instead.
-_FEW = 10
+# The larger networks of a full report that names none.
+_LARGER = ("simple_conv_net", "GPT")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How PyTorch computes on a device.
+class Cuda(Section):
+    """The error and time of PyTorch on a GPU in each of its precisions.
 
-    Args:
-        name: for people.
-        dtype: of the weights.
-        tf32: whether products of float32 may be rounded to TF32 first; only a GPU does that.
-        autocast: whether products are in bfloat16.
+    What TF32 and bfloat16 cost in error and save in time stands here side by side.
     """
 
-    name: str
-    dtype: str
-    tf32: bool = False
-    autocast: bool = False
+    name = "cuda"
+    number = 6
+    title = "On a GPU"
+    question = "what does precision cost?"
+    about = "PyTorch on a GPU beside NumPy: error and time in each precision. Not there unless asked for."
+    neutral = (gpu.NOT_JUDGED,)
+    tables = (
+        Table(
+            "cuda",
+            "A row for each network, framework and precision.",
+            ("network", "batch", "method", "dtype"),
+            (
+                section.NETWORK,
+                section.BATCH,
+                Column("method", section.TEXT, "The framework: NumPy, or PyTorch and where it computes."),
+                Column(
+                    "dtype", section.TEXT, "The precision; TF32 and bfloat16 round the factors of products."
+                ),
+                Column(
+                    "error",
+                    {"type": ["number", "null"], "minimum": 0},
+                    "The largest error of a gradient's entry against NumPy's in float64, by the largest "
+                    "entry of its "
+                    "tensor, without unit; null if it is not finite.",
+                ),
+                Column("worst", section.TEXT, "The parameter whose gradient has this error."),
+                Column("seconds", section.NOT_NEGATIVE, "The median time of a step, in seconds."),
+                Column(
+                    "low", section.NOT_NEGATIVE, "The lower end of its 95% bootstrap interval, in seconds."
+                ),
+                Column(
+                    "high", section.NOT_NEGATIVE, "The upper end of its 95% bootstrap interval, in seconds."
+                ),
+                Column("steps", section.POSITIVE, "How many steps were timed."),
+                Column(
+                    "verdict",
+                    section.TEXT,
+                    f"agree, the tensors that differ, or {gpu.NOT_JUDGED}: of a precision that promises "
+                    f"fewer digits.",
+                ),
+            ),
+            item="method",
+        ),
+    )
+    samples = section.record(
+        {
+            "device": section.record(
+                {
+                    "name": section.described(section.TEXT, "Its name."),
+                    "torch": section.described(section.TEXT, "PyTorch's version."),
+                    "cuda": section.described(
+                        section.TEXT_OR_NULL, "CUDA's version; null if it is not used."
+                    ),
+                    "driver": section.described(
+                        section.TEXT_OR_NULL, "The driver's version; null if it is not known."
+                    ),
+                },
+                "The device and what drives it.",
+            ),
+            "timing": section.listing(
+                section.record(
+                    {
+                        "network": section.described(section.TEXT, section.NETWORK.about),
+                        "batch": section.described(section.POSITIVE, section.BATCH.about),
+                        "blocks": section.mapping(
+                            section.DURATIONS,
+                            "By framework and precision: the seconds of a step, block by block.",
+                        ),
+                    }
+                ),
+                "One for each network.",
+            ),
+        },
+        "The device, and what the times were computed from.",
+    )
 
-    @property
-    def judged(self) -> bool:
-        """Whether it promises all the digits of its dtype."""
-        return not (self.tf32 or self.autocast)
+    html = """
+<p>PyTorch on {{ samples.device.name }} (CUDA {{ samples.device.cuda or "none" }}, driver {{
+samples.device.driver or "unknown" }}, torch {{ samples.device.torch }}), beside both
+sides on the CPU in {{ environment.threads.asked_for }} thread{{ "s" if environment.threads.asked_for > 1
+}}. All start from the same weights and see the same batch. The error is that of the
+worst tensor: its largest difference from NumPy's gradient in float64, in percent of its largest entry
+there.</p>
+<p>In float64 and in float32 a GPU has no excuse: its gradients are judged, by what rounding may do to each
+entry. TF32 rounds the factors
+of products to ten bits, bfloat16 to seven. These are shown and not judged: whether the time is worth the
+digits is for the reader to say.</p>
+{{ grid(shown.cuda, "Largest error of all gradients, and the median time of a step") }}
+{{ drawing(figures.cuda, "Farther down: more digits. Farther left: faster. Both axes are logarithmic. Blue:
+NumPy. Orange: PyTorch, hollow on the CPU, filled on " ~ samples.device.name ~ ". Bars: the 95% interval of
+the time.") }}
+"""
+    markdown = """
+PyTorch on {{ samples.device.name }} (CUDA {{ samples.device.cuda or "none" }}, driver {{
+samples.device.driver or "unknown" }}, torch {{ samples.device.torch }}), beside both sides on
+the CPU, from the same weights, on the same batch. The error is that of the worst tensor: its largest
+difference from
+NumPy's gradient in float64, in percent of its largest entry there. float64 and float32 are judged, by what
+rounding may
+do to each entry; TF32 and bfloat16 are not.
 
+{{ shown.cuda|markdown }}
+"""
+    method = """
+GPU: The float32 weights of seed {{ options.seed }} and the first batch in every setting, converted to
+float64 for that. TF32 is
+torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32, off but for its own row; bfloat16
+is
+torch.autocast around the forward. SGD with fused=True; the whole step is timed, in 20 blocks, each of which
+waits for the
+GPU at both ends; warm-up discarded. Where too many activations of a batch are within a rounding of a kink,
+gradients are
+judged on 10 samples, from up to three seeds.
+"""
 
-FLOAT32 = Setting("float32", "float32")
-SETTINGS = (
-    Setting("float64", "float64"),
-    FLOAT32,
-    Setting("float32, TF32", "float32", tf32=True),
-    Setting("bfloat16, autocast", "float32", autocast=True),
-)
+    def tasks(self, plan: Plan) -> list[Task]:
+        """The networks that were asked for, or the book's and larger ones; none without a GPU."""
+        options = plan.options
+        if options["device"] == "cpu":
+            return []
+        chosen = plan.asked or [plan.book]
+        if not (plan.asked or options["quick"]):
+            chosen = [plan.book, plan.wide, *(networks.by_name(name, plan.datasets[0]) for name in _LARGER)]
+        return tasks(chosen, device=options["device"], block=options["block"], seed=options["seed"])
 
+    def conclude(self, rows: Rows, seed: int) -> Findings:
+        """They agree if all that is judged does."""
+        agrees = bool(rows.tables["cuda"]["verdict"].isin(["agree", gpu.NOT_JUDGED]).all())
+        return Findings(rows.tables, rows.samples | {"device": rows.samples["device"][0]}, agrees)
 
-def require(name: str) -> torch.device:
-    """The device of this name, "cpu" or "cuda".
+    def shown(self, tables: Tables) -> dict[str, pd.DataFrame]:
+        """A row for each framework, device and precision."""
+        return {"cuda": errors_and_times(tables["cuda"])}
 
-    Raises:
-        UnusableError: PyTorch cannot use a GPU here; the message says why, as far as PyTorch tells.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UnusableError(f"--device cuda: {_why_no_gpu()}")
-    return torch.device(name)
+    def figures(self, tables: Tables) -> dict[str, Iterator[Drawing]]:
+        """Error against time."""
+        return {"cuda": panels(tables["cuda"])}
 
+    def summary(self, tables: Tables) -> dict[str, pd.DataFrame]:
+        """The table without the worst tensors."""
+        return {"On a GPU": errors_and_times(tables["cuda"]).drop(columns=["worst tensor", "steps"])}
 
-def _why_no_gpu() -> str:
-    if torch.version.cuda is None and torch.version.hip is None:
-        return f"torch {torch.__version__} was built without CUDA; pytorch.org tells how to get one with it"
-    try:
-        torch.cuda.init()
-        reason = "it counts 0 GPUs"
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0]
-    return f"torch {torch.__version__} was built for CUDA {torch.version.cuda}, but finds no GPU: {reason}"
-
-
-def describe(device: torch.device) -> dict[str, str | None]:
-    """Its name, and the versions of what drives it; None for what is not known."""
-    on_gpu = device.type == "cuda"
-    return {
-        "name": torch.cuda.get_device_name(device) if on_gpu else "CPU",
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda if on_gpu else None,
-        "driver": _driver() if on_gpu else None,
-    }
-
-
-def _driver() -> str | None:
-    words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(words, check=True, capture_output=True, text=True, timeout=20).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return told.partition("\n")[0].strip() or None
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Within, a GPU may round float32 to TF32 in products and convolutions, or may not."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
-
-
-@dataclass(frozen=True)
-class DeviceSide:
-    """PyTorch's training on a device, ready to step."""
-
-    model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    x: torch.Tensor
-    target: torch.Tensor
-    device: torch.device
-    setting: Setting
-
-    def block(self, steps: int) -> dict[str, float]:
-        """Seconds of one step, the mean of ``steps``; a GPU is waited for before and after all of them."""
-        with tf32(self.setting.tf32):
-            self._wait()
-            start = perf_counter()
-            for _ in range(steps):
-                self.optimizer.zero_grad()
-                self._differentiate()
-                self.optimizer.step()
-            self._wait()
-            return {"step": (perf_counter() - start) / steps}
-
-    def gradients(self) -> Gradients:
-        """By name of parameter, copied to the CPU."""
-        self.optimizer.zero_grad()
-        with tf32(self.setting.tf32):
-            self._differentiate()
-        named = self.model.named_parameters()
-        return {name: p.grad.numpy(force=True).copy() for name, p in named if p.grad is not None}
-
-    def _differentiate(self) -> None:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.setting.autocast):
-            loss = torch.nn.functional.cross_entropy(self.model(self.x), self.target)
-        loss.backward()  # in the dtypes of the forward
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
-def device_side(network: Network, seed: int, device: torch.device, setting: Setting) -> DeviceSide:
-    """A PyTorch model of its own with fused SGD, from float32's weights in every setting."""
-    _, model = network.build("float32", seed)
-    dtype = getattr(torch, setting.dtype)
-    model = model.to(device, dtype)
-    x, target = (torch.from_numpy(each).to(device) for each in network.batch("float32"))
-    optimizer = torch.optim.SGD(model.parameters(), lr=network.lr, fused=True)
-    return DeviceSide(model, optimizer, x.to(dtype) if x.is_floating_point() else x, target, device, setting)
-
-
-class Standard(NamedTuple):
-    """What gradients are held against.
-
-    Args:
-        exact: NumPy's in float64.
-        tensors: NumPy's in the dtype that is judged, with how far rounding moves each entry there.
-    """
-
-    exact: Gradients
-    tensors: tuple[TensorVerdict, ...]
-
-    def verdict(self, gradients: Gradients) -> str:
-        """Whether these are as right as rounding allows, or where they are not."""
-        judged = [replace(t, reference=gradients[t.name]) for t in self.tensors]
-        wrong = [t.name for t in judged if t.reference.shape != t.ours.shape or np.any(t.wrong(t.reference))]
-        if wrong:
-            return f"differs in {', '.join(wrong)}"
-        return "agree" if all(t.detection_limit < np.inf for t in judged) else INCONCLUSIVE
-
-    def error(self, gradients: Gradients) -> tuple[float, str]:
-        """The largest error by the largest entry of its tensor, and which tensor that is."""
-        errors = {}
-        for name, exact in self.exact.items():
-            off = np.max(np.abs(gradients[name] - exact)) / (np.max(np.abs(exact)) or 1.0)
-            errors[name] = float(np.nan_to_num(off, nan=np.inf))
-        worst = max(errors, key=lambda name: errors[name])
-        return errors[worst], worst
+    def disagreements(self, tables: Tables) -> list[str]:
+        """Each precision that is judged and wrong."""
+        return [
+            f"{row.network} in {row.dtype} by {row.method} ({row.verdict})"
+            for row in tables["cuda"].itertuples()
+            if row.verdict not in ("agree", gpu.NOT_JUDGED)
+        ]
 
 
-def standard(network: Network, dtype: str, seed: int) -> Standard:
-    """For the network's batch, at float32's weights."""
-    model, twin = network.build("float32", seed)
-    exact = _objective(copy.deepcopy(model).to(np.float64), network).backward().parameters
-    objective = _objective(model.to(np.dtype(dtype)), network)
-    twin = twin.to(getattr(torch, dtype))
-    found = compare_objective(objective, twin, torch.nn.CrossEntropyLoss(), numeric=False)
-    parameters = [t for t in found.tensors if t.name in exact]
-    return Standard(exact, tuple(replace(t, numeric=exact[t.name]) for t in parameters))
+# Tasks
 
 
-def _objective(model: nn.Module, network: Network) -> Objective:
-    x, target = network.batch("float32")
-    dtype = next(model.parameters()).dtype
-    x = x.astype(dtype) if x.dtype.kind == "f" else x
-    return Objective(model, x, loss_fn=nn.CrossEntropyLoss(), target=target)
-
-
-class Judge:
-    """Judges all who compute one network's gradients in one dtype.
-
-    Where a rounding may flip a ReLU, float32 says little of right or wrong (checker/verdict.py). An error
-    is there from every seed and in every batch. So if a whole batch does not agree, some samples are asked,
-    from three seeds, and one that agrees decides.
-    """
-
-    def __init__(self, network: Network, dtype: str, seed: int) -> None:
-        few = replace(network, batch_size=min(_FEW, network.batch_size))
-        self._cases = [(network, seed), *((few, seed + i) for i in range(3))]
-        self._dtype = dtype
-        self._standards: list[Standard] = []
-
-    @property
-    def whole(self) -> Standard:
-        """For the whole batch."""
-        return self._standard(0)
-
-    def __call__(self, gradients: Callable[[Network, int], Gradients]) -> str:
-        """The verdict on what computes them from a network and a seed."""
-        verdict = ""
-        for number, case in enumerate(self._cases):
-            verdict = self._standard(number).verdict(gradients(*case))
-            if verdict == "agree":
-                break
-        return verdict
-
-    def _standard(self, number: int) -> Standard:
-        while len(self._standards) <= number:
-            network, seed = self._cases[len(self._standards)]
-            self._standards.append(standard(network, self._dtype, seed))
-        return self._standards[number]
-
-
-def chapter(
-    chosen: Sequence[Network], *, device: str, blocks: int = BLOCKS, block: float, seed: int
-) -> Chapter:
-    """The chapter of the report.
+def tasks(
+    chosen: Sequence[Network], *, device: str, blocks: int = gpu.BLOCKS, block: float, seed: int
+) -> list[Task]:
+    """The tasks of the section.
 
     Args:
         chosen: the networks, each with its batch size.
@@ -277,77 +207,81 @@ def chapter(
         block: how long one is to take, in seconds.
         seed: of the weights, and of the bootstrap.
     """
-    tasks = [
+    return [
         Task(
             f"{network.name}, batch {network.batch_size}, on {device}",
-            partial(measure, network, device, blocks, block, seed),
+            partial(gpu.measure, network, device, blocks, block, seed),
             process=0,
             weight=5 + 7 * blocks * block,
         )
         for network in chosen
     ]
-    return Chapter("cuda", tasks, _conclude)
 
 
-def measure(network: Network, device: str, blocks: int, block: float, seed: int) -> Rows:
-    """A row for each who computes, in each setting: errors, times, and whether it is right."""
-    where = require(device)
-    gpu = describe(where)
-    rows: list[dict[str, Any]] = []
-    raw: dict[str, list[float]] = {}
-    judges: dict[str, Judge] = {}
-    for method, setting, build in progress(list(_everyone(where, str(gpu["name"]))), network.name):
-        judge = judges.setdefault(setting.dtype, Judge(network, setting.dtype, seed))
-        error, worst = judge.whole.error(build(network, seed).gradients())
-        seconds, steps = _timed(build(network, seed), blocks, block, f"{network.name} {setting.name}")
-        median, low, high = median_interval(seconds, seed)
-        rows.append(
-            {
-                "network": network.name,
-                "batch": network.batch_size,
-                "method": method,
-                "dtype": setting.name,
-                "error": error,
-                "worst": worst,
-                "seconds": median,
-                "low": low,
-                "high": high,
-                "steps": steps,
-                "verdict": judge(lambda *case, b=build: b(*case).gradients()) if setting.judged else _SHOWN,
-            }
+# For people
+
+
+def errors_and_times(t: pd.DataFrame) -> pd.DataFrame:
+    """A row for each framework, device and precision: the largest error, and the time of a step."""
+    return pd.DataFrame(
+        {
+            "network": t["network"] + ", batch " + t["batch"].map(str),
+            "where": t["method"],
+            "precision": t["dtype"],
+            "largest error": (100 * t["error"]).map(text.short) + " %",
+            "worst tensor": t["worst"],
+            "step": t["seconds"].map(text.duration),
+            "95% interval": t["low"].map(text.duration) + " to " + t["high"].map(text.duration),
+            "steps": t["steps"].map("{:,}".format),
+            "verdict": t["verdict"],
+        }
+    )
+
+
+def panels(found: pd.DataFrame) -> Iterator[Drawing]:
+    """A panel for each network; none where there is no error to show."""
+    shown = found[(found["error"] > 0) & np.isfinite(found["error"])]
+    for number, (network, rows) in enumerate(shown.groupby("network", sort=False)):
+        yield Drawing(
+            f"cuda-{number}",
+            f"Error and time of {network} in each precision",
+            _panel(f"{network}, batch {rows['batch'].iloc[0]}", rows),
         )
-        raw[f"{method}, {setting.name}"] = seconds
-    told = {"network": network.name, "batch": network.batch_size, "blocks": raw}
-    return Rows({"cuda": pd.DataFrame(rows)}, {"device": [gpu], "timing": [told]})
 
 
-def _conclude(rows: Rows) -> Section:
-    agrees = bool(rows.tables["cuda"]["verdict"].isin(["agree", _SHOWN]).all())
-    return Section(rows.tables, rows.samples | {"device": rows.samples["device"][0]}, agrees)
+# A shape for each setting of a device; the CPU's are squares.
+_SHAPES = {"float64": "D", "float32": "o", "float32, TF32": "^", "bfloat16, autocast": "v"}
 
 
-# The verdict where there is none to give.
-_SHOWN = "not judged"
+def _panel(title: str, rows: pd.DataFrame) -> Any:
+    figure = blank(3.6)
+    axes = figure.subplots()
+    axes.set_title(title, loc="left")
+    for row in rows.itertuples():
+        percent, beside = 100 * row.error, row.method in ("NumPy", "PyTorch, CPU")
+        colour = NUMPY if row.method == "NumPy" else TORCH
+        axes.plot([row.low, row.high], [percent, percent], color=colour, linewidth=3, alpha=0.4)
+        axes.plot(
+            row.seconds,
+            percent,
+            "s" if beside and row.dtype == "float32" else _SHAPES[row.dtype],
+            color=colour,
+            markerfacecolor="none" if beside else colour,
+            label=f"{row.method}, {row.dtype}" if beside else row.dtype,
+            linestyle="none",
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(rows["low"].min() / 3, rows["high"].max() * 3)
+    axes.set_ylim(100 * rows["error"].min() / 10, 100 * rows["error"].max() * 10)
+    time_ticks(axes.xaxis)
+    axes.set_xlabel("time of a step")
+    axes.set_ylabel("largest error, %")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
 
-_Build = Callable[[Network, int], Trainable]
 
-
-def _everyone(device: torch.device, name: str) -> Iterator[tuple[str, Setting, _Build]]:
-    """Who computes, in which setting, and how it is built from network and seed."""
-    yield "NumPy", FLOAT32, lambda network, seed: numpy_side(network, "float32", seed)
-    if device.type != "cpu":
-        yield "PyTorch, CPU", FLOAT32, partial(device_side, device=torch.device("cpu"), setting=FLOAT32)
-    for setting in SETTINGS:
-        yield f"PyTorch, {name}", setting, partial(device_side, device=device, setting=setting)
-
-
-def _timed(side: Trainable, blocks: int, block: float, told: str) -> tuple[list[float], int]:
-    """Seconds of a step, block by block, and how many steps that were; what warms up is not among them."""
-    side.block(3)
-    steps = max(1, math.ceil(block / side.block(3)["step"]))
-    side.block(steps)
-    return [side.block(steps)["step"] for _ in progress(range(blocks), told)], steps * blocks
-
+# The section alone
 
 NAMES = ("784-50-10", "784-1024-10", "simple_conv_net", "GPT")
 
@@ -361,44 +295,39 @@ def _network(name: str) -> Network:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """This section alone: 0 if all that is judged agrees, 1 if not, 2 if it cannot be used so."""
+    """This section alone: 0 if all that is judged agrees, 1 if not, 2 for a usage error."""
     parser = argparse.ArgumentParser(
-        "python -m reports.sections.cuda", description=__doc__, formatter_class=_Plain
+        "python -m reports.sections.cuda",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", default="reports/out", metavar="FOLDER", help="for cuda.csv (%(default)s)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda", help="(%(default)s)")
+    declared.add_arguments(parser, ("out", "device", "quick", "threads", "seed"), device="cuda")
     parser.add_argument(
         "--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES)
     )
-    parser.add_argument("--quick", action="store_true", help="blocks of 5 ms instead of 50")
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="on the CPU (%(default)s)")
-    parser.add_argument("--seed", type=natural, default=0, help="of weights (%(default)s)")
-    options = parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    options = declared.chosen({"device": "cuda"} | vars(given))
     try:
-        require(options.device)
-        chosen = [_network(name) for name in options.only]
+        gpu.require(options["device"])
+        chosen = [_network(name) for name in given.only]
     except (UnusableError, ImportError, OSError, ValueError) as error:
         print(f"reports.sections.cuda: error: {error}", file=sys.stderr)
         return 2
-    with limit_threads(options.threads):
-        block = 0.005 if options.quick else 0.05
-        section = chapter(chosen, device=options.device, block=block, seed=options.seed).run()
-    path = Path(options.out) / "cuda.csv"
-    write_whole(path, section.tables["cuda"].to_csv(index=False).encode())
-    print(", ".join(f"{key} {value}" for key, value in section.samples["device"].items() if value))
-    print(f"\n{_markdown(section)}\n\nAll of it is in {path}")
-    return 0 if section.agrees else 1
+    with limit_threads(options["threads"]):
+        made = tasks(chosen, device=options["device"], block=options["block"], seed=options["seed"])
+        found = Cuda().run(made)
+    path = Path(options["out"]) / "cuda.csv"
+    write_whole(path, found.tables["cuda"].to_csv(index=False).encode())
+    print(", ".join(f"{key} {value}" for key, value in found.samples["device"].items() if value))
+    print(f"\n{_markdown(found)}\n\nAll of it is in {path}")
+    return 0 if found.agrees else 1
 
 
-_Plain = argparse.RawDescriptionHelpFormatter
-
-
-def _markdown(section: Section) -> str:
+def _markdown(found: Findings) -> str:
     try:
-        from reports.page import tables
-    except ImportError as error:
+        return text.markdown(errors_and_times(found.tables["cuda"]))
+    except ImportError as error:  # tabulate, which a bare machine need not have
         return f"no table: {error}"
-    return tables.markdown(tables.cuda(section.tables))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ import pytest
 
 from reports.errors import UnusableError
 from reports.runner import campaign, tasks
-from reports.runner.campaign import Chapter
+from reports.runner.campaign import Planned
+from reports.runner.findings import Findings, Rows
 from reports.runner.journal import Journal
-from reports.runner.results import Rows, Section
 from reports.runner.tasks import Task, Workers
+from reports.sections.section import Section
 
 ROOT = Path(__file__).parents[2]
 CONDITIONS = {"seed": 0, "cpu": "a", "packages": {"numpy": "2"}}
@@ -43,13 +44,17 @@ def fail() -> Rows:
     raise ValueError("no such number")
 
 
-def conclude(rows: Rows) -> Section:
-    return Section(rows.tables, rows.samples, agrees=True)
+class Squares(Section):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def conclude(self, rows: Rows, seed: int) -> Findings:
+        return Findings(rows.tables, rows.samples, agrees=True)
 
 
-def chapters(log: Path | None = None, process: int | None = None) -> list[Chapter]:
+def planned(log: Path | None = None, process: int | None = None) -> list[Planned]:
     tasks = [Task(f"square of {n}", partial(square, n, log), process) for n in range(5)]
-    return [Chapter("low", tasks[:2], conclude), Chapter("high", tasks[2:], conclude)]
+    return [Planned(Squares("low"), tasks[:2]), Planned(Squares("high"), tasks[2:])]
 
 
 @pytest.fixture
@@ -180,7 +185,7 @@ def test_a_sample_that_json_cannot_hold_is_refused_and_not_kept(journal):
 @pytest.mark.parametrize("process", [None, 0])
 def test_sections_come_as_soon_as_they_are_whole(journal, log, process):
     told = []
-    for name, section in campaign.run(chapters(log, process), journal, Workers()):
+    for name, section in campaign.run(planned(log, process), journal, Workers()):
         told.append((name, section.tables["squares"]["square"].tolist(), found(log)))
         assert section.samples["raw"] == section.tables["squares"]["n"].tolist()
         assert section.seconds > 0
@@ -191,10 +196,10 @@ def test_sections_come_as_soon_as_they_are_whole(journal, log, process):
 def test_what_the_journal_has_is_not_found_again(journal, log):
     journal.add("square of 3", square(3))
     journal.add("square of 0", square(0))
-    sections = dict(campaign.run(chapters(log), resumed(journal), Workers()))
+    sections = dict(campaign.run(planned(log), resumed(journal), Workers()))
     assert found(log) == [1, 2, 4]
     assert sections["high"].tables["squares"]["n"].tolist() == [2, 3, 4]
-    again = dict(campaign.run(chapters(log), resumed(journal), Workers()))
+    again = dict(campaign.run(planned(log), resumed(journal), Workers()))
     assert found(log) == [1, 2, 4]
     for name, section in sections.items():
         pd.testing.assert_frame_equal(section.tables["squares"], again[name].tables["squares"])
@@ -203,11 +208,11 @@ def test_what_the_journal_has_is_not_found_again(journal, log):
 def test_rows_of_no_task_are_refused(journal):
     journal.add("cube of 2", square(2))
     with pytest.raises(UnusableError, match="'cube of 2', which is not of this report"):
-        next(campaign.run(chapters(), journal, Workers()))
+        next(campaign.run(planned(), journal, Workers()))
 
 
 def test_by_several_processes_the_same_is_found(journal, log):
-    sections = dict(campaign.run(chapters(log), journal, Workers(jobs=2)))
+    sections = dict(campaign.run(planned(log), journal, Workers(jobs=2)))
     assert sections["high"].tables["squares"]["square"].tolist() == [4, 9, 16]
     assert sorted(found(log)) == [0, 1, 2, 3, 4]
     assert os.getpid() not in pids(log)
@@ -215,7 +220,7 @@ def test_by_several_processes_the_same_is_found(journal, log):
 
 def test_a_fresh_process_does_all_of_its_number_and_is_gone(journal, log):
     tasks = [Task(f"{n}", partial(square, n, log), process=1 + n % 2) for n in range(4)]
-    (section,) = dict(campaign.run([Chapter("all", tasks, conclude)], journal, Workers())).values()
+    (section,) = dict(campaign.run([Planned(Squares("all"), tasks)], journal, Workers())).values()
     assert section.tables["squares"]["n"].tolist() == [0, 1, 2, 3]
     assert found(log) == [0, 2, 1, 3]
     assert len(pids(log)) == 2
@@ -228,20 +233,20 @@ def test_a_fresh_process_does_all_of_its_number_and_is_gone(journal, log):
 def test_what_a_task_raises_ends_the_campaign_and_the_rest_is_kept(journal, log, process):
     tasks = [Task("1", partial(square, 1, log), process), Task("2", fail, process)]
     with pytest.raises(ValueError, match="no such number"):
-        list(campaign.run([Chapter("all", tasks, conclude)], journal, Workers()))
+        list(campaign.run([Planned(Squares("all"), tasks)], journal, Workers()))
     assert list(resumed(journal).rows) == ["1"]
 
 
 def test_a_fresh_process_that_dies_is_told(journal):
     last = Task("the last", partial(os._exit, 3), process=1)
     with pytest.raises(ChildProcessError, match="a process died of 'the last': it was killed"):
-        list(campaign.run([Chapter("all", [last], conclude)], journal, Workers()))
+        list(campaign.run([Planned(Squares("all"), [last])], journal, Workers()))
 
 
 def test_a_worker_that_dies_is_told(journal):
     all_die = [Task(str(n), partial(os._exit, 3)) for n in range(3)]
     with pytest.raises(ChildProcessError, match="a process died: it was killed, or memory ran out"):
-        list(campaign.run([Chapter("all", all_die, conclude)], journal, Workers(jobs=2)))
+        list(campaign.run([Planned(Squares("all"), all_die)], journal, Workers(jobs=2)))
 
 
 def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
@@ -254,18 +259,18 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
 
 def test_without_dask_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "dask.distributed", None)
-    with pytest.raises(UnusableError, match="--backend dask: wanted the package distributed"):
+    with pytest.raises(UnusableError, match="--backend dask: needs the package distributed"):
         Workers(backend="dask").ready().__enter__()
 
 
-def test_a_scheduler_wants_its_backend():
-    with pytest.raises(UnusableError, match="--scheduler tcp://a:1: wanted --backend dask beside it"):
+def test_a_scheduler_needs_its_backend():
+    with pytest.raises(UnusableError, match="--scheduler tcp://a:1: needs --backend dask"):
         Workers(scheduler="tcp://a:1").ready().__enter__()
 
 
 def test_two_tasks_of_one_key_are_refused(journal):
     with pytest.raises(ValueError, match="two tasks of 'square of 0'"):
-        list(campaign.run([*chapters(), *chapters()], journal, Workers()))
+        list(campaign.run([*planned(), *planned()], journal, Workers()))
 
 
 def alive(pid: int) -> bool:
@@ -284,7 +289,7 @@ def test_workers_end_with_the_report(log, tmp_path, number):
         "from reports.runner import campaign\nfrom reports.runner.journal import Journal\n"
         "tasks = [t.Task(str(n), t.partial(t.slow, n, pathlib.Path(sys.argv[1]))) for n in range(4)]\n"
         "journal = Journal.begin(pathlib.Path(sys.argv[2]), {})\n"
-        "list(campaign.run([t.Chapter('all', tasks, t.conclude)], journal, t.Workers(jobs=2)))\n"
+        "list(campaign.run([t.Planned(t.Squares('all'), tasks)], journal, t.Workers(jobs=2)))\n"
     )
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "reports")])
     running = subprocess.Popen(
@@ -314,7 +319,7 @@ def test_a_dask_cluster_of_two_workers_finds_the_same(journal, log, tmp_path):
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         workers = Workers(backend="dask", scheduler=cluster.scheduler_address)
         with workers.ready():
-            sections = dict(campaign.run(chapters(log), journal, workers))
+            sections = dict(campaign.run(planned(log), journal, workers))
         assert len(pids(log)) == 2
         assert os.getpid() not in pids(log)
         words = ["--quick", "--datasets", "digits", "--backend", "dask", "--scheduler"]
@@ -330,7 +335,7 @@ def test_workers_of_several_threads_are_refused():
     with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         workers = Workers(backend="dask", scheduler=cluster.scheduler_address)
         with pytest.raises(
-            UnusableError, match=r"its workers have \[2\] threads, wanted one or more workers of 1"
+            UnusableError, match=r"its workers have \[2\] threads, expected one or more workers of 1"
         ):
             workers.ready().__enter__()
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from reports import cli
-from reports.commands import alarms, faults
+from reports.runner import detectors, false_alarms
 from scratch import nn
 from torch_ref import check, mirror
 from torch_ref.faults import FAULTS, switch_on
@@ -122,7 +122,7 @@ def test_the_scale_is_that_of_the_inputs(main):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("gone.py:Affine", *LINEAR[1:]), "mine: there is no file 'gone.py'; wanted file.py:Name"),
+        (("gone.py:Affine", *LINEAR[1:]), "mine: there is no file 'gone.py'; expected file.py:Name"),
         (("mine.py:Afine", *LINEAR[1:]), "mine: mine has no 'Afine'; there is Affine\n"),
         (("mine.py:Conv", *LINEAR[1:]), "mine: mine has no 'Conv'; there is np, Affine, Book, Loss, "),
         (
@@ -132,10 +132,10 @@ def test_the_scale_is_that_of_the_inputs(main):
         ((*LINEAR[:2], "nowhere.Linear", *LINEAR[3:]), "--against: cannot import 'nowhere.Linear'"),
         ((*LINEAR[:4], "five", "3", "--input", "4x5"), "--args: cannot read 'five'"),
         ((*LINEAR[:4], "5", "--input", "4x5"), "mine: Affine cannot be made with --args [5]"),
-        ((*LINEAR[:7], "4by5"), "--input: cannot read '4by5'; wanted a shape such as 4x16"),
+        ((*LINEAR[:7], "4by5"), "--input: cannot read '4by5'; expected a shape such as 4x16"),
         ((*LINEAR[:7], "4x6"), "your forward raises ValueError: matmul: "),
         ((*LINEAR[:7], "4x6"), " (mine.py, line 11)\n"),
-        ((*LINEAR[:7], "4x5:whole"), "--input: cannot read '4x5:whole'; wanted a shape such as 4x16, "),
+        ((*LINEAR[:7], "4x5:whole"), "--input: cannot read '4x5:whole'; expected a shape such as 4x16, "),
         ((*LINEAR, "--transposed", "W"), "it is not stored the other way round"),
         ((*LINEAR, "--transposed", "V"), "transposed: there is no parameter ['V']; there are ['W', 'b']"),
         (("mine.py:square", "--against", "torch.square", "--input", "4"), "expected an object that has both"),
@@ -194,7 +194,7 @@ def test_an_error_of_ours_is_not_taken_for_yours(main, monkeypatch):
     def fails(*args, **options):
         raise KeyError("ours")
 
-    monkeypatch.setattr("reports.commands.check.check", fails)
+    monkeypatch.setattr("reports.runner.user_code.check", fails)
     with pytest.raises(KeyError, match="ours"):
         main("check", *LINEAR)
 
@@ -223,8 +223,8 @@ def test_inputs_can_be_asked_for_where_a_function_is_defined(main, kind):
 
 
 def test_the_kill_matrix_is_printed_and_written(main, monkeypatch):
-    monkeypatch.setattr(faults, "MODULES", [c for c in faults.MODULES if c.kind in ("Linear", "Tanh")])
-    monkeypatch.setattr(faults, "LOSSES", [])
+    monkeypatch.setattr(detectors, "MODULES", [c for c in detectors.MODULES if c.kind in ("Linear", "Tanh")])
+    monkeypatch.setattr(detectors, "LOSSES", [])
     said = main("faults", "--quick", "--only", "bias gradient", "--out", "faults.csv")
     assert said.code == 0, said.out
     found = pd.read_csv("faults.csv").set_index("mistake")
@@ -246,9 +246,11 @@ def test_words_that_no_mistake_has_are_refused(main):
 def small(monkeypatch):
     """A catalog of five entries."""
     some = [
-        case for case in alarms.cases() if case.name in ("Linear(5, 3)", "Tanh()", "MSELoss(reduction='sum')")
+        case
+        for case in false_alarms.cases()
+        if case.name in ("Linear(5, 3)", "Tanh()", "MSELoss(reduction='sum')")
     ]
-    monkeypatch.setattr(alarms, "cases", lambda: some)
+    monkeypatch.setattr(false_alarms, "cases", lambda: some)
 
 
 @pytest.mark.usefixtures("small")
@@ -281,8 +283,8 @@ def test_an_alarm_is_counted_and_kept(main, monkeypatch):
 
 
 def test_draws_differ_in_weights_numbers_scale_and_batch():
-    case = next(case for case in alarms.cases() if case.name == "Linear(5, 3)")
-    draws = [alarms.draw(case, seed) for seed in range(20)]
+    case = next(case for case in false_alarms.cases() if case.name == "Linear(5, 3)")
+    draws = [false_alarms.draw(case, seed) for seed in range(20)]
     assert len({draw.inputs[0].shape for draw in draws}) > 5
     assert {draw.inputs[0].shape[1] for draw in draws} == {5}
     assert len({draw.module.weight.data[0, 0] for draw in draws}) == 20
@@ -292,15 +294,15 @@ def test_draws_differ_in_weights_numbers_scale_and_batch():
 
 
 def test_a_draw_is_the_same_again_masks_included():
-    case = next(case for case in alarms.cases() if case.kind == "Dropout")
+    case = next(case for case in false_alarms.cases() if case.kind == "Dropout")
     tables = []
     for _ in range(2):
-        module, inputs, _ = alarms.draw(case, 0)
+        module, inputs, _ = false_alarms.draw(case, 0)
         tables.append(check(module, mirror(module), *inputs).frame)
         torch.rand(1)
     pd.testing.assert_frame_equal(*tables)
 
 
 def test_a_draw_stays_where_the_function_is_finite():
-    case = next(case for case in alarms.cases() if case.kind == "PoissonNLLLoss")
-    assert all(alarms.defined(*alarms.draw(case, seed)[:2]) for seed in range(20))
+    case = next(case for case in false_alarms.cases() if case.kind == "PoissonNLLLoss")
+    assert all(false_alarms.defined(*false_alarms.draw(case, seed)[:2]) for seed in range(20))

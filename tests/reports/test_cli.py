@@ -1,6 +1,7 @@
 """The command line: what it says, what it ends with, and what it leaves behind, however it is ended."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -20,14 +21,21 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from reports import cli
+from reports import arguments, cli
+from reports.runner import options as declared
+from reports.runner.data import Data
+from reports.runner.findings import Findings, Rows
 from reports.runner.journal import alone_in
-from reports.runner.results import Rows, Section
+from reports.runner.plan import Plan
 from reports.runner.tasks import Task
+from reports.sections.section import Section
 from scratch import nn
 
 ROOT = Path(__file__).parents[2]
-FILES = ["figures", "lesson.html", "report.html", "report.md", "results.csv", "results.json"]
+FILES = [
+    *("figures", "lesson.html", "report.html", "report.md"),
+    *("results.csv", "results.json", "results.schema.json"),
+]
 
 
 def call(*words, **kwargs):
@@ -74,22 +82,24 @@ def help_of(capsys, *words) -> str:
     return capsys.readouterr().out
 
 
-def test_help_names_both_commands(capsys):
+def test_help_names_each_command(capsys):
     text = help_of(capsys)
-    assert "gradmirror report   compares the two" in text
-    assert "gradmirror train    trains a network" in text
+    files = sorted(path.stem for path in (ROOT / "reports" / "commands").glob("[!_]*.py"))
+    assert [*cli.every()] == files
+    for name, command in cli.every().items():
+        assert re.search(rf"\n  gradmirror {name} +{re.escape(command.summary)}\n", text)
 
 
-@pytest.mark.parametrize("command", ["report", "train"])
+@pytest.mark.parametrize("command", cli.every())
 def test_help_teaches_examples_that_can_be_parsed(capsys, command):
     text = help_of(capsys, command)
     examples = text.split("\nexamples:\n")[1].split("\n\n")[0].splitlines()
-    assert len(examples) >= 4
+    assert examples
     for example in examples:
         program, *words = shlex.split(re.split(r"\s{2,}", example.strip())[0])
         assert program == "gradmirror"
         assert words[0] == command
-        assert callable(cli._parser().parse_args(words).run)
+        assert callable(cli.parser().parse_args(words).run)
 
 
 @pytest.mark.parametrize("command", ["report", "train"])
@@ -105,8 +115,8 @@ def test_help_teaches_each_exit_code_and_each_option_with_its_default(capsys, co
 
 def test_help_imports_neither_torch_nor_numpy():
     program = (
-        "import sys\nfrom reports.cli import main\n"
-        "for words in ['--help'], ['report', '--help'], ['train', '--help']:\n"
+        "import sys\nfrom reports.cli import every, main\n"
+        "for words in ['--help'], *([name, '--help'] for name in every()):\n"
         "    try: main(words)\n"
         "    except SystemExit as stop: assert stop.code == 0\n"
         "print('loaded:', sorted({'torch', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))\n"
@@ -120,6 +130,38 @@ def test_the_module_is_the_command_report():
     done = call("-m", "reports", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: gradmirror report ")
+
+
+# The options of a report, each declared once
+
+
+def test_each_option_is_declared_once_and_its_defaults_are_in_the_help(capsys):
+    names = [option.name for option in declared.OPTIONS]
+    assert len(names) == len(set(names))
+    text = re.sub(r"\s+", " ", help_of(capsys, "report"))
+    for option in declared.OPTIONS:
+        assert (f" {option.flag} " in text) == bool(option.help)
+        if option.help:
+            assert re.sub(r"\s+", " ", option.described) in text
+    assert "how many trainings (5; quick: 2)" in text
+    assert "processes for all but the timing (as many as cores; quick: 1)" in text
+
+
+def test_what_is_given_goes_before_the_defaults_of_a_quick_and_of_a_full_report():
+    full, quick = declared.chosen({}), declared.chosen({"quick": True})
+    assert (full["seeds"], quick["seeds"], full["block"], quick["block"]) == (5, 2, 0.05, 0.005)
+    assert declared.chosen({"quick": True, "seeds": 7})["seeds"] == 7
+    given = vars(cli.parser().parse_args(["report", "--seeds", "7", "--batch-sizes", "10", "100"]))
+    assert declared.chosen(given) == full | {"seeds": 7, "batch_sizes": [10, 100]}
+
+
+def test_an_option_is_recorded_if_it_decides_what_the_rows_are():
+    recorded = declared.recorded(declared.chosen({}))
+    assert {"quick", "seed", "seeds", "block", "device"} <= recorded.keys()
+    assert not {"out", "resume", "jobs", "backend", "scheduler", "data_root", "download"} & recorded.keys()
+    asked = declared.conditions(declared.chosen({}))
+    assert {"--seeds", "--batch-sizes", "--dtype"} <= asked.keys()
+    assert "--block" not in asked
 
 
 # Wrong arguments
@@ -349,9 +391,9 @@ class StoppedAfter:
 
 
 def test_ctrl_c_while_training_says_how_to_go_on(main, tmp_path, monkeypatch):
-    from reports.commands import train
+    from reports.runner import numpy_training
 
-    monkeypatch.setattr(train, "progress", StoppedAfter(2))
+    monkeypatch.setattr(numpy_training, "progress", StoppedAfter(2))
     said = main(*XOR, "--checkpoint", "run.safetensors")
     assert said.code == 130
     assert len(said.out.splitlines()) == 2
@@ -360,9 +402,9 @@ def test_ctrl_c_while_training_says_how_to_go_on(main, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_without_a_checkpoint_says_that_nothing_is_kept(main, monkeypatch):
-    from reports.commands import train
+    from reports.runner import numpy_training
 
-    monkeypatch.setattr(train, "progress", StoppedAfter(1))
+    monkeypatch.setattr(numpy_training, "progress", StoppedAfter(1))
     said = main(*XOR)
     assert (said.code, said.err) == (130, "gradmirror train: stopped; nothing is kept\n")
 
@@ -472,8 +514,18 @@ TINY = {
 }
 
 
+@pytest.fixture
+def tiny(monkeypatch) -> None:
+    """A quick report that is even quicker."""
+    changed = [
+        dataclasses.replace(option, quick=TINY[option.name]) if option.name in TINY else option
+        for option in declared.OPTIONS
+    ]
+    monkeypatch.setattr(declared, "OPTIONS", changed)
+
+
 def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, monkeypatch):
-    from reports.sections import cost
+    from reports.runner import cost
 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
@@ -494,7 +546,7 @@ def test_a_file_where_the_folder_should_be_is_told(main, tmp_path):
     (tmp_path / "out").write_text("mine")
     said = main("report", "--quick", "--dataset", "digits", "--out", "out")
     assert said.code == 2
-    assert said.err == "gradmirror report: error: --out out: it is a file, wanted a folder\n"
+    assert said.err == "gradmirror report: error: --out out: it is a file, expected a folder\n"
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -514,12 +566,16 @@ def test_two_reports_do_not_write_into_one_folder(main, tmp_path):
 
 
 def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monkeypatch):
-    from reports.commands import report
-    from reports.runner import campaign
+    from reports.runner import campaign, report
+
+    class Dying(Section):
+        name = "gradients"
+
+        def conclude(self, rows: Rows, seed: int) -> Findings:
+            return Findings(rows.tables, {}, True)
 
     tasks = [Task("first", lambda: Rows({})), Task("second", partial(os._exit, 3), process=1)]
-    dying = campaign.Chapter("gradients", tasks, lambda rows: Section(rows.tables, {}, True))
-    monkeypatch.setattr(report, "_chapters", lambda *args: [dying])
+    monkeypatch.setattr(report, "plan", lambda options: [campaign.Planned(Dying(), tasks)])
     said = main("report", "--quick", "--dataset", "digits", "--out", "out")
     assert said.code == 2
     assert said.err.endswith(
@@ -528,19 +584,17 @@ def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monk
     )
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_wrong_gradient_ends_with_1_and_is_named(main, tmp_path, monkeypatch):
-    from reports.commands import report
-
     right = nn.Linear.backward
 
-    def backward(self, dy, needs_input_grad=True):
-        dx = right(self, dy, needs_input_grad)
+    def backward(self, dy):
+        dx = right(self, dy)
         if self.out_features == 2 and self.bias is not None:
             self.bias.grad = self.bias.grad * 1.01
         return dx
 
     monkeypatch.setattr(nn.Linear, "backward", backward)
-    monkeypatch.setattr(report, "_QUICK", TINY)
     said = main("report", "--quick", "--dataset", "digits", "--out", "a folder")
     assert said.code == 1
     verdict = "The two sides disagree: 2.bias of XOR 2-4-2 in float64 (NumPy is wrong)"
@@ -555,10 +609,8 @@ def test_a_wrong_gradient_ends_with_1_and_is_named(main, tmp_path, monkeypatch):
     assert verdict in (tmp_path / "a folder" / "report.html").read_text()
 
 
-def test_the_options_of_a_report_reach_its_sections(main, tmp_path, monkeypatch):
-    from reports.commands import report
-
-    monkeypatch.setattr(report, "_QUICK", TINY)
+@pytest.mark.usefixtures("tiny")
+def test_the_options_of_a_report_reach_its_sections(main, tmp_path):
     options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64")
     grid = ("--models", "two_layer_net", "mlp_batchnorm", "--batch-sizes", 100, 700)
     said = main("report", "--quick", "--datasets", "digits", *options, *grid, "--out", "out")
@@ -579,15 +631,11 @@ def test_the_options_of_a_report_reach_its_sections(main, tmp_path, monkeypatch)
     assert left.json["environment"]["threads"]["asked_for"] == 1
 
 
-def test_each_network_meets_each_dataset_that_it_can_learn(main, tmp_path, monkeypatch):
-    from reports.commands import report
+def test_each_network_meets_each_dataset_that_it_can_learn():
     from reports.runner import frameworks, networks
 
-    told = {"models": ["simple_conv_net", "CharLSTM"], "batch_sizes": []}
-    data = [
-        report._data(name, SimpleNamespace(data_root="", download=False)) for name in ("mnist5k", "digits")
-    ]
-    asked = list(report._asked(told, data))
+    data = [Data("mnist5k"), Data("digits")]
+    asked = Plan({"models": ["simple_conv_net", "CharLSTM"], "batch_sizes": []}, data).asked
     assert [(each.name, each.batch_size) for each in asked] == [
         ("simple_conv_net on mnist5k", 100),
         ("simple_conv_net on digits", 100),
@@ -597,10 +645,10 @@ def test_each_network_meets_each_dataset_that_it_can_learn(main, tmp_path, monke
         model, twin = network.build("float32", 0)
         x, _ = network.batch("float32", 2)
         np.testing.assert_allclose(model(x), twin(torch.from_numpy(x)).detach().numpy(), atol=1e-5)
-    (only,) = report._asked({"models": [], "batch_sizes": [7]}, data[:1])
+    (only,) = Plan({"models": [], "batch_sizes": [7]}, data[:1]).asked
     assert (only.name, only.batch_size) == ("784-50-10", 7)
     assert networks.has_own_data("GPT")
-    assert set(cli.COLUMNS) == set(frameworks.COLUMNS) - {"numpy"}
+    assert set(arguments.COLUMNS) == set(frameworks.COLUMNS) - {"numpy"}
 
 
 def test_a_batch_larger_than_the_data_is_refused(main):

@@ -1,14 +1,12 @@
-"""What the trained networks take the digits for: the confusion of both sides, and the misread pictures."""
+"""The predictions of the trained networks: the confusion of both sides, and the misread pictures."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from reports.page import tables
-from reports.page.figures import accuracy as drawings
-from reports.runner import networks
+from reports.runner import confusion, networks
 from reports.runner.data import Data
-from reports.sections import accuracy, confusion, gradients
+from reports.sections import accuracy, gradients
 from scratch import datasets
 from scratch.data import TensorDataset
 from scratch.datasets import Splits
@@ -71,7 +69,7 @@ def test_the_confusion_counts_every_sample_once(digits):
     assert right["count"].sum() == 77
     for each, rows in confusion.groupby("label"):
         assert rows["count"].sum() == np.count_nonzero(label == each)
-    shown = tables.confusion({"confusion": confusion})
+    shown = accuracy.mistaken(confusion)
     assert shown["times"].astype(int).sum() == 4
     assert list(shown) == [
         *("network", "batch", "seed", "is a", "NumPy reads", "PyTorch reads", "times"),
@@ -85,24 +83,28 @@ def test_of_many_misread_only_the_first_have_a_picture(digits):
     misread = read(digits, all_wrong)["misread"]
     assert misread["index"].tolist() == list(range(80))
     assert misread["pixels"].notna().tolist() == [row < 24 for row in range(80)]
-    assert len(tables.misread({"misread": misread})) == 80
+    assert len(accuracy.misread(misread)) == 80
 
 
 def test_where_all_is_right_there_is_no_table_of_the_misread_and_no_figure(digits):
     found = read(digits, lambda ours, theirs: None)
     assert list(found) == ["confusion"]
-    assert [name for name, _, _ in drawings.confusion(found)] == ["confusion-64-4-10-30"]
+    assert [name for name, _, _ in accuracy.predictions(found)] == ["confusion-64-4-10-30"]
+
+
+def trained(plans, seeds) -> dict[str, pd.DataFrame]:
+    return accuracy.Accuracy().run(accuracy.tasks(plans, dtype="float32", seeds=seeds)).tables
 
 
 def test_the_section_has_them_of_the_first_seed_and_of_pictures_only(digits):
     xor = networks.xor({dtype: datasets.xor(dtype=dtype) for dtype in gradients.DTYPES})
-    found = accuracy.chapter([(digits, 2, 1), (xor, 2, 1)], dtype="float32", seeds=[4, 5]).run().tables
+    found = trained([(digits, 2, 1), (xor, 2, 1)], seeds=[4, 5])
     for name in ("confusion", "misread"):
         assert set(found[name]["network"]) == {"64-4-10"}
         assert set(found[name]["seed"]) == {4}
     right = found["confusion"].query("label == predicted_numpy")["count"].sum()
     assert right / 80 == pytest.approx(found["accuracy"].query("seed == 4")["numpy_test_accuracy"].iloc[0])
-    assert set(accuracy.chapter([(xor, 2, 1)], dtype="float32", seeds=[4]).run().tables) == {
+    assert set(trained([(xor, 2, 1)], seeds=[4])) == {
         "epochs",
         "accuracy",
     }
@@ -130,7 +132,7 @@ def test_numbers_of_characters_are_no_pictures():
 def test_the_confusion_is_that_of_the_accuracy_beside_it():
     """Batch norm reads otherwise while it is trained."""
     network = networks.by_name("mlp_batchnorm", Data("digits"))
-    found = accuracy.chapter([(network, 1, 1)], dtype="float32", seeds=[0]).run().tables
+    found = trained([(network, 1, 1)], seeds=[0])
     right = found["confusion"].query("label == predicted_numpy")["count"].sum()
     assert right / found["confusion"]["count"].sum() == pytest.approx(
         found["accuracy"]["numpy_test_accuracy"][0]

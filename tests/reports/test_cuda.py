@@ -14,10 +14,10 @@ import torch
 
 from reports import cli
 from reports.errors import UnusableError
-from reports.page import figures
 from reports.runner import data as data_module
-from reports.runner import networks
-from reports.runner.results import Results, Section
+from reports.runner import gpu, networks
+from reports.runner.findings import Findings
+from reports.runner.results import Results
 from reports.sections import cuda
 from scratch import datasets
 from scratch.data import TensorDataset
@@ -45,12 +45,12 @@ def gpt() -> networks.Network:
     return networks._pair("GPT", splits, 3, len(text.characters), **sizes)
 
 
-def find(*chosen: networks.Network, device: str = "cpu") -> Section:
-    return cuda.chapter(chosen, device=device, blocks=5, block=0.0005, seed=0).run()
+def find(*chosen: networks.Network, device: str = "cpu") -> Findings:
+    return cuda.Cuda().run(cuda.tasks(chosen, device=device, blocks=5, block=0.0005, seed=0))
 
 
 @pytest.fixture(scope="module")
-def section(digits, gpt) -> Section:
+def section(digits, gpt) -> Findings:
     return find(digits, gpt)
 
 
@@ -106,13 +106,13 @@ def test_a_gpu_agrees_in_float64_and_float32_and_is_exact_to_their_digits(digits
 def test_a_device_computes_what_the_cpu_does(digits):
     (_, theirs), (x, target) = digits.build("float32", 7), digits.batch("float32")
     torch.nn.CrossEntropyLoss()(theirs(torch.from_numpy(x)), torch.from_numpy(target)).backward()
-    found = cuda.device_side(digits, 7, CPU, cuda.FLOAT32).gradients()
+    found = gpu.device_side(digits, 7, CPU, gpu.FLOAT32).gradients()
     for name, p in theirs.named_parameters():
         np.testing.assert_array_equal(found[name], p.grad.numpy())
 
 
 def test_a_block_trains_and_gradients_do_not(digits):
-    side = cuda.device_side(digits, 0, CPU, cuda.FLOAT32)
+    side = gpu.device_side(digits, 0, CPU, gpu.FLOAT32)
     before = {name: g.copy() for name, g in side.gradients().items()}
     again = side.gradients()
     assert side.block(3)["step"] > 0
@@ -127,7 +127,7 @@ def test_a_block_trains_and_gradients_do_not(digits):
 
 def off(name: str, factor: float):
     """gradients(), with an entry of a tensor made wrong."""
-    right = cuda.DeviceSide.gradients
+    right = gpu.DeviceSide.gradients
 
     def gradients(self):
         found = right(self)
@@ -139,7 +139,7 @@ def off(name: str, factor: float):
 
 @pytest.mark.parametrize("factor", [1.001, np.nan])
 def test_a_wrong_gradient_is_named(monkeypatch, digits, factor):
-    monkeypatch.setattr(cuda.DeviceSide, "gradients", off("2.bias", factor))
+    monkeypatch.setattr(gpu.DeviceSide, "gradients", off("2.bias", factor))
     found = find(digits)
     table = found.tables["cuda"]
     assert not found.agrees
@@ -159,20 +159,20 @@ def test_products_in_tf32_are_not_taken_for_float32(digits):
     """As a GPU would compute whose TF32 was left on."""
 
     def gradients(network, seed):
-        side = cuda.device_side(network, seed, CPU, cuda.FLOAT32)
+        side = gpu.device_side(network, seed, CPU, gpu.FLOAT32)
         with torch.no_grad():
             for p in side.model.parameters():
                 p.copy_(rounded_to_tf32(p))
         return dataclasses.replace(side, x=rounded_to_tf32(side.x)).gradients()
 
-    judge = cuda.Judge(digits, "float32", 0)
+    judge = gpu.Judge(digits, "float32", 0)
     assert judge(gradients).startswith("differs in 0.weight")
     assert judge.whole.error(gradients(digits, 0))[0] > 1e-5
 
 
 def test_a_gradient_of_another_shape_is_wrong(digits):
-    standard = cuda.standard(digits, "float32", 0)
-    right = cuda.device_side(digits, 0, CPU, cuda.FLOAT32).gradients()
+    standard = gpu.standard(digits, "float32", 0)
+    right = gpu.device_side(digits, 0, CPU, gpu.FLOAT32).gradients()
     assert standard.verdict(right) == "agree"
     assert standard.verdict(right | {"0.bias": right["0.bias"][:, None]}) == "differs in 0.bias"
 
@@ -196,8 +196,8 @@ def test_what_does_not_agree_is_asked_again_of_fewer_samples_and_other_seeds(
         made.append((network.batch_size, seed))
         return SimpleNamespace(verdict=lambda gradients: told)
 
-    monkeypatch.setattr(cuda, "standard", standard)
-    judge = cuda.Judge(digits, "float32", 5)
+    monkeypatch.setattr(gpu, "standard", standard)
+    judge = gpu.Judge(digits, "float32", 5)
     for _ in range(2):  # and the second time nothing is made anew
         seen = []
         assert judge(lambda network, seed, s=seen: s.append((network.batch_size, seed))) == verdicts[-1]
@@ -206,14 +206,14 @@ def test_what_does_not_agree_is_asked_again_of_fewer_samples_and_other_seeds(
 
 
 def test_a_tensor_that_rounding_throws_about_is_not_called_right(digits):
-    exact, tensors = cuda.standard(digits, "float32", 0)
-    right = cuda.device_side(digits, 0, CPU, cuda.FLOAT32).gradients()
-    faint = [dataclasses.replace(t, spread=np.abs(t.ours)) if t.name == "2.bias" else t for t in tensors]
-    assert cuda.Standard(exact, tuple(faint)).verdict(right) == "inconclusive"
+    exact, tensors = gpu.standard(digits, "float32", 0)
+    right = gpu.device_side(digits, 0, CPU, gpu.FLOAT32).gradients()
+    blind = [dataclasses.replace(t, spread=np.abs(t.ours)) if t.name == "2.bias" else t for t in tensors]
+    assert gpu.Standard(exact, tuple(blind)).verdict(right) == "inconclusive"
 
 
-def test_an_inconclusive_check_does_not_pass(monkeypatch, digits):
-    monkeypatch.setattr(cuda.Standard, "verdict", lambda self, gradients: "inconclusive")
+def test_a_check_that_is_too_blind_does_not_pass(monkeypatch, digits):
+    monkeypatch.setattr(gpu.Standard, "verdict", lambda self, gradients: "inconclusive")
     assert not find(digits).agrees
 
 
@@ -232,9 +232,9 @@ def switches() -> tuple:
 @pytest.mark.parametrize("before", [(False, True), (True, False)])
 def test_the_switches_are_as_before(monkeypatch, digits, before):
     seen = []
-    right = cuda.DeviceSide._differentiate
+    right = gpu.DeviceSide._differentiate
     monkeypatch.setattr(
-        cuda.DeviceSide, "_differentiate", lambda self: (seen.append((self.setting, switches())), right(self))
+        gpu.DeviceSide, "_differentiate", lambda self: (seen.append((self.setting, switches())), right(self))
     )
     usual = switches()[:2]
     try:
@@ -242,12 +242,12 @@ def test_the_switches_are_as_before(monkeypatch, digits, before):
         kept = switches()
         find(digits)
         assert switches() == kept
-        with pytest.raises(KeyboardInterrupt), cuda.tf32(not before[0]):
+        with pytest.raises(KeyboardInterrupt), gpu.tf32(not before[0]):
             raise KeyboardInterrupt
         assert switches() == kept
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = usual
-    assert {setting for setting, _ in seen} == set(cuda.SETTINGS)
+    assert {setting for setting, _ in seen} == set(gpu.SETTINGS)
     for setting, (products, convolutions, *_) in seen:
         assert products == convolutions == setting.tf32
 
@@ -263,9 +263,9 @@ def no_gpu(monkeypatch):
 @pytest.mark.usefixtures("no_gpu")
 def test_a_build_without_cuda_is_said(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert cuda.require("cpu") == CPU
+    assert gpu.require("cpu") == CPU
     with pytest.raises(UnusableError, match=r"--device cuda: torch \S+ was built without CUDA; pytorch.org"):
-        cuda.require("cuda")
+        gpu.require("cuda")
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -280,7 +280,7 @@ def test_a_build_that_finds_no_gpu_says_why(monkeypatch, fails, reason):
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "init", init)
     with pytest.raises(UnusableError, match=rf"was built for CUDA 13\.0, but finds no GPU: {reason}[^\n]*$"):
-        cuda.require("cuda")
+        gpu.require("cuda")
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -293,11 +293,11 @@ def test_the_report_ends_before_it_begins(main):
 
 def test_an_unknown_driver_is_no_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert cuda._driver() is None
+    assert gpu._driver() is None
     smi = tmp_path / "nvidia-smi"
     smi.write_text(f"#!{sys.executable}\nprint('580.1')\nprint('580.1')\n")
     smi.chmod(0o755)
-    assert cuda._driver() == "580.1"
+    assert gpu._driver() == "580.1"
 
 
 # The section alone
@@ -330,7 +330,7 @@ def test_the_section_alone_is_a_file_and_a_table(alone):
 
 
 def test_the_section_alone_ends_with_1_if_a_gradient_is_wrong(monkeypatch, alone):
-    monkeypatch.setattr(cuda.DeviceSide, "gradients", off("2.bias", 1.1))
+    monkeypatch.setattr(gpu.DeviceSide, "gradients", off("2.bias", 1.1))
     said = alone("--device", "cpu", "--quick", "--only", "GPT")
     assert said.code == 1
     assert "differs in 2.bias" in said.out
@@ -371,8 +371,7 @@ def test_wrong_arguments_of_the_section_alone(capsys, words, message):
 
 
 def test_a_table_that_cannot_be_made_loses_nothing(monkeypatch, alone):
-    monkeypatch.setitem(sys.modules, "reports.page.tables", None)
-    monkeypatch.delattr("reports.page.tables", raising=False)
+    monkeypatch.setitem(sys.modules, "tabulate", None)
     said = alone("--device", "cpu", "--quick", "--only", "GPT", "--out", "here")
     assert said.code == 0
     assert "no table: " in said.out
@@ -401,13 +400,13 @@ def test_the_device_is_one_of_two(capsys):
 
 
 def test_a_panel_for_each_network_has_each_precision(section):
-    drawn = [(name, title, axes_of(figure)) for name, title, figure in figures.cuda.cuda(section.tables)]
+    drawn = [(name, title, axes_of(figure)) for name, title, figure in cuda.panels(section.tables["cuda"])]
     assert [(name, title) for name, title, _ in drawn] == [
         ("cuda-0", "Error and time of 64-4-10 in each precision"),
         ("cuda-1", "Error and time of GPT in each precision"),
     ]
     for _, _, labels in drawn:
-        assert labels == {"NumPy, float32", *(f"PyTorch, CPU, {s.name}" for s in cuda.SETTINGS)}
+        assert labels == {"NumPy, float32", *(f"PyTorch, CPU, {s.name}" for s in gpu.SETTINGS)}
 
 
 def axes_of(figure) -> set[str]:
@@ -415,11 +414,10 @@ def axes_of(figure) -> set[str]:
 
 
 def test_what_is_nan_or_exact_is_no_point_and_no_error(section):
-    assert list(figures.cuda.cuda({})) == []
     table = section.tables["cuda"].copy()
     table.loc[table["network"] == "GPT", "error"] = 0.0
     table.loc[1, "error"] = np.inf
-    ((name, _, figure),) = figures.cuda.cuda({"cuda": table})
+    ((name, _, figure),) = cuda.panels(table)
     assert name == "cuda-0"
     assert "PyTorch, CPU, float32" in axes_of(figure)
     assert "PyTorch, CPU, float64" not in axes_of(figure)

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import itertools
 import re
+from collections.abc import Iterator
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,8 +14,10 @@ from matplotlib import image, rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from reports.page import figures
-from reports.page.figures import accuracy, gradients, style, timing
+from reports import sections
+from reports.page import page, style
+from reports.runner.findings import Findings
+from reports.sections import accuracy, gradients, timing
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 PAIRS = ("NumPy − PyTorch", "NumPy − numeric", "PyTorch − numeric")
@@ -113,24 +117,36 @@ def tables() -> dict[str, pd.DataFrame]:
     return {make.__name__: make() for make in made} | {"timing": timed()}
 
 
+def of_the_cpu(tables) -> Iterator[tuple[sections.Section, Findings]]:
+    """The sections of a report that asks for no device, each with its tables."""
+    for section in sections.every().values():
+        own = {table.name: tables[table.name] for table in section.tables if table.name in tables}
+        if section.name != "cuda":
+            yield section, Findings(own, {}, True)
+
+
+def panels_of(tables) -> list[page.Panel]:
+    return [panel for section, found in of_the_cpu(tables) for panel in page.draw(section, found)]
+
+
 @pytest.fixture(scope="module")
 def drawn(tables) -> dict[str, str]:
-    return {panel.name: panel.svg for panel in figures.draw(tables)}
+    return {panel.name: panel.svg for panel in panels_of(tables)}
 
 
 def words(svg: str) -> list[str]:
     return ["".join(each.itertext()).strip() for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-def only(draw, tables) -> dict[str, Figure]:
+def only(draw, *tables) -> dict[str, Figure]:
     """The panels of one figure, not yet SVG."""
     with rc_context(style.STYLE):
-        return {name: figure for name, _, figure in draw(tables)}
+        return {name: figure for name, _, figure in draw(*tables)}
 
 
 def test_a_figure_has_a_panel_for_each_network_dtype_or_training(tables):
     found: dict[str, list[str]] = {}
-    for panel in figures.draw(tables):
+    for panel in panels_of(tables):
         found.setdefault(panel.figure, []).append(panel.name)
     assert found == {
         "errors": ["errors-float64", "errors-float32"],
@@ -174,7 +190,7 @@ def test_no_id_is_in_two_figures_and_each_reference_is_in_its_own(drawn):
 
 
 def test_the_same_tables_give_the_same_figures(drawn, tables):
-    assert {panel.name: panel.svg for panel in figures.draw(tables)} == drawn
+    assert {panel.name: panel.svg for panel in panels_of(tables)} == drawn
 
 
 def test_the_figures_take_their_greys_from_the_page(drawn):
@@ -196,8 +212,8 @@ def test_a_panel_is_so_narrow_that_a_phone_shows_its_words_large_enough(drawn):
 
 def test_no_word_leaves_its_panel(drawn, tables):
     with rc_context(style.STYLE):
-        for panels in figures._FIGURES.values():
-            for name, _, figure in panels(tables):
+        for section, found in of_the_cpu(tables):
+            for name, _, figure in itertools.chain(*section.figures(found.tables).values()):
                 FigureCanvasSVG(figure)
                 figure.draw_without_rendering()
                 box = figure.get_tightbbox()
@@ -224,15 +240,14 @@ def test_what_there_are_no_rows_for_is_not_drawn(tables):
     without = {name: t for name, t in tables.items() if name not in ("confusion", "misread", "sweep")}
     without["timing"] = without["timing"].assign(ratio=np.nan)
     without["growth"] = without["growth"].query("entries == 1000")
-    names = {panel.name for panel in figures.draw(without)}
+    names = {panel.name for panel in panels_of(without)}
     assert not any(re.match("confusion|misread|sweep|timing|growth", name) for name in names)
     assert {"cost", "loss-a-9", "faults"} < names
-    assert list(timing.sweep(without | {"sweep": pd.DataFrame()})) == []
-    assert list(timing.sweep(without | {"sweep": sweep()[:0]})) == []
+    assert list(timing.curves(sweep()[:0])) == []
 
 
 def test_the_histogram_counts_all_networks_and_equal_entries_apart(tables):
-    equal, others = only(gradients.errors, tables)["errors-float64"].axes
+    equal, others = only(gradients.histograms, tables["errors"])["errors-float64"].axes
     assert [bar.get_height() for bar in equal.patches] == [6, 6, 6]
     values, edges, _ = others.patches[0].get_data()
     assert list(values) == [4, 2, 0]
@@ -243,7 +258,7 @@ def test_the_histogram_counts_all_networks_and_equal_entries_apart(tables):
 
 @pytest.mark.parametrize("slope", [0.8, 2.0])
 def test_a_method_has_its_slope_beside_its_name(tables, slope):
-    figure = only(gradients.cost, tables | {"growth": growth(slope)})["growth"]
+    figure = only(gradients.times, tables["cost"], growth(slope))["growth"]
     told = [text.get_text() for text in figure.legends[0].get_texts()]
     assert f"the book's loop: slope {slope:.1f}" in told
     assert "backpropagation: slope 0.0" in told
@@ -253,7 +268,7 @@ def test_a_method_has_its_slope_beside_its_name(tables, slope):
 
 
 def test_equal_losses_have_a_place_of_their_own(tables):
-    _, below = only(accuracy.loss, tables)["loss-xor-more-4"].axes
+    _, below = only(accuracy.losses, tables["epochs"])["loss-xor-more-4"].axes
     (marks,) = below.lines
     ticks = dict(zip(below.get_yticks(), (t.get_text() for t in below.get_yticklabels()), strict=True))
     assert [ticks.get(y) for y in marks.get_ydata()] == ["equal", None, "equal", None]
@@ -268,7 +283,7 @@ def test_the_matrix_has_each_count_and_marks_where_the_sides_differ(tables, draw
     assert "read as (framed: NumPy's count/PyTorch's)" in told
     assert drawn["confusion-a-9"].count(f"stroke: {style.TORCH}") == 2
     same = confusion().query("predicted_numpy == predicted_torch")
-    (figure,) = only(accuracy.confusion, {"confusion": same}).values()
+    (figure,) = only(accuracy.predictions, {"confusion": same}).values()
     placed = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
     assert placed == {"50": (0, 0), "40": (1, 1), "30": (2, 2), "4": (0, 2)}
     assert figure.axes[0].get_xlabel() == "read as (PyTorch's counts are the same)"
@@ -290,7 +305,7 @@ def test_the_misread_digits_are_drawn_as_they_are(drawn):
 
 
 def test_the_sweep_draws_both_sides_over_their_ratio(tables):
-    found = only(timing.sweep, tables)
+    found = only(timing.curves, tables["sweep"])
     above, below = found["sweep-batch"].axes
     ours, theirs = above.lines
     assert [ours.get_linestyle(), theirs.get_linestyle()] == ["-", "--"]
@@ -313,7 +328,7 @@ def test_the_sweep_draws_both_sides_over_their_ratio(tables):
 
 def test_a_ratio_is_named_by_its_phase_or_else_by_what_numpy_is_held_against():
     other = timed().query("pair == 'NumPy / NumPy'").assign(pair="NumPy / other", ratio=3.0)
-    found = only(timing.ratios, {"timing": pd.concat([timed(), other])})
+    found = only(timing.ratios, pd.concat([timed(), other]))
     (axes,) = found["timing-a-4"].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names[::-1] == ["forward", "step", "NumPy / NumPy", "NumPy / other"]

@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 import torch
 
-from reports.runner import frameworks, networks
+from reports.runner import frameworks, functions, networks
 from scratch import datasets, nn, random
 from scratch.data import TensorDataset
 from scratch.datasets import Splits
@@ -121,7 +121,7 @@ def test_a_gradient_that_is_not_there_is_no_agreement(xor):
             return {"0.weight": np.zeros((4, 2))}
 
     with pytest.raises(
-        ValueError, match=r"Less has gradients of \['0\.weight'\], wanted \['0\.weight', '0\.b"
+        ValueError, match=r"Less has gradients of \['0\.weight'\], expected \['0\.weight', '0\.b"
     ):
         frameworks.compare_column(
             frameworks.Column("Less", lambda *a: Less(), lambda *a: ""), xor, "float64", 0
@@ -224,7 +224,7 @@ assert os.environ["NPROC"] == "7"
 # The network as one function
 
 
-NUMPY = frameworks.Namespace(np, scipy.special.logsumexp)
+NUMPY = functions.Namespace(np, scipy.special.logsumexp)
 
 
 def test_the_function_is_the_network_and_its_loss():
@@ -240,17 +240,17 @@ def test_the_function_is_the_network_and_its_loss():
     rng = np.random.default_rng(0)
     x, target = rng.normal(0, 100, (5, 3, 4)), rng.integers(3, size=5)
     parameters = {name: p.data for name, p in model.named_parameters()}
-    found = frameworks.loss_function(model, NUMPY)(parameters, x, np.eye(3)[target])
+    found = functions.loss_function(model, NUMPY)(parameters, x, np.eye(3)[target])
     np.testing.assert_allclose(found, nn.CrossEntropyLoss()(model(x), target), rtol=1e-13)
 
 
 def test_a_flatten_of_some_axes():
     model = nn.Sequential(nn.Flatten(-2, 3), nn.Flatten(1, 2))
     x = np.random.default_rng(0).normal(size=(2, 3, 1, 4))
-    found = frameworks.loss_function(model, NUMPY)({}, x, np.eye(12)[[0, 11]])
+    found = functions.loss_function(model, NUMPY)({}, x, np.eye(12)[[0, 11]])
     np.testing.assert_allclose(found, nn.CrossEntropyLoss()(x.reshape(2, 12), np.array([0, 11])), rtol=1e-13)
 
 
 def test_a_module_without_a_function_is_refused():
     with pytest.raises(TypeError, match="there is no function for a Softmax"):
-        frameworks.loss_function(nn.Sequential(nn.Softmax(1)), NUMPY)
+        functions.loss_function(nn.Sequential(nn.Softmax(1)), NUMPY)

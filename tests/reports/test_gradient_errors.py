@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from reports.page import tables
-from reports.runner import networks
-from reports.sections import cost, gradients
+from reports.runner import cost, networks
+from reports.sections import gradients
 from scratch import datasets, nn
 from scratch.gradcheck.tolerance import SPREADS
 from torch_ref import compare
@@ -66,7 +65,7 @@ def test_an_entry_is_right_up_to_8_units():
 
 @pytest.mark.parametrize("dtype", gradients.DTYPES)
 def test_the_errors_are_of_all_gradients_and_the_largest_is_that_of_the_table(xor, dtype):
-    found = gradients.tables(xor, dtype, 4, 0)
+    found = gradients.compared_tensors(xor, dtype, 4, 0)
     errors, table = found["errors"], found["gradients"]
     assert list(errors) == ["network", "dtype", "pair", "bin", "low", "high", "count"]
     assert set(errors["network"]) == {"XOR 2-4-2"}
@@ -93,7 +92,7 @@ def test_one_wrong_entry_stands_alone_beyond_the_tolerance(xor):
 
 def test_the_table_of_errors_leaves_empty_bins_out():
     rows = gradients.error_counts(Found([0.0, 2.0, 0], [0.0, 0, 0], [0.0, 0, 0]))
-    shown = tables.errors({"errors": rows.assign(network="a", dtype="float64")})
+    shown = gradients.binned(rows.assign(network="a", dtype="float64"))
     assert shown.to_numpy().tolist() == [
         ["a", "float64", "equal", "1", "1", "2"],
         ["a", "float64", "1.8 to 3.2", "1", "1", "0"],
@@ -142,12 +141,13 @@ def test_a_method_is_left_out_as_soon_as_it_would_take_too_long(small, monkeypat
 
 
 def test_the_table_of_growth_ends_with_the_cost_of_the_large_network(xor, small):
-    section = gradients.chapter([xor], small[2], samples=4, rounds=1, seed=0, growing=small[:2]).run()
+    tasks = gradients.tasks([xor], small[2], samples=4, rounds=1, seed=0, growing=small[:2])
+    section = gradients.Gradients().run(tasks)
     grown, last = section.tables["growth"], section.tables["cost"]
     assert list(grown["network"].unique()) == ["64-1-10", "64-2-10", "64-3-10"]
     pd.testing.assert_frame_equal(grown.tail(len(last)).reset_index(drop=True), last[list(grown)])
     assert list(section.samples["growth"]) == ["64-1-10", "64-2-10"]
     left_out = grown.drop(index=grown.index[grown["network"].eq("64-2-10")][-1])
-    shown = tables.growth({"growth": left_out})
+    shown = gradients.grown(left_out)
     assert shown["entries"].tolist() == ["85", "160", "235"]
     assert (shown["torch.autograd.gradcheck"] == "–").tolist() == [False, True, False]

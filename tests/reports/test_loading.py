@@ -1,4 +1,4 @@
-"""results.json: all of it is described, it reads back as it was written, and what is not so is refused."""
+"""results.json: all of it is declared, it reads back as it was written, and what is not so is refused."""
 
 import json
 import re
@@ -8,11 +8,14 @@ import jsonschema
 import numpy as np
 import pytest
 
+from reports import sections
 from reports.errors import UnusableError
 from reports.runner import networks
-from reports.runner.loading import columns, described, load, round_ratios, schema
+from reports.runner.loading import load
 from reports.runner.results import SCHEMA_VERSION, Results
+from reports.runner.schema import schema
 from reports.sections import cuda
+from reports.sections.timing import round_ratios
 
 
 @pytest.fixture
@@ -32,55 +35,23 @@ def saved(tmp_path):
     return save
 
 
-# The description
+# The schema
 
 
-def test_the_schema_is_one_and_a_real_report_is_valid(content):
+def test_the_schema_is_one_and_describes_a_real_report(content):
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.Draft202012Validator(schema()).validate(content)
     assert schema()["properties"]["schema_version"]["const"] == SCHEMA_VERSION
 
 
-def undescribed(content: dict) -> list[str]:
-    """What to write in, or to remove from, results.schema.json, so that it describes this report."""
-    told = described()
-    found = [
-        f'under "sections", "properties" add "{section}": '
-        '{"description": "…", "$ref": "#/$defs/section", "properties": {"tables": …, "samples": …}}'
-        for section in content["sections"].keys() - told.keys()
-    ]
-    found += [
-        f'under "sections", "properties" remove "{each}"' for each in told.keys() - content["sections"].keys()
-    ]
-    for section, known in told.items():
-        written = content["sections"].get(section, {"tables": {}})["tables"]
-        at = f'in section "{section}"'
-        found += [
-            f'{at} add the table "{table}" to "tables", under "properties" and "required": '
-            '{"description": "…", "x-key": [the columns that tell rows apart], "type": "array", "items": …}'
-            for table in written.keys() - known.keys()
-        ]
-        found += [f'{at} remove the table "{table}"' for table in known.keys() - written.keys()]
-        for table in known.keys() & written.keys():
-            found += undescribed_columns(f'{at}, table "{table}"', written[table], columns(known[table]))
-    return sorted(found)
-
-
-def undescribed_columns(at: str, rows: list[dict], known: dict) -> list[str]:
-    written = {name: {type(row[name]) for row in rows if name in row} for row in rows for name in row}
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
-    found = [f'{at} remove the column "{name}"' for name in known.keys() - written.keys()]
-    for name in written.keys() - known.keys():
-        types = sorted(names[each] for each in written[name])
-        told = f'{{"type": {json.dumps(types if len(types) > 1 else types[0])}, "description": "…, in …."}}'
-        found.append(f'{at} add to "properties" "{name}": {told}, and "{name}" to "required"')
-    return found
+def test_the_report_has_its_schema_beside_it(quick_report):
+    assert json.loads((quick_report.parent / "results.schema.json").read_text()) == schema()
 
 
 def on_a_device() -> dict:
     """The section of a report that asks for a device; the CPU is one."""
-    found = cuda.chapter([networks.by_name("xor_net")], device="cpu", blocks=2, block=0.0005, seed=0).run()
-    results = Results(Path(), {}, {}, {"cuda": found})
+    tasks = cuda.tasks([networks.by_name("xor_net")], device="cpu", blocks=2, block=0.0005, seed=0)
+    results = Results(Path(), {}, {}, {"cuda": cuda.Cuda().run(tasks)})
     return json.loads(results.json())["sections"]["cuda"]
 
 
@@ -89,77 +60,60 @@ def test_a_section_on_a_device_is_valid_and_reads_back(content, saved):
     assert load(saved(content)).tables["cuda"]["method"].tolist()[0] == "NumPy"
 
 
-def test_each_table_and_column_of_a_report_is_described_and_no_other(content):
-    todo = undescribed(content | {"sections": content["sections"] | {"cuda": on_a_device()}})
-    assert not todo, "\n".join(["reports/runner/results.schema.json:", *todo])
+def test_each_section_table_and_column_of_a_report_is_declared_and_no_other(content):
+    found = content["sections"] | {"cuda": on_a_device()}
+    assert [*found] == [*sections.every()]
+    for name, section in sections.every().items():
+        tables = {table.name: [column.name for column in table.columns] for table in section.tables}
+        written = {key: [*rows[0]] for key, rows in found[name]["tables"].items()}
+        assert written == {key: columns for key, columns in tables.items() if key in written}
+        assert all(table.name in written or table.optional for table in section.tables)
 
 
-def test_what_is_not_described_is_told_with_what_to_write(content):
-    (row, *_) = content["sections"]["timing"]["tables"]["timing"]
-    row["watts"] = 3.5
-    content["sections"]["accuracy"]["tables"]["colours"] = []
-    content["sections"] |= {"cuda": on_a_device(), "tpu": {"tables": {}}}
-    del content["sections"]["drift"]["tables"]["drift_steps"]
-    for row in content["sections"]["checker"]["tables"]["needle"]:
-        del row["place"]
-    accuracy, checker, drift, timing, section = undescribed(content)
-    assert accuracy.startswith(
-        'in section "accuracy" add the table "colours" to "tables", under "properties" and "required": {'
-    )
-    assert checker == 'in section "checker", table "needle" remove the column "place"'
-    assert drift == 'in section "drift" remove the table "drift_steps"'
-    assert timing == (
-        'in section "timing", table "timing" add to "properties" '
-        '"watts": {"type": "number", "description": "…, in …."}, and "watts" to "required"'
-    )
-    assert section.startswith('under "sections", "properties" add "tpu": {"description": "…", "$ref"')
+def test_each_option_that_is_recorded_is_declared_and_no_other(content):
+    assert [*content["options"]] == [*schema()["properties"]["options"]["properties"]]
 
 
-def parts_of(told, where="#"):
+def test_sections_and_tables_have_names_of_their_own_and_numbers_from_1():
+    known = [*sections.every().values()]
+    assert [each.number for each in known] == [1 + place for place in range(len(known))]
+    tables = [table.name for each in known for table in each.tables]
+    assert len(tables) == len(set(tables))
+
+
+def parts_of(schema, where="#"):
     """All schemas in a schema, with their place."""
-    yield where, told
-    for word in ("properties", "$defs"):
-        for name, inner in told.get(word, {}).items():
-            yield from parts_of(inner, f"{where}/{word}/{name}")
+    yield where, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from parts_of(inner, f"{where}/properties/{name}")
     for word in ("items", "additionalProperties"):
-        if isinstance(told.get(word), dict):
-            yield from parts_of(told[word], f"{where}/{word}")
+        if isinstance(schema.get(word), dict):
+            yield from parts_of(schema[word], f"{where}/{word}")
 
 
 def test_everything_with_a_name_has_a_description_that_is_a_sentence():
-    for where, told in parts_of(schema()):
-        named = re.search(r"/(properties|\$defs)/[^/]+$", where)
-        if named and "$ref" not in told and not re.search(r"/properties/(tables|samples)$", where):
-            assert re.fullmatch(r"\w.*\.", told["description"]), where
+    for where, part in parts_of(schema()):
+        if re.search(r"/properties/[^/]+$", where):
+            assert re.fullmatch(r"\w.*[.?]", part["description"]), where
 
 
 def test_every_member_of_an_object_is_required_unless_it_says_otherwise():
-    for where, told in parts_of(schema()):
-        if (
-            "properties" in told
-            and told.get("additionalProperties") is False
-            and not where.endswith("/sections")
-        ):
+    for where, part in parts_of(schema()):
+        if "properties" in part and not where.endswith("/sections"):
             optional = [
-                name
-                for name, each in told["properties"].items()
-                if "Not there" in each.get("description", "")
+                name for name, each in part["properties"].items() if "Not there" in each["description"]
             ]
-            assert told["required"] == [name for name in told["properties"] if name not in optional], where
-
-
-def test_each_definition_is_used():
-    text = json.dumps(schema())
-    for name in schema()["$defs"]:
-        assert f'"#/$defs/{name}"' in text, name
+            assert part["additionalProperties"] is False, where
+            assert part["required"] == [name for name in part["properties"] if name not in optional], where
 
 
 def test_the_key_of_each_table_tells_its_rows_apart(quick_report):
     found = load(quick_report).tables
-    for name, told in ((name, told) for tables in described().values() for name, told in tables.items()):
-        if name in found:
-            assert set(told["x-key"]) <= set(columns(told))
-            assert not found[name].duplicated(told["x-key"]).any(), name
+    for table in (table for section in sections.every().values() for table in section.tables):
+        assert {*table.key} <= {column.name for column in table.columns}
+        assert table.item in ("", *table.key)
+        if table.name in found:
+            assert not found[table.name].duplicated([*table.key]).any(), table.name
 
 
 # Reading back
@@ -221,7 +175,7 @@ def refused(path, *parts) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    refused(tmp_path / "none.json", "No such file", "wanted a results.json of gradmirror report")
+    refused(tmp_path / "none.json", "No such file", "expected a results.json of gradmirror report")
     refused(tmp_path, "Is a directory")
 
 
@@ -259,9 +213,9 @@ def test_a_number_beyond_all_numbers(quick_report, saved):
 
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, "1", 1.5])
-def test_another_version_is_named_and_the_one_that_is_wanted(content, saved, version):
+def test_another_version_is_named_and_the_one_that_is_expected(content, saved, version):
     content["schema_version"] = version
-    refused(saved(content), f"schema_version {version!r}, wanted {SCHEMA_VERSION}")
+    refused(saved(content), f"schema_version {version!r}, expected {SCHEMA_VERSION}")
 
 
 def timing_samples(content: dict) -> dict:
@@ -326,11 +280,11 @@ TAMPERED = {
     ),
     "no samples": (
         lambda c: c["sections"]["timing"]["samples"].update(timing=[]),
-        "sections.timing.samples: 64-50-10, batch 100: processes of [] rounds, wanted as many of each",
+        "sections.timing.samples: 64-50-10, batch 100: processes of [] rounds, expected as many of each",
     ),
     "a round of one side": (
         lambda c: timing_samples(c)["blocks"]["torch"].pop(),
-        "6 times of NumPy and 5 of PyTorch, wanted as many",
+        "6 times of NumPy and 5 of PyTorch, expected as many",
     ),
     "no time": (lambda c: timing_samples(c)["blocks"]["numpy"][1].update(step=0), "all above 0"),
     "a row twice": (

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from reports import cli
-from reports.commands import coverage
-from reports.runner import frameworks, memory
+from reports.runner import coverage, frameworks, memory
 from scratch import datasets, nn
 
 SHORT = ("models", "--only", "mlp_batchnorm", "--steps", 3, "--rounds", 3, "--out", "models.csv")

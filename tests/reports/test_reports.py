@@ -3,11 +3,8 @@
 import dataclasses
 import gc
 import html
-import importlib.metadata
 import json
 import re
-import shutil
-import subprocess
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,15 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from threadpoolctl import threadpool_info
 
-from reports.commands import faults
-from reports.page import figures, page, tables
-from reports.page.figures import style
-from reports.runner import environment, frameworks, intervals, networks
-from reports.runner.results import _ITEMS, IDENTIFIERS, SCHEMA_VERSION, Results, Section
-from reports.sections import accuracy, cost, cuda, detection, drift, gradients, timing
+from reports import sections as known
+from reports.page import page, text
+from reports.runner import cost, detectors, environment, frameworks, networks
+from reports.runner.findings import Findings
+from reports.runner.results import SCHEMA_VERSION, Results, identifiers
+from reports.sections import accuracy, checker, cuda, drift, gradients, timing
 from scratch import datasets, nn
 from scratch.data import TensorDataset
 from scratch.datasets import Splits
@@ -74,36 +69,43 @@ def xor() -> networks.Network:
     return networks.xor({dtype: datasets.xor(dtype=dtype) for dtype in gradients.DTYPES})
 
 
-def find_gradients(*compared: networks.Network) -> Section:
+def find_gradients(*compared: networks.Network) -> Findings:
     cost_network = networks.two_layer(compared[0].splits, hidden_size=1)
-    return gradients.chapter(compared, cost_network, samples=4, rounds=1, seed=0).run()
+    tasks = gradients.tasks(compared, cost_network, samples=4, rounds=1, seed=0)
+    return gradients.Gradients().run(tasks)
 
 
-def find_timing(*timed: networks.Network) -> Section:
-    return timing.chapter(timed, dtype="float32", rounds=4, block=0.0005, seed=0).run()
+def find_accuracy(plans, **options) -> Findings:
+    return accuracy.Accuracy().run(accuracy.tasks(plans, **options))
+
+
+def find_timing(*timed: networks.Network) -> Findings:
+    return timing.Timing().run(timing.tasks(timed, dtype="float32", rounds=4, block=0.0005, seed=0))
 
 
 @pytest.fixture(scope="module")
-def sections(digits, xor) -> dict[str, Section]:
+def sections(digits, xor) -> dict[str, Findings]:
     return {
         "gradients": find_gradients(digits, xor),
-        "accuracy": accuracy.chapter([(digits, 2, 1), (xor, 20, 5)], dtype="float32", seeds=[0, 1]).run(),
-        "drift": drift.chapter(
-            [drift.Plan(digits, "SGD", {"lr": 0.1}, 5), drift.Plan(digits, "Adam", {}, 5)],
-            dtype="float32",
-            seed=0,
-        ).run(),
+        "accuracy": find_accuracy([(digits, 2, 1), (xor, 20, 5)], dtype="float32", seeds=[0, 1]),
+        "drift": drift.Drift().run(
+            drift.tasks(
+                [drift.Recipe(digits, "SGD", {"lr": 0.1}, 5), drift.Recipe(digits, "Adam", {}, 5)],
+                dtype="float32",
+                seed=0,
+            )
+        ),
         "checker": find_checker(digits),
         "timing": find_timing(digits, xor),
     }
 
 
-def find_checker(network: networks.Network) -> Section:
+def find_checker(network: networks.Network) -> Findings:
     """With a catalog of two, to be quick."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faults, "MODULES", [c for c in faults.MODULES if c.kind in ("Linear", "Tanh")])
-        patch.setattr(faults, "LOSSES", [])
-        return detection.chapter(network, most=2, seed=0).run()
+        patch.setattr(detectors, "MODULES", [c for c in detectors.MODULES if c.kind in ("Linear", "Tanh")])
+        patch.setattr(detectors, "LOSSES", [])
+        return checker.Checker().run(checker.tasks(network, most=2, seed=0))
 
 
 @pytest.fixture
@@ -116,8 +118,8 @@ def broken_bias(monkeypatch) -> None:
     """The NumPy side's gradient of the last bias of XOR is one percent too large."""
     right = nn.Linear.backward
 
-    def backward(self, dy, needs_input_grad=True):
-        dx = right(self, dy, needs_input_grad)
+    def backward(self, dy):
+        dx = right(self, dy)
         if self.out_features == 2:
             self.bias.grad = self.bias.grad * 1.01
         return dx
@@ -129,7 +131,7 @@ def broken_bias(monkeypatch) -> None:
 
 
 def test_the_gradient_table_has_a_row_for_each_tensor_and_all_agree(xor):
-    table = gradients.tables(xor, "float64", samples=4, seed=0)["gradients"]
+    table = gradients.compared_tensors(xor, "float64", samples=4, seed=0)["gradients"]
     assert list(table) == [
         *("network", "dtype", "tensor", "shape", "scale", "numpy_torch", "relative"),
         *(
@@ -153,14 +155,14 @@ def test_the_gradient_table_has_a_row_for_each_tensor_and_all_agree(xor):
     assert (table["numpy_torch"] <= table["tolerance"]).all()
 
 
-def test_what_has_no_derivative_has_no_numeric_derivative_either(xor):
-    table = gradients.tables(xor, "float64", samples=4, seed=0)["gradients"].set_index("tensor")
+def test_what_has_no_derivative_has_no_truth_either(xor):
+    table = gradients.compared_tensors(xor, "float64", samples=4, seed=0)["gradients"].set_index("tensor")
     for column in ("numpy_numeric", "torch_numeric", "numpy_central"):
         assert table.index[table[column].isna()].tolist() == ["output", "loss"]
 
 
 def test_the_central_difference_is_right_to_nine_digits_and_the_complex_step_to_fifteen(digits):
-    found = gradients.tables(digits, "float64", samples=4, seed=0)
+    found = gradients.compared_tensors(digits, "float64", samples=4, seed=0)
     table = found["gradients"].dropna(subset="numpy_numeric")
     assert (table["numpy_central"] / table["scale"]).between(1e-14, 1e-7).all()
     assert (table["numpy_numeric"] / table["scale"]).max() < 2e-14
@@ -184,7 +186,7 @@ def test_a_wrong_backward_is_found_and_its_tensor_named(digits, xor, sections, r
         "The two sides disagree: 2.bias of XOR 2-4-2 in float64 (NumPy is wrong), "
         "2.bias of XOR 2-4-2 in float32 (NumPy is wrong)."
     )
-    short = tables.gradients_in_short(results.tables).set_index(["network", "dtype"])["verdict"]
+    short = gradients.in_short(section.tables["gradients"]).set_index(["network", "dtype"])["verdict"]
     assert short["64-4-10"].tolist() == ["agree", "agree"]
     assert short["XOR 2-4-2"].tolist() == ["differ", "differ"]
 
@@ -239,7 +241,7 @@ def test_both_sides_train_alike(digits, dtype, limit):
 
 
 def test_the_first_every_nth_and_the_last_epoch_are_kept(xor):
-    section = accuracy.chapter([(xor, 12, 5)], dtype="float64", seeds=[3, 4]).run()
+    section = find_accuracy([(xor, 12, 5)], dtype="float64", seeds=[3, 4])
     epochs, final = section.tables["epochs"], section.tables["accuracy"]
     assert epochs[["seed", "epoch"]].to_numpy().tolist() == [[s, e] for s in (3, 4) for e in (0, 5, 10, 12)]
     assert final[["seed", "epoch", "test_samples"]].to_numpy().tolist() == [[3, 12, 4], [4, 12, 4]]
@@ -260,7 +262,7 @@ def other_rate_for_torch(monkeypatch, factor: float, dtypes=gradients.DTYPES) ->
 @pytest.mark.parametrize("dtype", gradients.DTYPES)
 def test_another_learning_rate_on_one_side_is_seen(digits, results, monkeypatch, dtype):
     other_rate_for_torch(monkeypatch, 1.2)
-    section = accuracy.chapter([(digits, 2, 1)], dtype=dtype, seeds=[5]).run()
+    section = find_accuracy([(digits, 2, 1)], dtype=dtype, seeds=[5])
     (row,) = section.tables["accuracy"].to_dict("records")
     assert row["verdict"] == "differ"
     assert row["relative_drift"] > row["half_the_digits"]
@@ -272,15 +274,14 @@ def test_another_learning_rate_on_one_side_is_seen(digits, results, monkeypatch,
 
 def test_what_parts_in_float32_only_is_judged_in_float64(digits, results, monkeypatch):
     other_rate_for_torch(monkeypatch, 1.2, ["float32"])
-    section = accuracy.chapter([(digits, 2, 1)], dtype="float32", seeds=[5]).run()
+    section = find_accuracy([(digits, 2, 1)], dtype="float32", seeds=[5])
     (row,) = section.tables["accuracy"].to_dict("records")
     assert row["relative_drift"] > row["half_the_digits"]
     assert row["float64_drift"] < 1e-14
     assert row["verdict"] == "agree"
     results.sections["accuracy"] = section
-    assert tables.accuracy(results.tables)["relative, in float64"].tolist() == [
-        tables.short(row["float64_drift"])
-    ]
+    shown = accuracy.in_full(section.tables["accuracy"])
+    assert shown["relative, in float64"].tolist() == [text.short(row["float64_drift"])]
     page.write(results)
     for name in ("report.html", "report.md"):
         assert "again in float64" in (results.out / name).read_text(encoding="utf-8")
@@ -288,7 +289,7 @@ def test_what_parts_in_float32_only_is_judged_in_float64(digits, results, monkey
 
 def test_a_side_whose_loss_becomes_nan_ends_the_rows_and_differs(digits, monkeypatch):
     other_rate_for_torch(monkeypatch, 1e39)
-    section = accuracy.chapter([(digits, 3, 1)], dtype="float32", seeds=[0]).run()
+    section = find_accuracy([(digits, 3, 1)], dtype="float32", seeds=[0])
     assert section.tables["epochs"]["epoch"].tolist() == [0]
     (row,) = section.tables["accuracy"].to_dict("records")
     assert (row["epoch"], row["epochs"], row["drift"], row["verdict"]) == (0, 3, 0, "differ")
@@ -320,10 +321,10 @@ def test_a_network_with_a_wrong_gradient_is_not_timed_and_the_rest_is(digits, xo
     assert "XOR 2-4-2 was not timed: the gradients disagree in 2.bias." in shown
     assert "XOR 2-4-2 was not timed" in (results.out / "report.md").read_text()
     assert "not timed: the gradients disagree in 2.bias" in page.summary(results)
-    first = tables.timing(results.tables).iloc[0]
+    first = timing.phases(section.tables["timing"]).iloc[0]
     assert first["ratio"] == first["95% interval"] == first["noise"] == first["pair"] == first["first"] == "–"
-    text = json.loads((results.out / "results.json").read_text())
-    assert text["sections"]["timing"]["tables"]["timing"][0]["ratio"] is None
+    content = json.loads((results.out / "results.json").read_text())
+    assert content["sections"]["timing"]["tables"]["timing"][0]["ratio"] is None
 
 
 EVERY_SEED = ["7 float32", "8 float32", "9 float32", "7 float64"]
@@ -375,72 +376,6 @@ def test_the_timing_table_has_each_phase_and_the_noise(sections):
     assert (table["ratio"] <= table["high"]).all()
     assert set(table["verdict"]) <= {"NumPy faster", "NumPy slower", "not distinguishable"}
     assert gc.isenabled()
-
-
-class Metronome:
-    """A side whose steps take exactly so long; it notes its blocks in a common log."""
-
-    def __init__(self, name, seconds, log):
-        self.name, self.seconds, self.log = name, seconds, log
-
-    def block(self, steps):
-        self.log.append((self.name, steps))
-        return {"step": self.seconds}
-
-
-@pytest.mark.parametrize(("seconds", "steps"), [(0.001, 10), (0.004, 2), (0.1, 1), (0.00015, 67)])
-def test_a_block_has_as_many_steps_as_fit_its_time(seconds, steps):
-    assert timing._calibrate(Metronome("", seconds, []), 0.01) == steps
-
-
-def test_the_sides_take_turns_and_every_second_round_goes_backwards():
-    log = []
-    sides = {name: Metronome(name, seconds, log) for name, seconds in (("a", 0.005), ("b", 0.001))}
-    measured = timing.take_turns(sides, 3, 0.01, "")
-    assert log[-6:] == [("a", 2), ("b", 10), ("b", 10), ("a", 2), ("a", 2), ("b", 10)]
-    assert measured == {"a": 3 * [{"step": 0.005}], "b": 3 * [{"step": 0.001}]}
-
-
-def test_the_interval_of_equal_samples_is_a_point():
-    assert intervals.median_interval([1.5] * 6) == (1.5, 1.5, 1.5)
-
-
-def test_the_interval_holds_the_median_and_narrows_with_more_samples():
-    samples = np.random.default_rng(0).normal(2, 0.1, 400)
-    few_, many = intervals.median_interval(samples[:10]), intervals.median_interval(samples)
-    for found, given in ((few_, samples[:10]), (many, samples)):
-        assert found.median == np.median(given)
-        assert min(given) <= found.low < found.median < found.high <= max(given)
-    # The median of n samples from N(2, 0.1) has a standard error of 0.1253 / sqrt(n).
-    assert many.high - many.low == pytest.approx(2 * 1.96 * 0.1253 / 20, rel=0.4)
-    assert few_.high - few_.low > 3 * (many.high - many.low)
-    assert many.low < 2 < many.high
-
-
-def test_the_interval_is_the_same_from_the_same_seed():
-    samples = np.random.default_rng(1).normal(size=100)
-    assert intervals.median_interval(samples, 3) == intervals.median_interval(samples, 3)
-    assert intervals.median_interval(samples, 3) != intervals.median_interval(samples, 4)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "noise", "verdict"),
-    [
-        (0.4, 0.6, 0.1, "NumPy faster"),
-        (1.4, 1.6, 0.1, "NumPy slower"),
-        (0.9, 1.1, 0.0, "not distinguishable"),
-        (0.4, 0.6, 0.8, "not distinguishable"),
-        (1.4, 1.6, 0.4, "not distinguishable"),
-        (0.3, 0.33, 0.9, "NumPy faster"),
-        (3.0, 3.3, 0.9, "NumPy slower"),
-        (0.8, 0.95, 0.1, "not distinguishable"),
-        (1.05, 1.3, 0.1, "not distinguishable"),
-        (0.99, 0.995, 0.0, "NumPy faster"),
-        (1.0, 1.0, 0.0, "not distinguishable"),
-    ],
-)
-def test_a_side_is_faster_only_if_the_interval_is_beyond_the_noise(low, high, noise, verdict):
-    assert intervals.judge(intervals.Interval((low + high) / 2, low, high), noise) == verdict
 
 
 def blocks(*steps: float) -> list[dict[str, float]]:
@@ -552,18 +487,19 @@ def test_results_json_holds_every_cell_and_all_samples(results):
 def test_results_csv_holds_every_number_once_and_says_what_of(results):
     results.write()
     read = read_csv(results.out)
-    assert list(read) == [*IDENTIFIERS, "measure", "value"]
+    assert list(read) == [*identifiers(), "measure", "value"]
     assert not read["value"].isna().any()
-    assert not read.duplicated([*(set(IDENTIFIERS) - {"verdict"}), "measure"]).any()
+    assert not read.duplicated([*(set(identifiers()) - {"verdict"}), "measure"]).any()
+    items = {table.name: table.item for each in known.every().values() for table in each.tables}
     numbers = 0
     for name, table in results.tables.items():
-        named = table.rename(columns=_ITEMS)
-        identifiers = [column for column in IDENTIFIERS if column in named]
-        for measure in named.select_dtypes("number").columns.difference(identifiers):
+        named = table.rename(columns={items[name]: "item"})
+        keys = [column for column in identifiers() if column in named]
+        for measure in named.select_dtypes("number").columns.difference(keys):
             rows = read[(read["table"] == name) & (read["measure"] == measure)]
             expected = named.dropna(subset=measure)
             assert rows["value"].tolist() == pytest.approx(expected[measure].tolist(), rel=1e-14, abs=0)
-            for column in identifiers:
+            for column in keys:
                 assert rows[column].tolist() == expected[column].tolist()
             numbers += len(rows)
     assert numbers == len(read)
@@ -573,7 +509,7 @@ def test_a_section_that_cannot_be_written_leaves_results_json_as_it_was(results)
     results.write()
     before = (results.out / "results.json").read_bytes()
     with pytest.raises(TypeError, match=r"results\.json: cannot hold a set"):
-        results.add("more", Section({}, {"x": {1, 2}}, True))
+        results.add("more", Findings({}, {"x": {1, 2}}, True))
     assert (results.out / "results.json").read_bytes() == before
 
 
@@ -581,7 +517,7 @@ def test_what_is_no_number_cannot_be_written_as_one(results):
     results.write()
     before = (results.out / "results.json").read_bytes()
     with pytest.raises(ValueError, match="nan"):
-        results.add("more", Section({}, {"x": float("nan")}, True))
+        results.add("more", Findings({}, {"x": float("nan")}, True))
     assert (results.out / "results.json").read_bytes() == before
 
 
@@ -685,7 +621,7 @@ def test_the_command_line_is_on_the_page_escaped(written):
 
 @pytest.fixture
 def no_figures(monkeypatch) -> None:
-    monkeypatch.setattr(figures, "draw", lambda found: [])
+    monkeypatch.setattr(page, "draw", lambda section, found: [])
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -702,18 +638,20 @@ def test_names_in_tables_are_escaped(sections, results):
     assert html.escape(name, quote=False).replace('"', "&#34;") in text
 
 
+def shown_in(results: Results) -> dict[str, pd.DataFrame]:
+    """All tables for people, by section and name."""
+    return {
+        f"{name}.{key}": table
+        for name, found in results.sections.items()
+        for key, table in known.every()[name].shown(found.tables).items()
+    }
+
+
 def test_every_verdict_is_on_the_page(written):
-    found = written.results.tables
     assert written.page.text("h1") == [page.verdict(written.results)]
     assert [attrs for tag, attrs in written.page.tags if tag == "h1"] == [{"class": "good"}]
-    shown = [
-        tables.gradients_in_short(found),
-        tables.gradients(found),
-        tables.accuracy_in_short(found),
-        tables.accuracy(found),
-        tables.drift(found),
-        tables.timing(found),
-    ]
+    names = ("gradients.in_short", "gradients.gradients", "accuracy.in_short", "accuracy.accuracy")
+    shown = [shown_in(written.results)[name] for name in (*names, "drift.drift", "timing.timing")]
     assert written.page.text("span", **{"class": "verdict"}) == [
         verdict for table in shown for verdict in table["verdict"]
     ]
@@ -738,23 +676,20 @@ def test_the_page_of_sides_that_disagree_says_so_in_red(results):
 
 
 def test_every_cell_of_every_table_is_on_the_page(written):
-    found = written.results.tables
-    shown = [
-        tables.gradients_in_short(found),
-        tables.gradients(found),
-        tables.errors(found),
-        tables.cost(found),
-        tables.growth(found),
-        tables.accuracy_in_short(found),
-        tables.confusion(found),
-        tables.misread(found),
-        tables.accuracy(found),
-        tables.epochs(found),
-        tables.drift(found),
-        tables.faults(found),
-        tables.needle(found),
-        tables.timing(found),
-    ]
+    found = shown_in(written.results)
+    names = (
+        *(
+            "gradients.in_short",
+            "gradients.gradients",
+            "gradients.errors",
+            "gradients.cost",
+            "gradients.growth",
+        ),
+        *("accuracy.in_short", "accuracy.confusion", "accuracy.misread", "accuracy.accuracy"),
+        *("accuracy.epochs", "drift.drift", "checker.faults", "checker.needle", "timing.timing"),
+    )
+    assert {*names} == {*found} - {"timing.not_timed"}
+    shown = [found[name] for name in names]
     assert written.page.text("th") == [column for table in shown for column in table]
     assert written.page.text("td") == [cell for table in shown for cell in table.to_numpy().ravel()]
 
@@ -783,12 +718,14 @@ def test_the_figures_are_on_the_page_and_beside_it(written):
 def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digits):
     assert not any("GPU" in heading for heading in written.page.text("h2"))
     assert "GPU" not in (written.out / "report.md").read_text()
-    section = cuda.chapter([digits], device="cpu", blocks=5, block=0.0005, seed=0).run()
+    tasks = cuda.tasks([digits], device="cpu", blocks=5, block=0.0005, seed=0)
+    section = cuda.Cuda().run(tasks)
     results.sections["cuda"] = section
     results.options["device"] = "cuda"
     page.write(results)
     shown = Page((results.out / "report.html").read_text(encoding="utf-8"))
-    cells = [cell for cell in tables.cuda(section.tables).to_numpy().ravel()]
+    table = cuda.errors_and_times(section.tables["cuda"])
+    cells = list(table.to_numpy().ravel())
     assert shown.text("td")[-len(cells) :] == cells
     assert shown.text("span", **{"class": "verdict"})[-5:] == [*3 * ["agree"], *2 * ["not judged"]]
     assert not shown.text("span", **{"class": "bad"})
@@ -798,7 +735,7 @@ def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digit
     assert svg in (results.out / "report.html").read_text(encoding="utf-8")
     markdown = (results.out / "report.md").read_text(encoding="utf-8")
     assert "## 6. On a GPU\n\nPyTorch on CPU (CUDA none, driver unknown, torch " in markdown
-    assert tables.markdown(tables.cuda(section.tables)) in markdown
+    assert text.markdown(table) in markdown
     assert "- **GPU.** " in markdown
     assert "On a GPU\n\n" in page.summary(results)
 
@@ -806,23 +743,23 @@ def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digit
 def test_a_gpu_that_disagrees_is_named(results, digits):
     row = {"network": "64-4-10", "dtype": "float32", "method": "PyTorch, H9", "verdict": "differs in 0.bias"}
     shown = row | {"dtype": "float32, TF32", "verdict": "not judged"}
-    results.sections["cuda"] = Section({"cuda": pd.DataFrame([row, shown])}, {}, agrees=False)
+    results.sections["cuda"] = Findings({"cuda": pd.DataFrame([row, shown])}, {}, agrees=False)
     assert page.verdict(results) == (
         "The two sides disagree: 64-4-10 in float32 by PyTorch, H9 (differs in 0.bias)."
     )
 
 
 def test_the_headlines_are_on_both_pages(written):
-    told = page.headlines(written.results.tables)
+    told = page.headlines(written.results)
     assert [headline.title for headline in told] == [
         "Largest difference",
         "Test accuracy",
         "A step of 64-4-10",
-        "Weights drift apart by",
-        "A step of XOR 2-4-2",
         "Without backpropagation",
+        "Weights drift apart by",
         "Mistakes found",
         "One wrong entry",
+        "A step of XOR 2-4-2",
     ]
     assert written.page.text("p", **{"class": "figure"}) == [headline.figure for headline in told]
     markdown = (written.out / "report.md").read_text()
@@ -832,12 +769,13 @@ def test_the_headlines_are_on_both_pages(written):
 
 def test_the_tables_of_report_md_are_whole(written):
     lines = (written.out / "report.md").read_text(encoding="utf-8").splitlines()
-    found = written.results.tables
-    told = (
-        *("gradients", "errors", "cost", "growth", "accuracy", "confusion"),
-        *("drift", "faults", "needle", "timing"),
+    found = shown_in(written.results)
+    names = (
+        *("gradients.gradients", "gradients.errors", "gradients.cost", "gradients.growth"),
+        *("accuracy.accuracy", "accuracy.confusion"),
+        *("drift.drift", "checker.faults", "checker.needle", "timing.timing"),
     )
-    expected = [getattr(tables, name)(found) for name in told]
+    expected = [found[name] for name in names]
     blocks_: list[list[list[str]]] = []
     for before, line in zip(["", *lines], lines, strict=False):
         if line.startswith("|"):
@@ -853,9 +791,9 @@ def test_the_tables_of_report_md_are_whole(written):
 
 
 def test_report_md_has_verdict_command_and_method(written):
-    text = (written.out / "report.md").read_text()
-    assert f"\n**{page.verdict(written.results)}**\n" in text
-    assert f"\n    {' '.join(COMMAND)}\n" in text
+    said = (written.out / "report.md").read_text()
+    assert f"\n**{page.verdict(written.results)}**\n" in said
+    assert f"\n    {' '.join(COMMAND)}\n" in said
     for title in (
         "Gradients",
         "Errors",
@@ -869,8 +807,8 @@ def test_report_md_has_verdict_command_and_method(written):
         "Threads",
         "Files",
     ):
-        assert f"- **{title}.** " in text
-    assert "{{" not in text
+        assert f"- **{title}.** " in said
+    assert "{{" not in said
 
 
 def test_the_verdict_counts_tensors_and_seeds(results):
@@ -881,12 +819,12 @@ def test_the_verdict_counts_tensors_and_seeds(results):
 
 
 def test_the_summary_has_each_table_the_verdict_and_the_files(results):
-    text = page.summary(results)
+    said = page.summary(results)
     for title in ("Gradients", "Cost of all 85 derivatives of 64-1-10", "Accuracy", "Time of a step"):
-        assert f"{title}\n\n" in text
-    assert page.verdict(results) in text
-    for name in ("report.html", "report.md", "results.json", "results.csv", "figures"):
-        assert f"\n  {results.out / name}" in text
+        assert f"{title}\n\n" in said
+    assert page.verdict(results) in said
+    for name in ("report.html", "report.md", "results.json", "results.schema.json", "results.csv", "figures"):
+        assert f"\n  {results.out / name}" in said
 
 
 def test_an_earlier_page_is_removed_and_nothing_else(results):
@@ -902,153 +840,10 @@ def test_an_earlier_page_is_removed_and_nothing_else(results):
     ]
 
 
-# Environment
-
-
-def thread_counts() -> list[int]:
-    return [torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())]
-
-
-def test_threads_are_limited_within_and_as_before_after():
-    before = thread_counts()
-    with environment.limit_threads(2):
-        assert set(thread_counts()) == {2}
-        with environment.limit_threads(1):
-            assert set(thread_counts()) == {1}
-        assert set(thread_counts()) == {2}
-    assert thread_counts() == before
-
-
-def test_threads_are_as_before_after_an_error():
-    before = thread_counts()
-    with pytest.raises(KeyboardInterrupt), environment.limit_threads(2):
-        raise KeyboardInterrupt
-    assert thread_counts() == before
-
-
-def test_the_environment_names_machine_versions_threads_and_command():
-    with environment.limit_threads(2):
-        told = environment.describe(["gradmirror", "report", "--threads", "2"], 2)
-    assert told["command"] == "gradmirror report --threads 2"
-    for package in ("numpy", "torch", "scipy", "pandas", "matplotlib"):
-        assert told["packages"][package] == importlib.metadata.version(package)
-    assert told["threads"]["asked_for"] == told["threads"]["torch"] == 2
-    assert {pool["num_threads"] for pool in told["threads"]["pools"]} == {2}
-    assert told["cores"] >= 1
-    assert told["cpu"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", told["started"])
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    facts = page.facts(told)
-    assert re.match(r"PyTorch × 2, .*openblas \S+ \w+ × 2", facts["Threads"])
-    assert f"numpy {told['packages']['numpy']}" in facts["Versions"]
-    assert "None" not in facts["Versions"]
-
-
-def test_what_is_not_known_about_the_machine_is_said_so():
-    told = environment.describe(["gradmirror", "report"], 1) | {"load": None, "commit": None}
-    facts = page.facts(told)
-    assert facts["Load at the start"] == "unknown"
-    assert facts["Commit"] == "not a checkout"
-    assert environment.version_of("no-such-package-at-all") is None
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_commit_is_that_of_the_checkout_and_marked_if_files_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "reports" / "runner" / "environment.py"))
-    assert environment._commit() is None
-
-    def git(*words):
-        done = subprocess.run(
-            ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false", *words],
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
-
-    git("init", "-q")
-    assert environment._commit() is None
-    git("commit", "-q", "--allow-empty", "-m", "first")
-    commit = git("rev-parse", "HEAD")
-    assert environment._commit() == commit
-    (tmp_path / "new.txt").write_text("")
-    assert environment._commit() == f"{commit} with changes"
-
-
-# Rounding for readers
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (0.25, "0.25"),
-        (8.2e-16, "8.2e-16"),
-        (1.04e-5, "1.0e-5"),
-        (2.3026, "2.3"),
-        (0.001, "0.001"),
-        (0.00099, "9.9e-4"),
-        (1, "1"),
-        (float("nan"), "–"),
-        (np.float32(0.5), "0.5"),
-    ],
-)
-def test_a_difference_has_two_digits(value, text):
-    assert tables.short(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (213e-6, "213 µs"),
-        (8.67, "8.67 s"),
-        (12.34e-3, "12.3 ms"),
-        (1e-3, "1.00 ms"),
-        (4.494e-6, "4.49 µs"),
-        (123.4, "123 s"),
-        (0.5e-6, "0.50 µs"),
-    ],
-)
-def test_a_duration_has_three_digits_in_the_unit_that_suits(seconds, text):
-    assert style.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(1234.4, "1,234"), (1, "1"), (0.00022, "2.2e-4"), (10, "10"), (2.345, "2.3")]
-)
-def test_a_multiple_has_its_thousands_apart_or_two_digits(value, text):
-    assert tables._times(value) == text
-
-
-def test_a_share_is_shown_in_percent_and_a_missing_duration_as_a_dash():
-    assert tables._percent(0.8412) == "84.12%"
-    assert tables._duration(float("nan")) == "–"
-
-
-def test_markdown_aligns_words_left_and_numbers_right_and_leaves_digits_alone():
-    table = pd.DataFrame({"network": ["a"], "tolerance": ["1.0e-5"], "verdict": ["agree"]})
-    assert tables.markdown(table).splitlines()[1:] == [
-        "|:----------|------------:|:----------|",
-        "| a         |      1.0e-5 | agree     |",
-    ]
-
-
 def test_all_tables_for_readers_are_text_throughout(results):
-    for make in (
-        tables.gradients,
-        tables.gradients_in_short,
-        tables.errors,
-        tables.cost,
-        tables.growth,
-        tables.accuracy,
-        tables.accuracy_in_short,
-        tables.confusion,
-        tables.misread,
-        tables.epochs,
-        tables.timing,
-    ):
-        table = make(results.tables)
+    for name, table in shown_in(results).items():
+        if name == "timing.not_timed":
+            continue
         assert len(table)
-        assert all(isinstance(cell, str) and cell for cell in table.to_numpy().ravel())
+        assert all(isinstance(cell, str) and cell for cell in table.to_numpy().ravel()), name
         assert not table.isin(["nan", "None"]).any(axis=None)

@@ -9,6 +9,7 @@ import pytest
 
 from reports.runner import campaign, frameworks, intervals, networks
 from reports.runner.data import Data
+from reports.runner.findings import Findings
 from reports.runner.journal import Journal
 from reports.runner.tasks import Workers
 from reports.sections import timing
@@ -21,10 +22,14 @@ def xor() -> networks.Network:
     return networks.by_name("xor_net")
 
 
+def find(configurations: list[networks.Network], **options) -> Findings:
+    return timing.Timing().run(timing.tasks(configurations, **OPTIONS, **options))
+
+
 def test_more_columns_are_timed_in_the_same_rounds_and_what_cannot_be_is_said(xor, monkeypatch):
     gone = dataclasses.replace(frameworks.COLUMNS["jax"], why_not=lambda *_: "jax is not installed")
     monkeypatch.setitem(frameworks.COLUMNS, "jax", gone)
-    section = timing.chapter([xor], **OPTIONS, columns=["torch-default", "torch-fused", "jax"]).run()
+    section = find([xor], columns=["torch-default", "torch-fused", "jax"])
     table = section.tables["timing"]
     assert table["pair"].tolist()[4:] == [
         "NumPy / NumPy",
@@ -44,7 +49,7 @@ def test_a_column_whose_gradients_differ_is_not_timed(xor, monkeypatch):
         right, build=lambda network, dtype, seed: right.build(network, dtype, seed + 1)
     )
     monkeypatch.setitem(frameworks.COLUMNS, "torch-fused", wrong)
-    found = timing.chapter([xor], **OPTIONS, columns=["torch-fused"]).run()
+    found = find([xor], columns=["torch-fused"])
     *_, row = found.tables["timing"].to_dict("records")
     assert row["verdict"].startswith("not timed: the gradients disagree in 0.weight")
 
@@ -81,7 +86,7 @@ def test_two_equal_models_never_beat_each_other(ratio):
 def test_the_sweep_has_a_row_for_each_point():
     data = Data("digits")
     points = [("batch", networks.two_layer(data, 4, batch_size=30)), ("width", networks.two_layer(data, 7))]
-    section = timing.chapter([networks.by_name("xor_net")], **OPTIONS, swept=points).run()
+    section = find([networks.by_name("xor_net")], swept=points)
     sweep = section.tables["sweep"]
     assert sweep[["vary", "batch", "width"]].to_numpy().tolist() == [["batch", 30, 4], ["width", 100, 7]]
     assert (sweep["low"] <= sweep["ratio"]).all()
@@ -89,10 +94,10 @@ def test_the_sweep_has_a_row_for_each_point():
 
 
 def in_fresh_processes(folder: Path, configurations: list[networks.Network], **options) -> pd.DataFrame:
-    """The table of a chapter, from as many fresh processes as it wants."""
+    """The table of the section, from as many fresh processes as it needs."""
     journal = Journal.begin(folder / "rows.jsonl", {})
-    chapter = timing.chapter(configurations, **options)
-    ((_, section),) = campaign.run([chapter], journal, Workers())
+    planned = campaign.Planned(timing.Timing(), timing.tasks(configurations, **options))
+    ((_, section),) = campaign.run([planned], journal, Workers())
     return section.tables["timing"]
 
 

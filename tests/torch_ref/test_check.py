@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reports.commands.faults import WRONG_IN_TORCH, defined
+from reports.runner.detectors import WRONG_IN_TORCH, defined
 from scratch import nn
 from torch_ref import check, mirror
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import scratch
-from reports.commands import faults
-from reports.commands.faults import DETECTORS, RIGHT, SCALES, kill_matrix, names_told, trials
+from reports.runner import detectors
+from reports.runner.detectors import DETECTORS, RIGHT, SCALES, confirmed_names, kill_matrix, trials
 from scratch import nn
 from torch_ref import check, first_divergence, mirror
 from torch_ref.faults import FAULTS, Fault, faults_of, inject, switch_on
@@ -21,7 +21,7 @@ def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, .
         found = check(trial.module, trial.reference, *trial.inputs)
         assert not found, trial.case.name
         # Where numbers are all very large, two mistakes may give the same ones.
-        names = names_told(found)
+        names = confirmed_names(found)
         assert names == {fault.name} or (scales is SCALES and fault.name in names), trial.case.name
 
 
@@ -32,9 +32,9 @@ def test_a_mistake_that_changes_no_number_is_not_tried() -> None:
 
 def test_the_kill_matrix_counts_what_each_detector_refuses(monkeypatch) -> None:
     monkeypatch.setattr(
-        faults, "MODULES", [c for c in faults.MODULES if c.kind in ("Linear", "Tanh", "ReLU")]
+        detectors, "MODULES", [c for c in detectors.MODULES if c.kind in ("Linear", "Tanh", "ReLU")]
     )
-    monkeypatch.setattr(faults, "LOSSES", [])
+    monkeypatch.setattr(detectors, "LOSSES", [])
     names = (
         "gradients are overwritten instead of added up",
         "the slope at 0 is 1",
@@ -103,8 +103,8 @@ def test_the_detectors_of_others_refuse_nan(detector) -> None:
         def backward(self, dy, needs_input_grad=True):
             return dy * np.nan
 
-    case = next(case for case in faults.MODULES if case.kind == "Tanh")
+    case = next(case for case in detectors.MODULES if case.kind == "Tanh")
     x = np.random.default_rng(0).normal(size=(2, 3))
-    trial = faults.Trial(case, NoNumber(), torch.nn.Tanh(), (x,))
-    assert faults.OTHERS[detector](trial)
-    assert not faults.OTHERS[detector](trial._replace(module=nn.Tanh()))
+    trial = detectors.Trial(case, NoNumber(), torch.nn.Tanh(), (x,))
+    assert detectors.OTHERS[detector](trial)
+    assert not detectors.OTHERS[detector](trial._replace(module=nn.Tanh()))

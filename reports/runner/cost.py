@@ -1,4 +1,4 @@
-"""What differentiating by every parameter costs: by backpropagation, and by four numeric ways."""
+"""The cost of differentiating by every parameter: by backpropagation, and by four numeric methods."""
 
 from collections.abc import Callable, Collection, Sequence
 from statistics import median
@@ -15,6 +15,12 @@ from reports.runner.progress import progress
 from scratch import nn
 from scratch.gradcheck import numerical_gradient
 
+BACKPROPAGATION = "backpropagation"
+COMPLEX = "complex step"
+CENTRAL = "central difference"
+BOOK = "the book's loop"
+GRADCHECK = "torch.autograd.gradcheck"
+
 
 def book_gradient(loss: Callable[[], Any], w: np.ndarray, h: float = 1e-4) -> np.ndarray:
     """The book's numerical_gradient: two forwards for each entry of w, one after the other."""
@@ -30,7 +36,7 @@ def book_gradient(loss: Callable[[], Any], w: np.ndarray, h: float = 1e-4) -> np
 
 
 class Method(NamedTuple):
-    """A way to differentiate by every parameter: its run, how often a turn, and its own repetitions in a run.
+    """A way to differentiate by every parameter: its run, its runs a turn, and its own repetitions in a run.
 
     ``run`` returns the gradients, or None if it only says yes or no.
     """
@@ -41,7 +47,7 @@ class Method(NamedTuple):
 
 
 def methods(network: Network, seed: int) -> dict[str, Method]:
-    """Backpropagation and four numeric ways, on 3 samples in float64; the quick ones 5 times a turn.
+    """Backpropagation and four numeric methods, on 3 samples in float64; the quick ones 5 times a turn.
 
     torch.autograd.gradcheck is given the model's own parameters, which it changes in place: so it pays for
     nothing but forwards and comparisons.
@@ -76,22 +82,21 @@ def methods(network: Network, seed: int) -> dict[str, Method]:
         )
 
     return {
-        "backpropagation": Method(backpropagation, 5, _BACKWARDS),
-        "complex step": Method(lambda: numeric("complex"), 5),
-        "central difference": Method(lambda: numeric("central"), 5),
-        "the book's loop": Method(book),
-        _GRADCHECK: Method(gradcheck),
+        BACKPROPAGATION: Method(backpropagation, 5, _BACKWARDS),
+        COMPLEX: Method(lambda: numeric("complex"), 5),
+        CENTRAL: Method(lambda: numeric("central"), 5),
+        BOOK: Method(book),
+        GRADCHECK: Method(gradcheck),
     }
 
 
 _BACKWARDS = 50
-_GRADCHECK = "torch.autograd.gradcheck"
 
 
 def measure(
     network: Network, rounds: int, seed: int, left_out: Collection[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, list[float]]]:
-    """What it costs to differentiate by every parameter, by all methods but those left out.
+    """The cost of differentiating by every parameter, by all methods but those left out.
 
     The methods take turns.
 
@@ -104,14 +109,14 @@ def measure(
     seconds: dict[str, list[float]] = {name: [] for name in asked}
     results: dict[str, list[np.ndarray] | None] = {}
     turns = [(name, method) for _ in range(rounds) for name, method in asked.items()]
-    asked["backpropagation"].run()
+    asked[BACKPROPAGATION].run()
     for name, method in progress(turns, f"cost of numeric differentiation, {network.name}"):
         for _ in range(method.times):
             start = perf_counter()
             results[name] = method.run()
             seconds[name].append((perf_counter() - start) / method.repeats)
     medians = {name: median(samples) for name, samples in seconds.items()}
-    exact = _flat(results["backpropagation"])
+    exact = _flat(results[BACKPROPAGATION])
     rows = [
         {
             "network": network.name,
@@ -119,8 +124,8 @@ def measure(
             "method": name,
             "seconds": medians[name],
             "repetitions": len(seconds[name]),
-            "times_backpropagation": medians[name] / medians["backpropagation"],
-            "times_gradcheck": medians[name] / medians.get(_GRADCHECK, np.nan),
+            "times_backpropagation": medians[name] / medians[BACKPROPAGATION],
+            "times_gradcheck": medians[name] / medians.get(GRADCHECK, np.nan),
             "error": np.max(np.abs(_flat(found) - exact)) / np.max(np.abs(exact)) if found else np.nan,
         }
         for name, found in results.items()

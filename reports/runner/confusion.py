@@ -1,4 +1,4 @@
-"""What the trained networks take the pictures of the test set for, on both sides."""
+"""Confusion matrix and misread pictures of the test set, for both sides."""
 
 import math
 
@@ -11,10 +11,10 @@ from reports.runner.networks import Network
 def tables(
     network: Network, dtype: str, seed: int, ours: np.ndarray, theirs: np.ndarray
 ) -> dict[str, pd.DataFrame]:
-    """What a training takes the test pictures for; nothing if the network's samples are no pictures.
+    """The predictions of a trained network for the test pictures; nothing if its samples are no pictures.
 
     Args:
-        network: what was trained.
+        network: the trained one.
         dtype: of the training.
         seed: of the training.
         ours: NumPy's predictions of the test set, (N,).

@@ -1,7 +1,11 @@
-"""What all figures share: their width, colours and greys, and how they become SVG.
+"""The look that all figures share: their width, colours and greys, and how they become SVG.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart; dashes and markers tell the
 curves apart as well. The greys become currentColor, so they are those of the page around the figure.
+
+matplotlib is imported here alone, when something is drawn: the processes that measure have no use for it,
+and a
+machine that has only a GPU need not have it.
 """
 
 import io
@@ -10,10 +14,8 @@ from html import escape
 from typing import Any
 
 import numpy as np
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from reports.page.text import round_duration
 
 NUMPY, TORCH, RIGHT, WRONG = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 DASHED = (0, (3, 2))
@@ -51,8 +53,10 @@ STYLE = {
 }
 
 
-def blank(height: float) -> Figure:
+def blank(height: float) -> Any:
     """An empty panel, so many inches high, and so wide that its words can be read on a phone."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(4.2, height), layout="constrained")
 
 
@@ -61,24 +65,48 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def plain_ticks(axis: Axis, low: float, high: float) -> None:
+def box(axes: Any, x: float, y: float, side: float, **look: Any) -> None:
+    """A square around a point."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((x - side / 2, y - side / 2), side, side, **look))
+
+
+def plain_ticks(axis: Any, low: float, high: float) -> None:
     """1, 2, 5, 10, … on a log axis, as far as they are between low and high."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
     ticks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in (1, 2, 5)]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def time_ticks(axis: Axis) -> None:
+def time_ticks(axis: Any) -> None:
     """1 µs, 10 µs, … on a log axis of seconds."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     axis.set_major_locator(LogLocator(10))
-    axis.set_major_formatter(FuncFormatter(_round_duration))
+    axis.set_major_formatter(FuncFormatter(lambda seconds, _: round_duration(seconds)))
     axis.set_minor_locator(NullLocator())
 
 
-def _round_duration(seconds: float, _: int) -> str:
-    unit = next((unit for unit, size in _UNITS.items() if seconds < 999 * size), "s")
-    return f"{seconds / _UNITS[unit]:g} {unit}"
+def whole_ticks(axis: Any) -> None:
+    """Whole numbers on a linear axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def ticks_from_equal(axes: Any, low: float, high: float) -> None:
+    """Powers of ten from low to high on a log y axis, and below them "equal", a tenth of low."""
+    from matplotlib.ticker import FixedLocator, LogFormatterSciNotation, NullLocator
+
+    ticks = [low / 10, *10.0 ** np.arange(round(np.log10(low)), round(np.log10(high)) + 1)]
+    powers = LogFormatterSciNotation()
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticklabels(["equal", *(powers(tick) for tick in ticks[1:])])
 
 
 def decades(values: Any) -> tuple[float, float]:
@@ -91,18 +119,10 @@ def decades(values: Any) -> tuple[float, float]:
     return float(10 ** np.floor(low)), float(10 ** np.ceil(high))
 
 
-def duration(seconds: float) -> str:
-    """Three digits, in the unit that suits: "213 µs", "8.67 s"."""
-    rounded = ((float(f"{seconds / size:.3g}"), unit) for unit, size in _UNITS.items())
-    value, unit = next(((v, u) for v, u in rounded if v < 1000), (float(f"{seconds:.3g}"), "s"))
-    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+def svg(name: str, title: str, figure: Any) -> str:
+    """The figure as SVG: a title, ids that only this panel has, the page's colour, and no metadata."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-
-_UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
-
-
-def svg(name: str, title: str, figure: Figure) -> str:
-    """Without prologue or metadata, with a title, ids that only this panel has, and the page's colour."""
     target = io.StringIO()
     FigureCanvasSVG(figure)
     figure.savefig(

@@ -28,13 +28,13 @@ def test_the_gradient_of_the_cross_entropy_is_p_minus_t() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reduction", "L", "dℓ"),
+    ("reduction", "L", "share"),
     [("mean", 2.0, 0.5), ("batchmean", 4.0, 1.0), ("sum", 4.0, 1.0), ("none", [[1.0, 3.0]], 1.0)],
 )
-def test_each_reduction_passes_on_its_share(reduction, L, dℓ) -> None:
+def test_each_reduction_passes_on_its_share(reduction, L, share) -> None:
     found, saved = F.reduce(np.array([[1.0, 3.0]]), reduction)
     np.testing.assert_array_equal(found, L)
-    np.testing.assert_array_equal(F.reduce_backward(np.ones_like(found), saved), np.full((1, 2), dℓ))
+    np.testing.assert_array_equal(F.reduce_backward(np.ones_like(found), saved), np.full((1, 2), share))
 
 
 def test_the_mean_over_nothing_is_nan_and_its_gradient_is_0() -> None:

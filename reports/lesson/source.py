@@ -55,8 +55,8 @@ def watch(
             ran.numbers.add(frame.f_lineno)
         elif event == "return":
             held = frame.f_locals.items()
-            arrays = {name: x for name, x in held if isinstance(x, np.ndarray | np.generic)}
-            ran.variables |= {name: np.array(x) for name, x in arrays.items()}
+            arrays = ((name, x) for name, x in held if isinstance(x, np.ndarray | np.generic))
+            ran.variables |= {name: np.array(x) for name, x in arrays}
         return each_line
 
     def each_call(frame: FrameType, *_: Any) -> Any:

@@ -315,9 +315,10 @@ function drawCompare() {
   const apart = (values) => (k) => isApart(values[k], slopes?.[k], found.allowed_numeric);
   const rows = ours.map((value, k) => [place(step.tensor, k) || titleOf(step.tensor, kind), value, found.torch[k], slopes?.[k], wrong.includes(k), apart(ours)(k)]);
   at("compare").replaceChildren(comparison(rows, Boolean(slopes)));
-  for (const side of ["numpy", "torch"])
-    at("code").append(make("h3", {}, side === "numpy" ? `NumPy: ${step.ran}` : "PyTorch"), make("pre", { tabindex: "0" }, step[side]));
-  if (fault()?.node === step.node && wrong.length) at("code").firstChild.append(make("span", { class: "bad" }, ` ✗ ${faultName(fault())}`));
+  const broken = fault()?.node === step.node && fault().code[(kind === "gradient" ? "d:" : "") + step.tensor];
+  at("code").append(make("h3", {}, `NumPy: ${step.ran}`), ...(broken || step.numpy).map(source));
+  at("code").append(make("h3", {}, "PyTorch"), make("pre", { tabindex: "0" }, step.torch));
+  if (broken && broken.some((each) => each.wrong.length)) at("code").firstChild.append(make("span", { class: "bad" }, ` ✗ ${faultName(fault())}`));
   if (hidden()) return;
   const says = [wrong.length ? say("differ").replace("{n}", wrong.length).replace("{m}", ours.length) : say("agree")];
   if (slopes && wrong.length) {
@@ -326,6 +327,17 @@ function drawCompare() {
   } else if (ours.some((_, k) => apart(ours)(k))) says.push(say("numeric_apart"));
   at("verdict").className = wrong.length ? "bad" : "good";
   at("verdict").textContent = says.join(state.language === "zh" ? "" : " ");
+}
+
+// A function that ran: the line that makes this step's tensor is marked, and a line that is wrong.
+function source({ lines, makes, wrong }) {
+  const code = make("pre", { tabindex: "0", class: "source" });
+  lines.forEach((text, k) => {
+    const line = make("span", { class: wrong.includes(k) ? "line bad" : makes.includes(k) ? "line makes" : "line" }, text);
+    if (wrong.includes(k)) line.append(make("span", { class: "mark" }, "  ✗"));
+    code.append(line, "\n");
+  });
+  return code;
 }
 
 // Rows of a label, NumPy's number, PyTorch's, the numeric one, whether it is wrong, and whether the numeric is another.

@@ -9,9 +9,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reports.lesson.scenes import SCENES
-from reports.lesson.texts import FAULTS, LANGUAGES, WHY, WORDS
-from reports.lesson.texts import SCENES as TITLES
+from reports.lesson.mistakes import FAULTS
+from reports.lesson.operations import reasons
+from reports.lesson.scenes import scenes
+from reports.lesson.texts import LANGUAGES, WHY, WORDS
 from reports.lesson.trace import trace
 from reports.runner.environment import version_of
 from reports.runner.progress import progress
@@ -22,8 +23,14 @@ _HERE = Path(__file__).parent
 
 def traces() -> dict[str, Any]:
     """All scenes, run now."""
-    scenes = [trace(make()) for make in progress(SCENES, "scenes")]
-    return {"scenes": scenes, "words": WORDS, "titles": TITLES, "why": WHY, "faults": FAULTS}
+    made = scenes()
+    return {
+        "scenes": [trace(scene) for scene in progress(made, "scenes")],
+        "words": WORDS,
+        "titles": {scene.name: scene.title for scene in made},
+        "why": WHY | reasons(),
+        "faults": FAULTS,
+    }
 
 
 def render(told: dict[str, Any]) -> str:

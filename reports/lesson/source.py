@@ -1,37 +1,108 @@
-"""The lines of a function that ran."""
+"""Functions while they run: their lines of code, and the values of their variables."""
 
 import ast
+import difflib
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
+import numpy as np
 
-def lines_that_ran(function: Callable[..., Any], call: Callable[[], Any]) -> str:
-    """The source of ``function``, of which only what ran during ``call()`` is left.
 
-    The signature and the docstring are left out, and an ``if`` of which no branch ran.
+@dataclass
+class Ran:
+    """A function that ran.
+
+    Args:
+        code: the function's code.
+        numbers: the numbers, in its file, of the lines that ran.
+        variables: its arrays, by name, as they were when it returned.
     """
-    ran: set[int] = set()
+
+    code: CodeType
+    numbers: set[int] = field(default_factory=set)
+    variables: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def lines(self, name: str) -> list[str]:
+        """Its source under this name: a plain signature, and of the body what ran, without the docstring.
+
+        An ``if`` is left out if none of its branches ran.
+        """
+        source, first = inspect.getsourcelines(self.code)
+        text = textwrap.dedent("".join(source))
+        (tree,) = ast.parse(text).body
+        assert isinstance(tree, ast.FunctionDef)
+        kept = _kept(tree.body, {number - first + 1 for number in self.numbers})
+        body = textwrap.dedent("\n".join(text.splitlines()[number - 1] for number in sorted(kept)))
+        return [f"def {name}({_arguments(tree)}):", *textwrap.indent(body, "    ").splitlines()]
+
+
+def watch(
+    call: Callable[[], Any], folders: Collection[Path], besides: Collection[CodeType] = ()
+) -> list[Ran]:
+    """The functions of the files in these folders, and these besides, that run during ``call()``, in order."""
+    found: dict[CodeType, Ran] = {}
+    inside = {str(path) for folder in folders for path in folder.glob("*.py")}
 
     def each_line(frame: FrameType, event: str, _: Any) -> Any:
+        ran = found[frame.f_code]
         if event == "line":
-            ran.add(frame.f_lineno)
+            ran.numbers.add(frame.f_lineno)
+        elif event == "return":
+            held = frame.f_locals.items()
+            arrays = ((name, x) for name, x in held if isinstance(x, np.ndarray | np.generic))
+            ran.variables |= {name: np.array(x) for name, x in arrays}
+        return each_line
+
+    def each_call(frame: FrameType, *_: Any) -> Any:
+        code = frame.f_code
+        if code not in besides and (code.co_filename not in inside or code.co_name.startswith("<")):
+            return None
+        found.setdefault(code, Ran(code))
         return each_line
 
     before = sys.gettrace()
-    sys.settrace(lambda frame, *_: each_line if frame.f_code is function.__code__ else None)
+    sys.settrace(each_call)
     try:
         call()
     finally:
         sys.settrace(before)
-    source, first = inspect.getsourcelines(function)
-    (tree,) = ast.parse(textwrap.dedent("".join(source))).body
-    assert isinstance(tree, ast.FunctionDef)
-    kept = _kept(tree.body, {number - first + 1 for number in ran})
-    return textwrap.dedent("".join(source[number - 1] for number in sorted(kept))).rstrip()
+    return list(found.values())
+
+
+def assigning(lines: list[str], variable: str) -> list[int]:
+    """Which of these lines of a function assign to the variable, or return if none does."""
+    statements = ast.walk(ast.parse("\n".join(lines)))
+    found = [
+        range(node.lineno - 1, node.end_lineno or node.lineno)
+        for node in statements
+        if isinstance(node, ast.Assign | ast.AugAssign) and variable in _targets(node)
+    ]
+    returns = [i for i, line in enumerate(lines) if line.strip().startswith("return")]
+    return [i for numbers in found for i in numbers] or returns
+
+
+def differing(right: list[str], wrong: list[str]) -> list[int]:
+    """Which lines of ``wrong`` are not in ``right``; where lines are only missing, the one after the gap."""
+    matcher = difflib.SequenceMatcher(a=right, b=wrong, autojunk=False)
+    changes = [change for change in matcher.get_opcodes() if change[0] != "equal"]
+    inside = [i for _, _, _, start, stop in changes for i in range(start, stop)]
+    return inside or [min(start, len(wrong) - 1) for _, _, _, start, _ in changes]
+
+
+def _targets(node: ast.Assign | ast.AugAssign) -> set[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+
+
+def _arguments(tree: ast.FunctionDef) -> str:
+    """The names of the arguments, without types and defaults."""
+    return ", ".join(each.arg for each in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs))
 
 
 def _kept(body: list[ast.stmt], ran: set[int]) -> set[int]:

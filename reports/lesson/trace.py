@@ -1,149 +1,22 @@
-"""A scene, run by both frameworks: every number of its forward and backward pass, and where it comes from.
+"""The trace of a scene: every number of its forward and backward pass, from both frameworks, and its source.
 
-The page shows what stands here and computes nothing. ``numeric`` is the derivative without calculus, of
-NumPy's forward, by central differences as in the book.
+The page shows what stands here and computes nothing.
 """
 
-import re
-from collections.abc import Callable
 from functools import partial
-from inspect import isfunction
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-import scratch
-from reports.lesson.operations import Draw, Operation, Rule
-from reports.lesson.scenes import Scene
-from reports.lesson.source import lines_that_ran
-from scratch import nn, optim
+from reports.lesson.formulas import mathml, plain_label
+from reports.lesson.learning import learning, numpy_learns
+from reports.lesson.operations.operation import Operation, Rule
+from reports.lesson.run import Run, TorchRun, fault_of, flat
+from reports.lesson.scene import Scene
+from reports.lesson.source import Ran, assigning, differing, watch
+from scratch import optim
 from torch_ref import check, mirror
-from torch_ref.faults import FAULTS, inject
-
-_H = 1e-5
-_TENSOR = re.compile(r"\{(d:)?(\w+)\}")
-_NAMESPACE = ' xmlns="http://www.w3.org/1998/Math/MathML"'
-
-
-class Run:
-    """The NumPy side of a scene.
-
-    Args:
-        scene: what to run.
-        wrong: the operation, by the tensor that it makes, and the fault that it shall have.
-    """
-
-    def __init__(self, scene: Scene, wrong: tuple[str, str] | None = None) -> None:
-        self.scene = scene
-        self.modules = {}
-        for operation in scene.operations:
-            module = operation.module
-            if wrong and operation.out == wrong[1]:
-                module = inject(_fault(wrong[0], module), module)
-            self.modules[operation.out] = module
-        self.values: dict[str, np.ndarray] = {}
-        self.gradients: dict[str, np.ndarray] = {}
-
-    def forward(self, given: dict[str, np.ndarray], fixed: dict[str, np.ndarray] | None = None) -> float:
-        """The loss; ``fixed`` tensors are not computed but taken from there."""
-        values = {**given, **(fixed or {})}
-        for operation in self.scene.operations:
-            if fixed and operation.out in fixed:
-                continue
-            module = self.modules[operation.out]
-            for attribute, name in operation.parameters.items():
-                getattr(module, attribute).data = values[name]
-            values[operation.out] = np.asarray(module(*(values[name] for name in operation.inputs)))
-        self.values = values
-        return float(values["L"])
-
-    def backward(self) -> None:
-        """The gradient of every tensor that has one."""
-        gradients: dict[str, np.ndarray] = {"L": np.array(1.0)}
-        for operation in reversed(self.scene.operations):
-            if not operation.backward:
-                continue
-            module = self.modules[operation.out]
-            for parameter in module.parameters():
-                parameter.grad = None
-            arrives = gradients[operation.out]
-            found = module.backward(arrives if operation.out != "L" else 1.0)
-            found = found if isinstance(found, tuple) else (found,)
-            pairs = [*zip(operation.inputs, found, strict=False)]
-            pairs += [(name, getattr(module, at).grad) for at, name in operation.parameters.items()]
-            for name, gradient in pairs:
-                if name in operation.backward:
-                    gradients[name] = gradients.get(name, 0) + gradient
-        self.gradients = gradients
-
-    def updated(self, name: str, lr: float) -> np.ndarray:
-        """A parameter after one step of SGD."""
-        parameter = nn.Parameter(self.values[name].copy())
-        parameter.grad = self.gradients[name]
-        optim.SGD([parameter], lr=lr).step()
-        return parameter.data
-
-    def numeric(self, name: str, given: dict[str, np.ndarray]) -> np.ndarray:
-        """dL / d(this tensor), by central differences: what follows it is computed anew."""
-        value = self.values[name].astype(float)
-        kept = self.values
-        slope = np.empty_like(value)
-        # What does not follow from it stays as it is.
-        before = {op.out: kept[op.out] for op in self.scene.operations if not self._follows(op.out, name)}
-        for at in np.ndindex(value.shape):
-            losses = []
-            for h in (_H, -_H):
-                moved = value.copy()
-                moved[at] += h
-                losses.append(self.forward({**given, name: moved}, {**before, name: moved}))
-            slope[at] = (losses[0] - losses[1]) / (2 * _H)
-        self.values = kept
-        return slope
-
-    def _follows(self, out: str, name: str) -> bool:
-        """Whether ``out`` depends on ``name``."""
-        reached = {name}
-        for operation in self.scene.operations:
-            if reached & {*operation.inputs, *operation.parameters.values()} and operation.out != name:
-                reached.add(operation.out)
-        return out in reached and out != name
-
-
-def _fault(name: str, module: Any) -> Any:
-    return next(fault for fault in FAULTS if fault.name == name and fault.applies(module))
-
-
-class TorchRun:
-    """The PyTorch side: the lines of code that the page shows; ``fixed`` as in ``Run.forward``."""
-
-    def __init__(
-        self, scene: Scene, given: dict[str, np.ndarray], fixed: dict[str, np.ndarray] | None = None
-    ) -> None:
-        names: dict[str, Any] = {"F": F, "torch": torch}
-        tensors = {name: torch.tensor(array) for name, array in {**given, **(fixed or {})}.items()}
-        for tensor in tensors.values():
-            tensor.requires_grad_(tensor.is_floating_point())
-        for operation in scene.operations:
-            if fixed and operation.out in fixed:
-                continue
-            tensors[operation.out] = eval(operation.torch, names, tensors)
-            if tensors[operation.out].requires_grad:
-                tensors[operation.out].retain_grad()
-        tensors["L"].backward()
-        self.tensors = tensors
-        self.values = {name: tensor.detach().numpy() for name, tensor in tensors.items()}
-        self.gradients = {
-            name: tensor.grad.numpy() for name, tensor in tensors.items() if tensor.grad is not None
-        }
-
-    def updated(self, name: str, lr: float) -> np.ndarray:
-        """A parameter after one step of SGD."""
-        parameter = self.tensors[name].detach().clone()
-        parameter.grad = self.tensors[name].grad
-        torch.optim.SGD([parameter], lr=lr).step()
-        return parameter.numpy()
+from torch_ref.faults import Fault, inject
 
 
 def trace(scene: Scene) -> dict[str, Any]:
@@ -163,63 +36,82 @@ def trace(scene: Scene) -> dict[str, Any]:
             gradient = _both(ours.gradients[name], theirs.gradients[name])
             tensors[name]["gradient"] = {
                 **gradient,
-                "numeric": _flat(ours.numeric(name, given)),
+                "numeric": flat(ours.numeric(name, given)),
                 # Central differences in float64 are good for six digits at least.
                 "allowed_numeric": 1e-6 * max(1e-3, *map(abs, gradient["numpy"])),
             }
     updates = _updates(scene, ours, theirs, tensors)
-    code = {operation.out: _code_that_ran(operation, ours) for operation in scene.operations}
+    code = {operation.out: _sources(ours.code(operation)) for operation in scene.operations}
     return {
         "name": scene.name,
         "tensors": tensors,
         "given": list(given),
-        "graph": [
-            {
-                "out": operation.out,
-                "inputs": [*operation.inputs, *operation.uses],
-                "parameters": list(operation.parameters.values()),
-                "name": type(operation.module).__name__,
-            }
-            for operation in scene.operations
-        ],
+        "graph": [node for operation in scene.operations for node in _nodes(operation)],
         "steps": [
             *_forward_steps(scene, tensors, code),
             *_backward_steps(scene, tensors, code),
             *updates,
         ],
-        "faults": [_with_fault(scene, ours, *fault) for fault in scene.faults],
-        "learning": _learning(scene) if scene.learning else None,
+        "faults": [_with_fault(scene, ours, code, *fault) for fault in scene.faults],
+        "learning": learning(scene) if scene.learning else None,
     }
-
-
-def _flat(array: np.ndarray) -> list[float]:
-    return np.asarray(array, float).ravel().tolist()
 
 
 def _both(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     """Rounding may move them apart by so much: 64 units in the last place of the largest entry."""
     allowed = 64 * float(np.finfo(float).eps) * max(1e-3, float(np.max(np.abs(ours), initial=0)))
     return {
-        "numpy": _flat(ours),
-        "torch": _flat(theirs),
+        "numpy": flat(ours),
+        "torch": flat(theirs),
         "allowed": allowed,
     }
 
 
 # ---- steps
 
+# The source of each formula that ran, by its name, in the order of the calls.
+Sources = dict[str, list[str]]
+
+
+def _nodes(operation: Operation) -> list[dict[str, Any]]:
+    """The nodes of the graph: of each tensor inside, and of the output."""
+    inside = [
+        {"out": each.name, "inputs": list(each.inputs), "parameters": [], "name": each.variable}
+        for each in operation.inner
+    ]
+    node = {
+        "out": operation.out,
+        "inputs": [*operation.inputs, *(each.name for each in operation.inner[-1:])],
+        "parameters": list(operation.parameters.values()),
+        "name": type(operation.module).__name__,
+    }
+    return [*inside, node]
+
+
+def _sources(ran: dict[str, list[Ran]], names: dict[Any, str] | None = None) -> dict[str, Sources]:
+    """The lines of each function that ran forward and backward; ``names`` has other names for some."""
+    return {
+        way: {(name := (names or {}).get(each.code, each.code.co_name)): each.lines(name) for each in found}
+        for way, found in ran.items()
+    }
+
 
 def _forward_steps(
-    scene: Scene, tensors: dict[str, Any], code: dict[str, dict[str, str]]
+    scene: Scene, tensors: dict[str, Any], code: dict[str, dict[str, Sources]]
 ) -> list[dict[str, Any]]:
-    return [
-        _step(op.phase, op, op.out, [op.forward], tensors, code[op.out]["forward"], f"{op.out} = {op.torch}")
-        for op in scene.operations
-    ]
+    steps = []
+    for op in scene.operations:
+        source = code[op.out]["forward"]
+        for each in op.inner:
+            line = f"{each.name} = {each.torch}"
+            steps.append(_step(op.phase, op, each.name, [each.rule], tensors, source, each.variable, line))
+        line = f"{op.out} = {op.torch}"
+        steps.append(_step(op.phase, op, op.out, [op.forward], tensors, source, "y", line))
+    return steps
 
 
 def _backward_steps(
-    scene: Scene, tensors: dict[str, Any], code: dict[str, dict[str, str]]
+    scene: Scene, tensors: dict[str, Any], code: dict[str, dict[str, Sources]]
 ) -> list[dict[str, Any]]:
     """A step for each gradient; of a tensor that is used several times, once all have arrived."""
     used = {name: [op for op in scene.operations if name in op.backward] for name in tensors}
@@ -228,9 +120,10 @@ def _backward_steps(
         for name in operation.backward:
             if used[name][0] is operation:
                 rules = [each.backward[name] for each in reversed(used[name])]
-                ran = code[operation.out]["backward"]
-                torch_code = f"L.backward()\n{name}.grad"
-                steps.append(_step("backward", operation, name, rules, tensors, ran, torch_code))
+                source = code[operation.out]["backward"]
+                line = f"L.backward()\n{name}.grad"
+                variable = operation.gradient_variable(name)
+                steps.append(_step("backward", operation, name, rules, tensors, source, variable, line))
     return steps
 
 
@@ -240,7 +133,8 @@ def _step(
     name: str,
     rules: list[Rule],
     tensors: dict[str, Any],
-    numpy_code: str,
+    source: Sources,
+    variable: str,
     torch_code: str,
 ) -> dict[str, Any]:
     shape = tuple(tensors[name]["shape"])
@@ -257,9 +151,16 @@ def _step(
         "shapes": mathml(formula, tensors, in_symbols=False),
         "entries": [" + ".join(rule.entry(at) for rule in rules) for at in np.ndindex(shape)],
         "ran": f"{owner}.{method}",
-        "numpy": numpy_code,
+        "variable": variable,
+        "numpy": [_shown(lines, variable) for lines in source.values()],
         "torch": torch_code,
     }
+
+
+def _shown(lines: list[str], variable: str, right: list[str] | None = None) -> dict[str, Any]:
+    """A function for the page: its lines, those that make this variable, and those that are wrong."""
+    wrong = differing(right, lines) if right is not None and right != lines else []
+    return {"lines": lines, "makes": assigning(lines, variable), "wrong": wrong}
 
 
 def _updates(scene: Scene, ours: Run, theirs: TorchRun, tensors: dict[str, Any]) -> list[dict[str, Any]]:
@@ -283,94 +184,20 @@ def _updates(scene: Scene, ours: Run, theirs: TorchRun, tensors: dict[str, Any])
             "update",
         )
         operation = next(op for op in scene.operations if name in op.parameters.values())
-        ran = lines_that_ran(optim.SGD.update, partial(ours.updated, name, scene.lr))
-        code = f"torch.optim.SGD([{name}], lr={scene.lr:g}).step()"
-        steps.append(_step("update", operation, new, [rule], tensors, ran, code))
+        ran = watch(partial(ours.updated, name, scene.lr), (), {optim.SGD.update.__code__})
+        line = f"torch.optim.SGD([{name}], lr={scene.lr:g}).step()"
+        source = _sources({"update": ran})["update"]
+        steps.append(_step("update", operation, new, [rule], tensors, source, "data", line))
     return steps
 
 
-def _code_that_ran(operation: Operation, run: Run) -> dict[str, str]:
-    """The code of ours, forward and, where there is one, backward: the operation once more, to look on.
-
-    Below the method stand those that the module's class adds to it: of Sigmoid its formula, ``_f``.
-    """
-    module = run.modules[operation.out]
-    inputs = [run.values[name] for name in operation.inputs]
-    arrives = run.gradients[operation.out] if operation.backward and operation.out != "L" else 1.0
-    calls = {"forward": partial(module, *inputs), "backward": partial(module.backward, arrives)}
-    ran = {}
-    for method in ("forward", "backward") if operation.backward else ("forward",):
-        parts = [lines_that_ran(getattr(type(module), method), calls[method])]
-        for name, own in vars(type(module)).items():
-            if isfunction(own) and name not in calls and (lines := lines_that_ran(own, calls[method])):
-                parts.append(f"# self.{name}\n{lines}")
-        ran[method] = "\n\n".join(parts)
-    return ran
+# ---- mistakes
 
 
-# ---- formulas
-
-# LaTeX, and as text, of what is not called by its letter.
-_LABELS = {
-    "gamma": (r"\gamma", "γ"),
-    "beta": (r"\beta", "β"),
-    "mu": (r"\mu", "μ"),
-    "var": (r"\sigma^2", "σ²"),
-    "xhat": (r"\hat x", "x̂"),
-}
-
-
-def label(name: str) -> str:
-    """A tensor in LaTeX: W1 is W_1."""
-    if name.endswith("_new"):
-        return label(name.removesuffix("_new")) + r"^{\text{new}}"
-    if name in _LABELS:
-        return _LABELS[name][0]
-    letter, number = re.fullmatch(r"([A-Za-z]+?)(\d*|[qkv]?)", name).groups()  # type: ignore[union-attr]
-    return letter + (f"_{number}" if number else "")
-
-
-def plain_label(name: str) -> str:
-    """A tensor in a line of text."""
-    if name.endswith("_new"):
-        return f"{plain_label(name.removesuffix('_new'))} new"
-    return _LABELS[name][1] if name in _LABELS else name
-
-
-def gradient_label(name: str) -> str:
-    r"""∂L/∂W in LaTeX."""
-    return rf"\frac{{\partial L}}{{\partial {label(name)}}}"
-
-
-def _shape(shape: list[int]) -> str:
-    return "(" + r" \times ".join(map(str, shape or [1])) + ")"
-
-
-def mathml(formula: str, tensors: dict[str, Any], in_symbols: bool) -> str:
-    """The formula with each tensor by its symbol, or by its shape."""
-    from latex2mathml.converter import convert
-
-    def replace(found: re.Match[str]) -> str:
-        gradient, name = found.groups()
-        if name not in tensors:
-            return found[0]
-        if not in_symbols:
-            return "{" + _shape(tensors[name]["shape"]) + "}"
-        if not gradient:
-            return "{" + label(name) + "}"
-        # A fraction with an index or a transpose sign needs brackets.
-        marked = formula[found.end() : found.end() + 1] in ("_", "^")
-        return rf"{{\left({gradient_label(name)}\right)}}" if marked else "{" + gradient_label(name) + "}"
-
-    # In HTML the element says the namespace.
-    return convert(_TENSOR.sub(replace, formula), display="block").replace(_NAMESPACE, "")
-
-
-# ---- what goes wrong
-
-
-def _with_fault(scene: Scene, right: Run, name: str, out: str) -> dict[str, Any]:
-    """The numbers that this mistake changes, and what the check says of the layer that makes it.
+def _with_fault(
+    scene: Scene, right: Run, code: dict[str, dict[str, Sources]], name: str, out: str
+) -> dict[str, Any]:
+    """The numbers that this mistake changes, its source, and the verdict of the check on its layer.
 
     Where the forward is another one, so are its numeric derivatives: "numeric" has them.
     """
@@ -379,7 +206,7 @@ def _with_fault(scene: Scene, right: Run, name: str, out: str) -> dict[str, Any]
     wrong.backward()
     values = _changed(right.values, wrong.values)
     gradients = _changed(right.gradients, wrong.gradients)
-    numeric = {each: _flat(wrong.numeric(each, scene.tensors)) for each in right.gradients if values}
+    numeric = {each: flat(wrong.numeric(each, scene.tensors)) for each in right.gradients if values}
     if scene.lr is not None:
         new, now = (
             {f"{p}_new": run.updated(p, scene.lr) for p in scene.parameters} for run in (right, wrong)
@@ -389,89 +216,37 @@ def _with_fault(scene: Scene, right: Run, name: str, out: str) -> dict[str, Any]
     module = right.modules[out]
     right.forward(scene.tensors)
     inputs = [right.values[each] for each in operation.inputs]
-    says = check(inject(_fault(name, module), module), mirror(module), *inputs).verdict
+    says = check(inject(fault_of(name, module), module), mirror(module), *inputs).verdict
     return {
         "name": name,
         "node": out,
         "values": values,
         "gradients": gradients,
         "numeric": numeric,
-        "losses": _numpy_learns(scene, (name, out))["losses"] if scene.learning else None,
+        "losses": numpy_learns(scene, (name, out))["losses"] if scene.learning else None,
         "says": says,
+        "code": _wrong_code(operation, code[out], wrong, fault_of(name, module)),
+    }
+
+
+def _wrong_code(
+    operation: Operation, right: dict[str, Sources], wrong: Run, fault: Fault
+) -> dict[str, list[dict[str, Any]]]:
+    """The functions that ran with the mistake, by the tensor that they make, as in the steps."""
+    names = {version.__code__: name for name, version in fault.formulas.items()}
+    ran = _sources(wrong.code(operation), names)
+    made = {each.name: ("forward", each.variable) for each in operation.inner}
+    made |= {operation.out: ("forward", "y")}
+    back = {f"d:{name}": ("backward", operation.gradient_variable(name)) for name in operation.backward}
+    return {
+        tensor: [_shown(lines, variable, right[way].get(name)) for name, lines in ran[way].items()]
+        for tensor, (way, variable) in (made | back).items()
     }
 
 
 def _changed(right: dict[str, np.ndarray], wrong: dict[str, np.ndarray]) -> dict[str, list[float]]:
     return {
-        name: _flat(array)
+        name: flat(array)
         for name, array in wrong.items()
         if not np.allclose(array, right[name], rtol=1e-12, atol=1e-15)
     }
-
-
-# ---- learning
-
-
-def _learning(scene: Scene) -> dict[str, Any]:
-    """Both sides go on, each by itself: it draws a mini-batch, finds the gradient, updates, and repeats."""
-    draw = scene.operations[0].module
-    assert scene.learning is not None
-    assert isinstance(draw, Draw)
-    generator = torch.Generator().manual_seed(draw.seed)
-    ours = _numpy_learns(scene)
-    theirs = _learns(
-        scene,
-        lambda: torch.randperm(draw.samples, generator=generator)[: draw.size].numpy(),
-        lambda given, fixed: TorchRun(scene, given, fixed),
-    )
-    return {
-        "every": scene.learning.every,
-        # Rounding adds up from step to step, and so much is far above it and far below what is told.
-        "allowed": 1e-9,
-        "samples": scene.tensors[scene.learning.data["x"]].tolist(),
-        "targets": scene.tensors[scene.learning.data["t"]].tolist(),
-        "numpy": ours,
-        "torch": theirs,
-    }
-
-
-def _numpy_learns(scene: Scene, wrong: tuple[str, str] | None = None) -> dict[str, Any]:
-    """With a fault the loss may grow beyond all numbers; of that the page tells, not a warning."""
-    draw = scene.operations[0].module
-    assert isinstance(draw, Draw)
-    generator = scratch.Generator().manual_seed(draw.seed)
-    run = Run(scene, wrong)
-
-    def passes(given: dict[str, np.ndarray], fixed: dict[str, np.ndarray]) -> Run:
-        run.forward(given, fixed)
-        run.backward()
-        return run
-
-    def drawn() -> np.ndarray:
-        return scratch.randperm(draw.samples, generator=generator)[: draw.size]
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _learns(scene, drawn, passes)
-
-
-def _learns(
-    scene: Scene,
-    draw: Callable[[], np.ndarray],
-    passes: Callable[[dict[str, np.ndarray], dict[str, np.ndarray]], Run | TorchRun],
-) -> dict[str, Any]:
-    """After each update the loss of all samples, while it is a number; at times their probability of a 1."""
-    assert scene.learning is not None
-    assert scene.lr is not None
-    now = dict(scene.tensors)
-    samples = {name: now[data] for name, data in scene.learning.data.items()}
-    losses, shown = [], []
-    for update in range(1, scene.learning.updates + 1):
-        done = passes(now, {"i": draw()})
-        now |= {name: done.updated(name, scene.lr) for name in scene.parameters}
-        after = passes(now, {"i": np.arange(len(samples["t"])), **samples}).values
-        if not np.isfinite(after["L"]):
-            break
-        losses.append(float(after["L"]))
-        if update % scene.learning.every == 0:
-            shown.append(_flat(np.exp(after[scene.learning.shown])[:, 1]))
-    return {"losses": losses, "shown": shown}

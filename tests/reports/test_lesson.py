@@ -1,6 +1,7 @@
 """The traces of the lesson: real runs, complete, and with the numbers that others published."""
 
 import html
+import inspect
 import json
 import re
 
@@ -10,19 +11,26 @@ import pytest
 import scratch
 from reports import cli
 from reports.lesson import page
-from reports.lesson.scenes import SCENES
-from reports.lesson.source import lines_that_ran
-from reports.lesson.texts import FAULTS, LANGUAGES, WHY, WORDS
-from reports.lesson.texts import SCENES as TITLES
+from reports.lesson.mistakes import FAULTS
+from reports.lesson.operations import reasons
+from reports.lesson.scenes import scenes
+from reports.lesson.source import assigning, differing, watch
+from reports.lesson.texts import LANGUAGES, WORDS
+from reports.lesson.texts import WHY as OTHER_REASONS
 from reports.lesson.trace import trace
+from torch_ref import faults
+
+SCENES = scenes()
+TITLES = {scene.name: scene.title for scene in SCENES}
+WHY = OTHER_REASONS | reasons()
 
 
 @pytest.fixture(scope="module")
 def traces():
-    return {made.name: trace(made) for made in (make() for make in SCENES)}
+    return {scene.name: trace(scene) for scene in SCENES}
 
 
-every_scene = pytest.mark.parametrize("name", [make().name for make in SCENES])
+every_scene = pytest.mark.parametrize("name", [scene.name for scene in SCENES])
 
 
 def test_mazurs_published_numbers(traces):
@@ -131,7 +139,11 @@ def test_every_step_has_its_formula_shapes_and_code(traces, name):
         assert shapes.startswith("(" + "×".join(map(str, shape or [1])) + ")")
         assert re.fullmatch(r"\w+\.(forward|backward|update)", step["ran"])
         assert step["numpy"]
-        assert '"""' not in step["numpy"]
+        for each in step["numpy"]:
+            assert each["lines"][0].startswith("def ")
+            assert '"""' not in "".join(each["lines"])
+            assert not each["wrong"]
+        assert any(each["makes"] for each in step["numpy"])
         assert step["torch"]
         assert step["why"] in WHY
     computed = {step["tensor"] for step in traces[name]["steps"] if step["phase"] == "backward"}
@@ -163,7 +175,7 @@ def test_a_wrong_gradient_makes_a_wrong_update(traces, name):
 
 def test_another_forward_has_other_numeric_derivatives(traces):
     fault = traces["batch_norm"]["faults"][2]
-    assert set(fault["values"]) == {"y", "L"}
+    assert set(fault["values"]) == {"var", "xhat", "y", "L"}
     for tensor, told in traces["batch_norm"]["tensors"].items():
         if "gradient" in told:
             ours = fault["gradients"].get(tensor, told["gradient"]["numpy"])
@@ -195,6 +207,11 @@ def test_a_mistake_can_learn_or_not_or_leave_all_numbers(traces):
     assert len(last["the derivative is taken at the input instead of the output"]) < 100
 
 
+def lines_that_ran(function, call):
+    (ran,) = watch(call, (), {function.__code__})
+    return ran.lines(function.__name__)
+
+
 def test_only_the_lines_that_ran_are_shown():
     def chooses(x):
         """Not this."""
@@ -211,18 +228,68 @@ def test_only_the_lines_that_ran_are_shown():
             y = 6
         return y
 
-    assert (
-        lines_that_ran(chooses, lambda: chooses(1))
-        == "if x > 0:\n    y = [\n        x,\n    ]\n    y += [1]\nreturn y"
-    )
-    assert lines_that_ran(chooses, lambda: chooses(-1)) == "if x > 0:\nelse:\n    y = None\nreturn y"
+    head = "def chooses(x):"
+    assert lines_that_ran(chooses, lambda: chooses(1)) == [
+        *(
+            head,
+            "    if x > 0:",
+            "        y = [",
+            "            x,",
+            "        ]",
+            "        y += [1]",
+            "    return y",
+        ),
+    ]
+    assert lines_that_ran(chooses, lambda: chooses(-1)) == [
+        *(head, "    if x > 0:", "    else:", "        y = None", "    return y"),
+    ]
 
 
-def test_the_formula_of_a_class_is_shown_below_the_method_that_uses_it(traces):
-    step = next(
-        step for step in traces["xor"]["steps"] if (step["phase"], step["tensor"]) == ("backward", "z1")
-    )
-    assert step["numpy"].endswith("return dy * self._slope(*kept)\n\n# self._slope\nreturn (1 - y) * y")
+def test_the_variables_of_a_function_are_those_at_its_end():
+    def adds(x):
+        y = x.copy()
+        y += 1
+        return y
+
+    (ran,) = watch(lambda: adds(np.ones(2)), (), {adds.__code__})
+    assert {name: x.tolist() for name, x in ran.variables.items()} == {"x": [1, 1], "y": [2, 2]}
+
+
+def test_the_lines_that_make_a_variable_and_those_that_are_wrong():
+    right = ["def f(x):", "    a, b = x", "    c = a + b", "    return c"]
+    wrong = ["def f(x):", "    a, b = x", "    c = a - b", "    return c"]
+    assert (assigning(right, "b"), assigning(right, "c"), assigning(right, "none")) == ([1], [2], [3])
+    assert differing(right, wrong) == [2]
+    assert differing(right, right[:2] + right[3:]) == [2]
+
+
+@every_scene
+def test_with_a_mistake_the_code_is_the_wrong_function_that_ran(traces, name):
+    right = {
+        ("d:" if step["phase"] == "backward" else "") + step["tensor"]: step["numpy"]
+        for step in traces[name]["steps"]
+    }
+    for fault in traces[name]["faults"]:
+        marked = {
+            (tensor, shown["lines"][k].strip())
+            for tensor, functions in fault["code"].items()
+            for shown in functions
+            for k in shown["wrong"]
+        }
+        assert marked, fault["name"]
+        # At the first step that shows a wrong number stands a line that is marked.
+        first = next(
+            key
+            for step in traces[name]["steps"]
+            if (key := ("d:" if step["phase"] == "backward" else "") + step["tensor"])
+            and step["tensor"] in fault["gradients" if step["phase"] == "backward" else "values"]
+        )
+        assert any(shown["wrong"] for shown in fault["code"][first]), fault["name"]
+        assert fault["code"][first] != right[first]
+        # And it is a line of the mistake's own source.
+        made = [f for f in faults.FAULTS if f.name == fault["name"] and f.formulas]
+        sources = "".join(inspect.getsource(version) for f in made for version in f.formulas.values())
+        assert all(line in sources for _, line in marked), fault["name"]
 
 
 def test_every_text_is_there_in_every_language(traces):

@@ -55,7 +55,7 @@ def watch(
             ran.numbers.add(frame.f_lineno)
         elif event == "return":
             held = frame.f_locals.items()
-            arrays = ((name, x) for name, x in held if isinstance(x, np.ndarray | np.generic))
+            arrays = [(name, x) for name, x in held if isinstance(x, np.ndarray | np.generic)]
             ran.variables |= {name: np.array(x) for name, x in arrays}
         return each_line
 

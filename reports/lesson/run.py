@@ -20,8 +20,13 @@ from torch_ref.faults import FAULTS, Fault, inject, replaced
 
 _H = 1e-5
 
-# Where the functions are that the page shows.
-FORMULAS = tuple(Path(getfile(package)).parent for package in (functional, faults, operations))
+# Where the functions are that the page shows; fault.py only switches mistakes on.
+FORMULAS = tuple(
+    path
+    for package in (functional, faults, operations)
+    for path in Path(getfile(package)).parent.glob("*.py")
+    if path.name != "fault.py"
+)
 
 
 class Run:
@@ -156,7 +161,7 @@ class TorchRun:
             if fixed and operation.out in fixed:
                 continue
             for inner in operation.inner:
-                tensors[inner.name] = eval(inner.torch, names, tensors)
+                tensors[inner.name] = eval(inner.torch, names, tensors).detach()
             tensors[operation.out] = eval(operation.torch, names, tensors)
             if tensors[operation.out].requires_grad:
                 tensors[operation.out].retain_grad()

@@ -31,23 +31,22 @@ class Ran:
     def lines(self, name: str) -> list[str]:
         """Its source under this name: a plain signature, and of the body what ran, without the docstring.
 
-        An ``if`` is left out if none of its branches ran.
+        Of an ``if`` a branch that did not run is "...", and all of it is left out if none ran.
         """
-        source, first = inspect.getsourcelines(self.code)
-        text = textwrap.dedent("".join(source))
+        lines, first = inspect.getsourcelines(self.code)
+        text = textwrap.dedent("".join(lines))
         (tree,) = ast.parse(text).body
         assert isinstance(tree, ast.FunctionDef)
         kept = _kept(tree.body, {number - first + 1 for number in self.numbers})
-        body = textwrap.dedent("\n".join(text.splitlines()[number - 1] for number in sorted(kept)))
+        source = text.splitlines()
+        body = textwrap.dedent("\n".join(kept[n] or source[n - 1] for n in sorted(kept)))
         return [f"def {name}({_arguments(tree)}):", *textwrap.indent(body, "    ").splitlines()]
 
 
-def watch(
-    call: Callable[[], Any], folders: Collection[Path], besides: Collection[CodeType] = ()
-) -> list[Ran]:
-    """The functions of the files in these folders, and these besides, that run during ``call()``, in order."""
+def watch(call: Callable[[], Any], files: Collection[Path], besides: Collection[CodeType] = ()) -> list[Ran]:
+    """The functions that run during ``call()``, in order: those of these files, and these besides."""
     found: dict[CodeType, Ran] = {}
-    inside = {str(path) for folder in folders for path in folder.glob("*.py")}
+    inside = {str(path) for path in files}
 
     def each_line(frame: FrameType, event: str, _: Any) -> Any:
         ran = found[frame.f_code]
@@ -88,11 +87,11 @@ def assigning(lines: list[str], variable: str) -> list[int]:
 
 
 def differing(right: list[str], wrong: list[str]) -> list[int]:
-    """Which lines of ``wrong`` are not in ``right``; where lines are only missing, the one after the gap."""
-    matcher = difflib.SequenceMatcher(a=right, b=wrong, autojunk=False)
+    """Which lines of ``wrong``, its first apart, ``right`` has not; where lines are missing, the next one."""
+    matcher = difflib.SequenceMatcher(a=right[1:], b=wrong[1:], autojunk=False)
     changes = [change for change in matcher.get_opcodes() if change[0] != "equal"]
-    inside = [i for _, _, _, start, stop in changes for i in range(start, stop)]
-    return inside or [min(start, len(wrong) - 1) for _, _, _, start, _ in changes]
+    inside = [i + 1 for _, _, _, start, stop in changes for i in range(start, stop)]
+    return inside or [min(start + 1, len(wrong) - 1) for _, _, _, start, _ in changes]
 
 
 def _targets(node: ast.Assign | ast.AugAssign) -> set[str]:
@@ -105,19 +104,22 @@ def _arguments(tree: ast.FunctionDef) -> str:
     return ", ".join(each.arg for each in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs))
 
 
-def _kept(body: list[ast.stmt], ran: set[int]) -> set[int]:
-    """The lines of these statements that are left; of a compound one the head, if anything in it is."""
-    kept: set[int] = set()
+def _kept(body: list[ast.stmt], ran: set[int]) -> dict[int, str]:
+    """The lines of these statements that are left, each with what it becomes, or "" for itself."""
+    kept: dict[int, str] = {}
     for statement in body:
         branches = [getattr(statement, field, []) for field in ("body", "orelse")]
         if not any(branches):
-            lines = set(range(statement.lineno, (statement.end_lineno or 0) + 1))
-            kept |= lines if lines & ran else set()
+            numbers = range(statement.lineno, (statement.end_lineno or 0) + 1)
+            kept |= dict.fromkeys(numbers if {*numbers} & ran else (), "")
             continue
         inside = [_kept(branch, ran) for branch in branches]
-        if any(inside):
-            kept |= set(range(statement.lineno, branches[0][0].lineno))
+        if not any(inside):
+            continue
+        first = branches[0][0]
+        kept |= dict.fromkeys(range(statement.lineno, first.lineno), "")
+        kept |= inside[0] or {first.lineno: " " * first.col_offset + "..."}
         if inside[1]:
-            kept |= set(range((branches[0][-1].end_lineno or 0) + 1, branches[1][0].lineno))
-        kept |= inside[0] | inside[1]
+            kept |= dict.fromkeys(range((branches[0][-1].end_lineno or 0) + 1, branches[1][0].lineno), "")
+            kept |= inside[1]
     return kept

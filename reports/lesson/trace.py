@@ -187,7 +187,7 @@ def _updates(scene: Scene, ours: Run, theirs: TorchRun, tensors: dict[str, Any])
         ran = watch(partial(ours.updated, name, scene.lr), (), {optim.SGD.update.__code__})
         line = f"torch.optim.SGD([{name}], lr={scene.lr:g}).step()"
         source = _sources({"update": ran})["update"]
-        steps.append(_step("update", operation, new, [rule], tensors, source, "data", line))
+        steps.append(_step("update", operation, new, [rule], tensors, source, "w", line))
     return steps
 
 
@@ -233,7 +233,9 @@ def _wrong_code(
     operation: Operation, right: dict[str, Sources], wrong: Run, fault: Fault
 ) -> dict[str, list[dict[str, Any]]]:
     """The functions that ran with the mistake, by the tensor that they make, as in the steps."""
-    names = {version.__code__: name for name, version in fault.formulas.items()}
+    # One wrong function may stand for several formulas.
+    ran_right = {name for source in right.values() for name in source}
+    names = {version.__code__: name for name, version in fault.formulas.items() if name in ran_right}
     ran = _sources(wrong.code(operation), names)
     made = {each.name: ("forward", each.variable) for each in operation.inner}
     made |= {operation.out: ("forward", "y")}

@@ -9,7 +9,7 @@ import numpy as np
 from scratch.functional.fold import fold, fold_backward, places, unfold, unfold_backward
 from scratch.functional.padding import pad, pad_backward
 
-__all__ = ["conv_transpose", "conv_transpose_backward", "convolution", "convolution_backward"]
+__all__ = ["conv_transpose", "conv_transpose_backward", "convolution", "convolution_backward", "in_groups"]
 
 
 def convolution(

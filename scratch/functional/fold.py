@@ -8,7 +8,7 @@ import numpy as np
 
 from scratch.functional.padding import pad
 
-__all__ = ["fold", "fold_backward", "unfold", "unfold_backward"]
+__all__ = ["fold", "fold_backward", "places", "under", "unfold", "unfold_backward"]
 
 
 def unfold(

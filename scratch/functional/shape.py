@@ -20,7 +20,7 @@ __all__ = [
 
 
 def flatten(x: np.ndarray, start_dim: int = 0, end_dim: int = -1) -> tuple[np.ndarray, Any]:
-    r"""The axes start_dim to end_dim become one; the numbers stay in their order.
+    r"""The axes start_dim to end_dim become one, $y_{i J + j} = x_{i j}$; the numbers stay in their order.
 
     Args:
         x: (\*, S_start, …, S_end, \*).
@@ -46,7 +46,7 @@ def flatten_backward(dy: np.ndarray, shape: Any) -> np.ndarray:
 
 
 def unflatten(x: np.ndarray, dim: int, sizes: tuple[int, ...]) -> tuple[np.ndarray, Any]:
-    r"""The axis dim becomes several; the numbers stay in their order.
+    r"""The axis dim becomes several, $y_{i j} = x_{i J + j}$; the numbers stay in their order.
 
     Args:
         x: (\*, S, \*).

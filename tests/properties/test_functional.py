@@ -26,7 +26,7 @@ STEP = 1e-30
 
 def test_what_a_file_defines_is_exported_and_every_formula_has_its_derivative() -> None:
     for file in FILES:
-        if file.__name__.endswith(("elementary", "_fast")):
+        if file.__name__.endswith(("elementary", "taps", "_fast")):
             continue
         defined = {
             name
@@ -43,7 +43,8 @@ def test_what_a_file_defines_is_exported_and_every_formula_has_its_derivative() 
 def test_a_formula_has_its_derivation_and_an_example(name: str) -> None:
     f, f_backward = getattr(F, name), getattr(F, f"{name}_backward")
     doc = inspect.getdoc(f) or ""
-    for part in ("$", "Args:", "Returns:", "Example:", ">>>", f"{name}_backward"):
+    assert "$" in doc or any(other in doc for other in PAIRS if other not in name), f"{name}: no formula"
+    for part in ("Args:", "Returns:", "Example:", ">>>", f"{name}_backward"):
         assert part in doc, f"{name}: {part}"
     assert inspect.getdoc(f_backward)
 
@@ -79,9 +80,12 @@ def calls_of(case: Any) -> Iterator[tuple[str, tuple[Any, ...], dict[str, Any]]]
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for file in (F, *(file for file in FILES if file.__name__.endswith("_fast"))):
-            for name in PAIRS:
-                if hasattr(file, name):
+        for name in PAIRS:
+            right = getattr(F, name)
+            for file in (F, *FILES):
+                if getattr(file, name, None) is right or (
+                    hasattr(file, name) and file.__name__.endswith("_fast")
+                ):
                     patch.setattr(file, name, recording(name, getattr(file, name)))
         case.make(np.float64)(*case.draw(np.float64))
     yield from found
@@ -99,7 +103,7 @@ def calls() -> dict[str, list[Any]]:
 
 
 def is_floating(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -117,14 +121,13 @@ def test_the_derivative_of_a_formula_is_that_of_the_complex_step(name: str, call
         arrives = nested_like(y, dy)
         gradients = f_backward(arrives, copy.deepcopy(saved))
         flat = [g for _, g in leaves(gradients)]
+        free = {k for k, g in enumerate(flat) if g is not None and is_floating(given[k])}
         for x, same in zip(given, before, strict=True):
             assert not isinstance(x, np.ndarray) or np.array_equal(x, same, equal_nan=True), case
-        differentiated = 0
-        for k, gradient in enumerate(flat):
-            if gradient is None or not is_floating(given[k]):
-                continue
-            direction = rng.standard_normal(given[k].shape)
-            moved = [x.astype(complex) if is_floating(x) else x for x in given]
+        assert free, case
+        for k in free:
+            gradient, direction = flat[k], rng.standard_normal(given[k].shape)
+            moved = [x.astype(complex) if i in free else x for i, x in enumerate(given)]
             moved[k] = moved[k] + 1j * STEP * direction
             z, _ = f(*nested_like(args, moved), **kwargs)
             slope = sum(
@@ -133,10 +136,10 @@ def test_the_derivative_of_a_formula_is_that_of_the_complex_step(name: str, call
                 if c is not None
             )
             ours = np.sum(gradient * direction)
-            scale = np.sum(np.abs(gradient * direction))
-            assert abs(ours - slope) <= 1e-10 * max(scale, abs(slope)), (case, k, ours, slope)
-            differentiated += 1
-        assert differentiated, case
+            # Where terms cancel, what is left is rounding of the terms.
+            terms = sum(np.sum(np.abs(c)) for c in dy if c is not None) * np.max(np.abs(direction), initial=0)
+            scale = max(np.sum(np.abs(gradient * direction)), 1e-3 * terms)
+            assert abs(ours - slope) <= 1e-10 * scale, (case, k, ours, slope)
 
 
 def nested_like(value: Any, flat: list[Any]) -> Any:

@@ -33,7 +33,8 @@ def layers() -> dict[str, tuple[nn.Module, tuple[np.ndarray, ...], int]]:
 
 
 def functions_run(call: Callable[[], Any]) -> list[str]:
-    """The functions of scratch that run during ``call()``, each once."""
+    """The functions of scratch that run during ``call()``, each once; not those that make a table, once."""
+    call()
     seen: set[CodeType] = set()
 
     def look(frame: FrameType, event: str, _: Any) -> None:

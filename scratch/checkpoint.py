@@ -118,7 +118,7 @@ def load_checkpoint(
         raise ValueError(f"load_checkpoint: {path} was altered: its contents do not have its SHA-256")
     told = json.loads(text)
     if told.get("format") != _FORMAT:
-        raise ValueError(f"load_checkpoint: {path} has format {told.get('format')!r}, wanted {_FORMAT!r}")
+        raise ValueError(f"load_checkpoint: {path} has format {told.get('format')!r}, expected {_FORMAT!r}")
     kinds = {"optimizer": type(optimizer).__name__}
     kinds["scheduler_kind"] = None if scheduler is None else type(scheduler).__name__  # type: ignore[assignment]
     for key, kind in kinds.items():
@@ -132,7 +132,7 @@ def load_checkpoint(
     for key, value in own.items():
         if (given := arrays.get(f"model.{key}")) is not None and given.dtype != value.dtype:
             raise ValueError(
-                f"load_checkpoint: {path} is of another model: {key} is {given.dtype}, wanted {value.dtype}"
+                f"load_checkpoint: {path} is of another model: {key} is {given.dtype}, expected {value.dtype}"
             )
     before = {key: value.copy() for key, value in own.items()}
     random_before = random.get_rng_state()

@@ -53,14 +53,16 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: np.ndarray) -> None:
         if not tensors:
-            raise ValueError("TensorDataset: tensors is empty, wanted at least one array")
+            raise ValueError("TensorDataset: tensors is empty, expected at least one array")
         for i, tensor in enumerate(tensors):
             if not isinstance(tensor, np.ndarray):
-                raise TypeError(f"TensorDataset: tensors[{i}] is a {type(tensor).__name__}, wanted an array")
+                raise TypeError(
+                    f"TensorDataset: tensors[{i}] is a {type(tensor).__name__}, expected an array"
+                )
         shapes = [tensor.shape for tensor in tensors]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:
             given = ", ".join(map(str, shapes))
-            raise ValueError(f"TensorDataset: tensors have shapes {given}, wanted the same first dimension")
+            raise ValueError(f"TensorDataset: tensors have shapes {given}, expected the same first dimension")
         self.tensors = tensors
 
     def __len__(self) -> int:
@@ -84,13 +86,13 @@ class Subset(Dataset):
         _check_dataset("Subset", dataset)
         numbers = np.asarray(indices)
         if numbers.ndim != 1:
-            raise ValueError(f"Subset: indices has shape {numbers.shape}, wanted one dimension")
+            raise ValueError(f"Subset: indices has shape {numbers.shape}, expected one dimension")
         if numbers.size and numbers.dtype.kind not in "iu":
-            raise TypeError(f"Subset: indices is of dtype {numbers.dtype}, wanted integers")
+            raise TypeError(f"Subset: indices is of dtype {numbers.dtype}, expected integers")
         n = len(dataset)
         outside = numbers[(numbers < -n) | (numbers >= n)]
         if outside.size:
-            raise IndexError(f"Subset: indices holds {outside[0]}, wanted {-n} to {n - 1}")
+            raise IndexError(f"Subset: indices holds {outside[0]}, expected {-n} to {n - 1}")
         self.dataset, self.indices = dataset, numbers.astype(np.int64)
 
     def __len__(self) -> int:
@@ -122,8 +124,8 @@ def random_split(
         for i in range(n - sum(counts)):
             counts[i % len(counts)] += 1
     if sum(counts) != n or not all(isinstance(count, int | np.integer) and count >= 0 for count in counts):
-        wanted = f"integers from 0 on whose sum is {n}, or fractions whose sum is 1"
-        raise ValueError(f"random_split: lengths is {lengths}, wanted {wanted}")
+        expected = f"integers from 0 on whose sum is {n}, or fractions whose sum is 1"
+        raise ValueError(f"random_split: lengths is {lengths}, expected {expected}")
     order = iter(randperm(n, generator=generator))
     return [Subset(dataset, list(islice(order, count))) for count in counts]
 
@@ -159,15 +161,15 @@ class DataLoader:
     ) -> None:
         _check_dataset("DataLoader", dataset)
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise ValueError(f"DataLoader: batch_size is {batch_size!r}, wanted a positive integer")
+            raise ValueError(f"DataLoader: batch_size is {batch_size!r}, expected a positive integer")
         for name, value in {"shuffle": shuffle, "drop_last": drop_last}.items():
             if not isinstance(value, bool):
-                raise ValueError(f"DataLoader: {name} is {value!r}, wanted True or False")
+                raise ValueError(f"DataLoader: {name} is {value!r}, expected True or False")
         if generator is not None and not isinstance(generator, Generator):
             given = f"{type(generator).__module__}.{type(generator).__name__}"
-            raise TypeError(f"DataLoader: generator is a {given}, wanted a scratch.random.Generator")
+            raise TypeError(f"DataLoader: generator is a {given}, expected a scratch.random.Generator")
         if shuffle and len(dataset) == 0:
-            raise ValueError("DataLoader: dataset is empty, wanted at least one sample to shuffle")
+            raise ValueError("DataLoader: dataset is empty, expected at least one sample to shuffle")
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -219,22 +221,24 @@ def default_collate(samples: Sequence[Any]) -> Any:
     if isinstance(first, tuple | list):
         if len({len(sample) for sample in samples}) > 1:
             given = ", ".join(str(len(sample)) for sample in samples)
-            raise ValueError(f"default_collate: samples have {given} fields, wanted as many in each")
+            raise ValueError(f"default_collate: samples have {given} fields, expected as many in each")
         return tuple(default_collate(field) for field in zip(*samples, strict=True))
     shapes = [np.shape(sample) for sample in samples]
     if len(set(shapes)) > 1:
         given = ", ".join(map(str, shapes))
-        raise ValueError(f"default_collate: samples have shapes {given}, wanted the same shape in each")
+        raise ValueError(f"default_collate: samples have shapes {given}, expected the same shape in each")
     batch = np.stack(samples)
     if batch.dtype == object:
-        raise TypeError(f"default_collate: a sample holds a {type(first).__name__}, wanted arrays or numbers")
+        raise TypeError(
+            f"default_collate: a sample holds a {type(first).__name__}, expected arrays or numbers"
+        )
     return batch
 
 
 def _check_dataset(where: str, dataset: Any) -> None:
     if not isinstance(dataset, Dataset):
         given = type(dataset).__name__
-        raise TypeError(f"{where}: dataset is a {given}, wanted one with __len__ and __getitem__")
+        raise TypeError(f"{where}: dataset is a {given}, expected one with __len__ and __getitem__")
 
 
 def _draw_seed(generator: Generator | None) -> int:

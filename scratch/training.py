@@ -48,9 +48,9 @@ def evaluate(model: Module, loss_fn: Loss, dataset: Dataset, batch_size: int = 1
         ValueError: the dataset is empty.
     """
     if len(dataset) == 0:
-        raise ValueError("evaluate: dataset is empty, wanted at least one sample")
+        raise ValueError("evaluate: dataset is empty, expected at least one sample")
     if batch_size < 1:
-        raise ValueError(f"evaluate: batch_size is {batch_size}, wanted 1 or more")
+        raise ValueError(f"evaluate: batch_size is {batch_size}, expected 1 or more")
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     loss, correct, places = 0.0, 0, 0
@@ -105,7 +105,7 @@ def fit(
     """
     refuse_stray_parameters(model, "fit")
     if epochs < 0:
-        raise ValueError(f"fit: epochs is {epochs}, wanted 0 or more")
+        raise ValueError(f"fit: epochs is {epochs}, expected 0 or more")
     if len(loader) == 0:
         raise ValueError(f"fit: loader gives no batch: {len(loader.dataset)} samples by {loader.batch_size}")
     history = [] if history is None else list(history)

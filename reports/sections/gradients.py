@@ -504,9 +504,9 @@ def error_counts(comparison: Comparison) -> pd.DataFrame:
     that the verdict leaves out, on a kink, are left out here.
 
     Returns:
-        A row for each pair of NumPy, PyTorch and the truth, and each bin: count entries are off by more than
-        ``low`` and at most ``high`` units. In the bin "equal" both are 0; the last has no end (nan), and what
-        is nan counts there.
+        A row for each pair of NumPy, PyTorch and the numeric derivative, and each bin: count entries are off
+        by more than ``low`` and at most ``high`` units. In the bin "equal" both are 0; the last has no end
+        (nan), and what is nan counts there.
     """
     tensors = [t for t in comparison.tensors if t.numeric is not None and t.ours.shape == t.reference.shape]
     rows = []
@@ -522,7 +522,7 @@ def error_counts(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_SIDES = {"NumPy": "numpy", "PyTorch": "torch", "truth": "truth"}
+_SIDES = {"NumPy": "ours", "PyTorch": "reference", "numeric": "numeric"}
 
 # Four bins a decade, and what is outside of them.
 _EDGES = [0.0, *(float(f"{10 ** (k / 4):.2g}") for k in range(-16, 9))]

@@ -7,6 +7,7 @@ which way each element goes, and takes ten times as long on random signs as a pr
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -93,3 +94,13 @@ def sum_of_neighbours(x: np.ndarray, before: int, after: int) -> np.ndarray:
     for k in range(1, min(after, C - 1) + 1):
         total[:, :-k] += x[:, k:]
     return total
+
+
+def resized(x: np.ndarray, axis: int, L: int) -> tuple[int, ...]:
+    """The shape of x with L numbers along a negative axis."""
+    return (*x.shape[: x.ndim + axis], L, *x.shape[x.ndim + axis + 1 :])
+
+
+def at(axis: int, index: Any) -> tuple[Any, ...]:
+    """The index along a negative axis."""
+    return (..., index, *[slice(None)] * (-1 - axis))

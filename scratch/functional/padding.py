@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from scratch.functional.elementary import at, resized
+
 __all__ = ["pad", "pad_backward"]
 
 
@@ -80,13 +82,3 @@ def _copies(L: int, left: int, right: int, mode: str) -> list[tuple[int, int]]:
         first, stop = max(0, -left), L + min(0, right)
         i = first + (t - first) % max(1, stop - first)
     return list(zip(t.tolist(), i.tolist(), strict=True))
-
-
-def resized(x: np.ndarray, axis: int, L: int) -> tuple[int, ...]:
-    """The shape of x with L numbers along a negative axis."""
-    return (*x.shape[: x.ndim + axis], L, *x.shape[x.ndim + axis + 1 :])
-
-
-def at(axis: int, index: Any) -> tuple[Any, ...]:
-    """The index along a negative axis."""
-    return (..., index, *[slice(None)] * (-1 - axis))

@@ -95,8 +95,8 @@ class BatchNorm1d(RunningNorm):
     first 0; running_var (C,), at first 1; num_batches_tracked (), int64.
 
     Raises:
-        ValueError: x has another shape, or its own statistics are wanted and a channel has one number only.
-        TypeError: x is no array, or has another dtype than w.
+        ValueError: x has another shape, or its own statistics are asked for and a channel has one number
+        only. TypeError: x is no array, or has another dtype than w.
 
     Example:
         >>> norm = BatchNorm1d(2)

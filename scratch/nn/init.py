@@ -34,7 +34,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity not in _SQRT_GAINS:
         known = ", ".join([*_SQRT_GAINS, "leaky_relu"])
-        raise ValueError(f"calculate_gain: nonlinearity is {nonlinearity!r}, wanted one of {known}")
+        raise ValueError(f"calculate_gain: nonlinearity is {nonlinearity!r}, expected one of {known}")
     return _SQRT_GAINS[nonlinearity]
 
 
@@ -42,7 +42,7 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out): how many inputs reach an output, how many outputs an input reaches."""
     shape = tensor.shape
     if len(shape) < 2:
-        raise ValueError(f"init: the tensor has shape {shape}, wanted two axes or more: (out, in, …)")
+        raise ValueError(f"init: the tensor has shape {shape}, expected two axes or more: (out, in, …)")
     receptive_field = math.prod(shape[2:])
     return shape[1] * receptive_field, shape[0] * receptive_field
 
@@ -93,7 +93,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: random.Generato
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"init: mode is {mode!r}, wanted 'fan_in' or 'fan_out'")
+        raise ValueError(f"init: mode is {mode!r}, expected 'fan_in' or 'fan_out'")
     fan_in, fan_out = _fans(tensor)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 

@@ -31,8 +31,8 @@ class InstanceNorm1d(RunningNorm):
     torch.
 
     Raises:
-        ValueError: x has another shape, or its own statistics are wanted and a channel has one number only.
-        TypeError: x is no array, or has another dtype than w.
+        ValueError: x has another shape, or its own statistics are asked for and a channel has one number
+        only. TypeError: x is no array, or has another dtype than w.
 
     Example:
         >>> norm = InstanceNorm1d(1)

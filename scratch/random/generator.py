@@ -56,10 +56,10 @@ _STATE = np.dtype(
 def _integer(where: str, name: str, value: Any, low: int = 0, high: int = 2**63 - 1) -> int:
     """``value`` as an int, if it is an integer from ``low`` to ``high``."""
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
-        raise TypeError(f"{where}: {name} is {value!r}, wanted an integer")
+        raise TypeError(f"{where}: {name} is {value!r}, expected an integer")
     number = operator.index(value)
     if not low <= number <= high:
-        raise ValueError(f"{where}: {name} is {number}, wanted {low} to {high}")
+        raise ValueError(f"{where}: {name} is {number}, expected {low} to {high}")
     return number
 
 
@@ -119,16 +119,16 @@ class Generator:
         """
         _check_array("set_state", "state", state)
         if state.dtype != np.uint8:
-            raise TypeError(f"set_state: state is of dtype {state.dtype}, wanted uint8")
+            raise TypeError(f"set_state: state is of dtype {state.dtype}, expected uint8")
         if state.shape != (_STATE.itemsize,):
-            raise ValueError(f"set_state: state has shape {state.shape}, wanted ({_STATE.itemsize},)")
+            raise ValueError(f"set_state: state has shape {state.shape}, expected ({_STATE.itemsize},)")
         fields = np.ascontiguousarray(state).view(_STATE)[0]
         left, position = int(fields["left"]), int(fields["next"])
         if left == 1:
             position = 624
         if not fields["seeded"] or not 1 <= left <= 624 or left + position != 625:
             given = f"left={left}, next={position}, seeded={fields['seeded']}"
-            raise ValueError(f"set_state: state has {given}, wanted left + next = 625, seeded=1")
+            raise ValueError(f"set_state: state has {given}, expected left + next = 625, seeded=1")
         self._seed = int(fields["seed"])
         self._engine.state = {
             "bit_generator": "MT19937",
@@ -232,7 +232,7 @@ def _pick(where: str, generator: Generator | None) -> Generator:
         return default_generator
     if not isinstance(generator, Generator):
         given = f"{type(generator).__module__}.{type(generator).__name__}"
-        raise TypeError(f"{where}: generator is a {given}, wanted a scratch.random.Generator")
+        raise TypeError(f"{where}: generator is a {given}, expected a scratch.random.Generator")
     return generator
 
 
@@ -245,14 +245,14 @@ def _shape(where: str, size: Sequence[Any]) -> tuple[int, ...]:
 
 def _check_array(where: str, name: str, value: Any) -> None:
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"{where}: {name} is a {type(value).__name__}, wanted a NumPy array")
+        raise TypeError(f"{where}: {name} is a {type(value).__name__}, expected a NumPy array")
 
 
 def _sampled_dtype(where: str, array: np.ndarray) -> np.dtype:
     """The dtype to sample in: the array's if it is float32, float64 if it is finer or complex."""
     _check_array(where, "array", array)
     if array.dtype.kind not in "fc" or array.dtype == np.float16:
-        raise TypeError(f"{where}: dtype is {array.dtype}, wanted float32, float64, longdouble or complex")
+        raise TypeError(f"{where}: dtype is {array.dtype}, expected float32, float64, longdouble or complex")
     return np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
 
 
@@ -261,7 +261,7 @@ def _within(where: str, dtype: np.dtype, **values: float) -> None:
     limit = min(float(np.finfo(dtype).max), 2.0**990)
     for name, value in values.items():
         if not -limit <= value <= limit:
-            raise ValueError(f"{where}: {name} is {value}, wanted a number within ±{limit:.4g}")
+            raise ValueError(f"{where}: {name} is {value}, expected a number within ±{limit:.4g}")
 
 
 def _put(array: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -291,7 +291,7 @@ def uniform_(
     dtype = _sampled_dtype("uniform_", array)
     _within("uniform_", dtype, a=a, b=b)
     if a > b:
-        raise ValueError(f"uniform_: a is {a}, b is {b}, wanted a ≤ b")
+        raise ValueError(f"uniform_: a is {a}, b is {b}, expected a ≤ b")
     _within("uniform_", dtype, **{"b − a": float(b) - float(a)})
     low, high = dtype.type(a), dtype.type(b)
     x = _multiply_add(_pick("uniform_", generator).uniform(array.size, dtype), high - low, low)
@@ -317,7 +317,7 @@ def normal_(
     dtype = _sampled_dtype("normal_", array)
     _within("normal_", dtype, mean=mean, std=std)
     if std < 0:
-        raise ValueError(f"normal_: std is {std}, wanted 0 or more")
+        raise ValueError(f"normal_: std is {std}, expected 0 or more")
     source = _pick("normal_", generator)
     if array.size < 16:
         return _put(array, _multiply_add(source.normal(array.size), std, mean))
@@ -340,16 +340,16 @@ def bernoulli_(
     """
     _check_array("bernoulli_", "array", array)
     if isinstance(p, np.ndarray) and p.dtype not in (np.float32, np.float64):
-        raise TypeError(f"bernoulli_: p is of dtype {p.dtype}, wanted float32 or float64")
+        raise TypeError(f"bernoulli_: p is of dtype {p.dtype}, expected float32 or float64")
     p = np.asarray(p, p.dtype if isinstance(p, np.ndarray) else np.float64)
     wrong = p[~((p >= 0) & (p <= 1))]
     if wrong.size:
-        raise ValueError(f"bernoulli_: p is {wrong[0]}, wanted a probability from 0 to 1")
+        raise ValueError(f"bernoulli_: p is {wrong[0]}, expected a probability from 0 to 1")
     try:
         p = np.broadcast_to(p, array.shape)
     except ValueError:
         given = f"p has shape {p.shape}, the array {array.shape}"
-        raise ValueError(f"bernoulli_: {given}, wanted a p that broadcasts to the array") from None
+        raise ValueError(f"bernoulli_: {given}, expected a p that broadcasts to the array") from None
     u = _pick("bernoulli_", generator).uniform(array.size, p.dtype)
     return _put(array, u.reshape(array.shape) < p)
 
@@ -378,7 +378,7 @@ def _largest_integer(where: str, dtype: np.dtype) -> int:
         return int(np.iinfo(dtype).max)
     if dtype in (np.float32, np.float64):
         return 2 ** (np.finfo(dtype).nmant + 1)
-    raise TypeError(f"{where}: dtype is {dtype}, wanted uint8, int8 to int64, float32 or float64")
+    raise TypeError(f"{where}: dtype is {dtype}, expected uint8, int8 to int64, float32 or float64")
 
 
 def rand(
@@ -426,14 +426,14 @@ def randint(
     if high is None:
         low, high = 0, low
     if not isinstance(size, Sequence):
-        raise TypeError(f"randint: size is {size!r}, wanted a tuple of integers")
+        raise TypeError(f"randint: size is {size!r}, expected a tuple of integers")
     shape, dtype = _shape("randint", size), np.dtype(dtype)
     largest = _largest_integer("randint", dtype)
     smallest = int(np.iinfo(dtype).min) if dtype.kind in "iu" else -largest
     start = _integer("randint", "low", low, smallest, largest)
     end = _integer("randint", "high", high, smallest, min(largest + 1, 2**63 - 1))
     if start >= end:
-        raise ValueError(f"randint: low is {start}, high is {end}, wanted low < high")
+        raise ValueError(f"randint: low is {start}, high is {end}, expected low < high")
     source = _pick("randint", generator)
     draw = source.random if end - start < _WIDE_RANGE else source.random64
     offsets = draw(math.prod(shape)) % np.uint64(end - start)

@@ -1,4 +1,4 @@
-"""What is wrong is refused, by a message that names the argument, what was passed and what was wanted."""
+"""What is wrong is refused, by a message that names the argument, what was passed and what was expected."""
 
 import re
 
@@ -100,15 +100,15 @@ CASES = {
     "a list for an array": (
         lambda: nn.ReLU()([1.0, 2.0]),
         TypeError,
-        "ReLU: input 0 is a list, wanted an array",
+        "ReLU: input 0 is a list, expected an array",
     ),
     "a tensor for an array": (
         lambda: linear()(torch.ones(4, 3)),
         TypeError,
-        "x is a Tensor, wanted an array",
+        "x is a Tensor, expected an array",
     ),
-    "x of another width": (lambda: linear()(X[:, :2]), ValueError, "x has shape (4, 2), wanted (*, 3)"),
-    "x of no axes": (lambda: linear()(np.array(1, F32)), ValueError, "x has shape (), wanted (*, 3)"),
+    "x of another width": (lambda: linear()(X[:, :2]), ValueError, "x has shape (4, 2), expected (*, 3)"),
+    "x of no axes": (lambda: linear()(np.array(1, F32)), ValueError, "x has shape (), expected (*, 3)"),
     "x of another dtype": (lambda: linear()(X.astype(F64)), TypeError, "x is float64, the weight float32"),
     "x of integers": (lambda: linear()(X.astype(int)), TypeError, "x is int64, the weight float32"),
     "sigmoid of integers": (
@@ -116,7 +116,7 @@ CASES = {
         TypeError,
         "Sigmoid(): input is int64, expected floating numbers",
     ),
-    "negative size": (lambda: nn.Linear(-1, 2), ValueError, "in_features is -1, wanted 0 or more"),
+    "negative size": (lambda: nn.Linear(-1, 2), ValueError, "in_features is -1, expected 0 or more"),
     "Dropout p": (lambda: nn.Dropout(1.5), ValueError, "p is 1.5, expected a probability from 0 to 1"),
     "Softmax dim": (lambda: nn.Softmax(), ValueError, "dim is None, expected the axis to sum along"),
     "Flatten axes": (
@@ -134,17 +134,21 @@ CASES = {
         AttributeError,
         "no attribute or module 'second'",
     ),
-    "Parameter of integers": (lambda: nn.Parameter(CLASSES), TypeError, "data is an array of int64, wanted"),
-    "Parameter of a list": (lambda: nn.Parameter([1.0]), TypeError, "data is list, wanted a NumPy array"),
+    "Parameter of integers": (
+        lambda: nn.Parameter(CLASSES),
+        TypeError,
+        "data is an array of int64, expected",
+    ),
+    "Parameter of a list": (lambda: nn.Parameter([1.0]), TypeError, "data is list, expected a NumPy array"),
     "Parameter.data of another shape": (
         lambda: setattr(nn.Parameter(X), "data", X[0]),
         ValueError,
-        "Parameter.data: got shape (3,), wanted (4, 3)",
+        "Parameter.data: got shape (3,), expected (4, 3)",
     ),
     "Parameter.grad of another shape": (
         lambda: setattr(nn.Parameter(X), "grad", X.T),
         ValueError,
-        "Parameter.grad: got shape (3, 4), wanted (4, 3)",
+        "Parameter.grad: got shape (3, 4), expected (4, 3)",
     ),
     "converting what an optimizer holds": (
         held_to_double,
@@ -247,29 +251,29 @@ CASES = {
     "fans of a vector": (
         lambda: nn.init.xavier_uniform_(nn.Parameter(np.ones(3))),
         ValueError,
-        "the tensor has shape (3,), wanted two axes or more",
+        "the tensor has shape (3,), expected two axes or more",
     ),
     "fan mode": (
         lambda: nn.init.kaiming_normal_(nn.Parameter(X.copy()), mode="fan"),
         ValueError,
-        "mode is 'fan', wanted 'fan_in' or 'fan_out'",
+        "mode is 'fan', expected 'fan_in' or 'fan_out'",
     ),
     # optimizers
-    "learning rate": (lambda: sgd(lr=-0.1), ValueError, "SGD: lr is -0.1, wanted 0 or more"),
+    "learning rate": (lambda: sgd(lr=-0.1), ValueError, "SGD: lr is -0.1, expected 0 or more"),
     "learning rate that is nan": (
         lambda: sgd(lr=float("nan")),
         ValueError,
-        "SGD: lr is nan, wanted 0 or more",
+        "SGD: lr is nan, expected 0 or more",
     ),
-    "momentum": (lambda: sgd(momentum=-1), ValueError, "SGD: momentum is -1, wanted 0 or more"),
+    "momentum": (lambda: sgd(momentum=-1), ValueError, "SGD: momentum is -1, expected 0 or more"),
     "nesterov": (lambda: sgd(nesterov=True), ValueError, "nesterov=True with momentum=0"),
     "betas": (
         lambda: optim.Adam(linear().parameters(), betas=(0.9, 1.0)),
         ValueError,
-        "betas is (0.9, 1.0), wanted two numbers in [0, 1)",
+        "betas is (0.9, 1.0), expected two numbers in [0, 1)",
     ),
     "no parameters": (lambda: optim.SGD([]), ValueError, "SGD"),
-    "arrays for parameters": (lambda: optim.SGD([X]), TypeError, "params holds ndarray, wanted Parameters"),
+    "arrays for parameters": (lambda: optim.SGD([X]), TypeError, "params holds ndarray, expected Parameters"),
     "a parameter twice": (twice, ValueError, "the parameter of shape (4, 3) comes twice"),
     "an option that is not known": (
         lambda: optim.SGD([{"params": linear().parameters(), "momentun": 0.9}]),
@@ -281,18 +285,18 @@ CASES = {
         ValueError,
         "is it another optimizer's?",
     ),
-    "step_size": (lambda: StepLR(sgd(), 0), ValueError, "step_size is 0, wanted 1 or more"),
-    "T_max": (lambda: CosineAnnealingLR(sgd(), 0), ValueError, "T_max is 0, wanted 1 or more"),
+    "step_size": (lambda: StepLR(sgd(), 0), ValueError, "step_size is 0, expected 1 or more"),
+    "T_max": (lambda: CosineAnnealingLR(sgd(), 0), ValueError, "T_max is 0, expected 1 or more"),
     "too many lambdas": (lambda: LambdaLR(sgd(), [abs, abs]), ValueError, "LambdaLR"),
     "a scheduler of a model": (lambda: StepLR(linear(), 1), TypeError, "StepLR"),
     # data and training
-    "batch_size": (lambda: DataLoader(PAIR, 0), ValueError, "batch_size is 0, wanted a positive integer"),
+    "batch_size": (lambda: DataLoader(PAIR, 0), ValueError, "batch_size is 0, expected a positive integer"),
     "tensors of other lengths": (
         lambda: TensorDataset(X, CLASSES[:2]),
         ValueError,
-        "wanted the same first dimension",
+        "expected the same first dimension",
     ),
-    "epochs": (lambda: fit_nothing(epochs=-1), ValueError, "epochs is -1, wanted 0 or more"),
+    "epochs": (lambda: fit_nothing(epochs=-1), ValueError, "epochs is -1, expected 0 or more"),
     "no batch": (
         lambda: fit_nothing(DataLoader(PAIR, 5, drop_last=True)),
         ValueError,
@@ -301,22 +305,22 @@ CASES = {
     "an empty test set": (
         lambda: evaluate(linear(), nn.CrossEntropyLoss(), TensorDataset(X[:0], CLASSES[:0])),
         ValueError,
-        "dataset is empty, wanted at least one sample",
+        "dataset is empty, expected at least one sample",
     ),
     "nan in the data": (train_on_nan, FloatingPointError, "the loss is nan in epoch 1, batch 1"),
     # random numbers
     "negative seed": (lambda: scratch.manual_seed(-(2**70)), ValueError, "seed"),
-    "seed that is no integer": (lambda: scratch.manual_seed(0.5), TypeError, "is 0.5, wanted an integer"),
+    "seed that is no integer": (lambda: scratch.manual_seed(0.5), TypeError, "is 0.5, expected an integer"),
     "negative size of rand": (lambda: scratch.rand(-1), ValueError, "-1"),
     "randint from nothing": (
         lambda: scratch.randint(0, (3,)),
         ValueError,
-        "low is 0, high is 0, wanted low < high",
+        "low is 0, high is 0, expected low < high",
     ),
     "bernoulli of no probability": (
         lambda: scratch.random.bernoulli(np.array([1.5])),
         ValueError,
-        "p is 1.5, wanted a probability from 0 to 1",
+        "p is 1.5, expected a probability from 0 to 1",
     ),
     # the document's network
     "XOR inputs": (

@@ -10,7 +10,8 @@ import scratch
 from scratch.functional import conv_fast
 from scratch.gradcheck import Objective, gradcheck
 from scratch.gradcheck.rounding import numpy_spreads
-from torch_ref.catalog import MODULES, Case, normal
+from torch_ref.catalog import MODULES, Case
+from torch_ref.catalog.draws import normal
 from torch_ref.checker.verdict import SPREADS
 from torch_ref.faults import replaced
 

@@ -95,7 +95,7 @@ CASES = {
         TypeError,
         "Flatten(start_dim=1, end_dim=-1): input is a list, expected an array",
     ),
-    "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, wanted an array"),
+    "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, expected an array"),
     "Sequential of a list": (
         lambda: nn.Sequential(linear())(LIST),
         TypeError,
@@ -125,7 +125,7 @@ CASES = {
     "Linear of integers": (
         lambda: nn.Linear(3, 2, dtype=int),
         TypeError,
-        "data is an array of int64, wanted a NumPy array of floating numbers",
+        "data is an array of int64, expected a NumPy array of floating numbers",
     ),
     "Dropout p below 0": (lambda: nn.Dropout(-0.1), ValueError, "p is -0.1, expected a probability from 0"),
     "Dropout p that is nan": (lambda: nn.Dropout(NAN), ValueError, "p is nan, expected a probability from 0"),
@@ -143,24 +143,28 @@ CASES = {
     "Parameter of booleans": (
         lambda: nn.Parameter(X > 0),
         TypeError,
-        "data is an array of bool, wanted a NumPy array of floating numbers",
+        "data is an array of bool, expected a NumPy array of floating numbers",
     ),
     "Parameter of a tensor": (
         lambda: nn.Parameter(torch.ones(2)),
         TypeError,
-        "data is Tensor, wanted a NumPy array",
+        "data is Tensor, expected a NumPy array",
     ),
     "a number for a gradient": (
         lambda: setattr(parameter(2), "grad", 1.0),
         ValueError,
-        "Parameter.grad: got shape (), wanted (2,)",
+        "Parameter.grad: got shape (), expected (2,)",
     ),
     "None for data": (
         lambda: setattr(parameter(2), "data", None),
         ValueError,
-        "Parameter.data: got shape (), wanted (2,)",
+        "Parameter.data: got shape (), expected (2,)",
     ),
-    "a model of integers": (lambda: linear().to(int), TypeError, "data is an array of int64, wanted a NumPy"),
+    "a model of integers": (
+        lambda: linear().to(int),
+        TypeError,
+        "data is an array of int64, expected a NumPy",
+    ),
     # losses and what they send back
     "a loss backward without forward": (
         lambda: nn.MSELoss().backward(),
@@ -247,17 +251,17 @@ CASES = {
     "state of more groups": (
         lambda: load_adam(lambda state: state["param_groups"].append(state["param_groups"][0])),
         ValueError,
-        "Adam.load_state_dict: groups of [2, 2] parameters, wanted [2]",
+        "Adam.load_state_dict: groups of [2, 2] parameters, expected [2]",
     ),
     "state of a parameter that is not there": (
         lambda: load_adam(lambda state: state["state"].update({7: state["state"][0]})),
         ValueError,
-        "Adam.load_state_dict: state of parameter 7, wanted 0 to 1",
+        "Adam.load_state_dict: state of parameter 7, expected 0 to 1",
     ),
     "a vector of another shape": (
         lambda: load_adam(lambda state: state["state"][0].update(exp_avg=np.ones(5, F32))),
         ValueError,
-        "Adam.load_state_dict: exp_avg of parameter 0 has shape (5,), wanted (2, 3)",
+        "Adam.load_state_dict: exp_avg of parameter 0 has shape (5,), expected (2, 3)",
     ),
     "a negative rate in the state": (
         lambda: load_adam(lambda state: state["param_groups"][0].update(lr=-1)),
@@ -290,17 +294,17 @@ CASES = {
     "betas that are nan": (
         lambda: make("AdamW", betas=(NAN, 0.9)),
         ValueError,
-        "AdamW: betas is (nan, 0.9), wanted two numbers in [0, 1)",
+        "AdamW: betas is (nan, 0.9), expected two numbers in [0, 1)",
     ),
     "nesterov with dampening": (
         lambda: make("SGD", momentum=0.9, dampening=0.1, nesterov=True),
         ValueError,
-        "nesterov=True with momentum=0.9 and dampening=0.1; wanted a momentum above 0 and no dampening",
+        "nesterov=True with momentum=0.9 and dampening=0.1; expected a momentum above 0 and no dampening",
     ),
     "one parameter bare": (
         lambda: optim.SGD(parameter(2)),
         TypeError,
-        "SGD: params is one Parameter, wanted an iterable of them",
+        "SGD: params is one Parameter, expected an iterable of them",
     ),
     "parameters that were used up": (
         used_up,
@@ -310,7 +314,7 @@ CASES = {
     "named parameters": (
         lambda: optim.Adam(linear().named_parameters()),
         TypeError,
-        "Adam: params holds tuple, wanted Parameters",
+        "Adam: params holds tuple, expected Parameters",
     ),
     "a parameter in two groups": (add_again, ValueError, "SGD: the parameter of shape (2,) comes twice"),
     "a negative rate in a group": (
@@ -318,11 +322,15 @@ CASES = {
         ValueError,
         "SGD: lr is -1, expected 0 or more",
     ),
-    "negative step_size": (lambda: StepLR(make("SGD"), -1), ValueError, "step_size is -1, wanted 1 or more"),
+    "negative step_size": (
+        lambda: StepLR(make("SGD"), -1),
+        ValueError,
+        "step_size is -1, expected 1 or more",
+    ),
     "a cosine of a model": (
         lambda: CosineAnnealingLR(linear(), 3),
         TypeError,
-        "CosineAnnealingLR: optimizer is Linear, wanted an Optimizer",
+        "CosineAnnealingLR: optimizer is Linear, expected an Optimizer",
     ),
     "going on without a beginning": (
         lambda: StepLR(make("SGD"), 1, last_epoch=3),
@@ -333,14 +341,14 @@ CASES = {
     "nonlinearity": (
         lambda: nn.init.kaiming_uniform_(parameter(3, 3), nonlinearity="gelu"),
         ValueError,
-        "nonlinearity is 'gelu', wanted one of linear, sigmoid, tanh, relu, selu, leaky_relu",
+        "nonlinearity is 'gelu', expected one of linear, sigmoid, tanh, relu, selu, leaky_relu",
     ),
     "kaiming of a vector": (
         lambda: nn.init.kaiming_normal_(parameter(3)),
         ValueError,
-        "the tensor has shape (3,), wanted two axes or more",
+        "the tensor has shape (3,), expected two axes or more",
     ),
-    "a above b": (lambda: nn.init.uniform_(parameter(3), 1, 0), ValueError, "a is 1, b is 0, wanted a ≤ b"),
+    "a above b": (lambda: nn.init.uniform_(parameter(3), 1, 0), ValueError, "a is 1, b is 0, expected a ≤ b"),
     "negative std": (
         lambda: nn.init.normal_(parameter(3), 0, -1),
         ValueError,
@@ -349,12 +357,12 @@ CASES = {
     "integers to fill": (
         lambda: nn.init.normal_(CLASSES.copy()),
         TypeError,
-        "dtype is int64, wanted float32, float64, longdouble or complex",
+        "dtype is int64, expected float32, float64, longdouble or complex",
     ),
     "torch's generator": (
         lambda: nn.init.uniform_(parameter(3), generator=torch.Generator()),
         TypeError,
-        "generator is a torch._C.Generator, wanted a scratch.random.Generator",
+        "generator is a torch._C.Generator, expected a scratch.random.Generator",
     ),
     # training
     "infinite data": (lambda: train(X * np.inf), FloatingPointError, "the loss is nan in epoch 1, batch 1"),
@@ -377,7 +385,7 @@ CASES = {
     "gradcheck of a list": (
         lambda: gradcheck.gradcheck(linear(), LIST),
         TypeError,
-        "Linear: input 0 is a list, wanted an array",
+        "Linear: input 0 is a list, expected an array",
     ),
     "target without loss": (
         lambda: gradcheck.gradcheck(linear(), X, target=X),

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from reports.lesson import page
-from reports.lesson.texts import SCENES as TITLES
+from reports.lesson.scenes import scenes
+
+TITLES = {scene.name: scene.title for scene in scenes()}
 
 pytestmark = pytest.mark.browser
 

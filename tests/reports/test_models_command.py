@@ -87,8 +87,8 @@ def test_another_seed_gives_another_order():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"context": 0}, "context is 0, wanted 1 or more"),
-        ({"test_size": 0}, "test_size is 0, wanted a number between 0 and 1"),
+        ({"context": 0}, "context is 0, expected 1 or more"),
+        ({"test_size": 0}, "test_size is 0, expected a number between 0 and 1"),
         ({"test_size": 1.5}, "test_size is 1.5"),
     ],
 )

@@ -87,7 +87,7 @@ def test_the_masks_and_shuffles_after_loading_are_those_after_saving(tmp_path) -
     scratch.manual_seed(7)
     load_checkpoint(path, model, optimizer, scheduler)
     found = model(x), random.randperm(9), random.randn(1)
-    assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_saving_changes_nothing(tmp_path) -> None:
@@ -147,11 +147,11 @@ def forge(path: Path, change) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda arrays, told: told.update(format="other-2"), r"has format 'other-2', wanted 'gradmirror-"),
+        (lambda arrays, told: told.update(format="other-2"), r"has format 'other-2', expected 'gradmirror-"),
         (lambda arrays, told: arrays.pop("model.0.bias"), r"missing keys: 0\.bias"),
         (lambda arrays, told: arrays.update({"model.9.bias": np.ones(1)}), r"unexpected keys: 9\.bias"),
-        (lambda arrays, told: told["param_groups"].pop(), r"groups of \[2\] parameters, wanted \[2, 2\]"),
-        (lambda arrays, told: told["param_groups"][1].update(lr=-1), "lr is -1, wanted 0 or more"),
+        (lambda arrays, told: told["param_groups"].pop(), r"groups of \[2\] parameters, expected \[2, 2\]"),
+        (lambda arrays, told: told["param_groups"][1].update(lr=-1), "lr is -1, expected 0 or more"),
         (lambda arrays, told: arrays.update({"optimizer.0.exp_avg": np.ones(2)}), r"exp_avg of parameter 0"),
         (lambda arrays, told: arrays.update({"optimizer.9.step": np.ones(())}), "state of parameter 9"),
         (lambda arrays, told: told["scheduler"].pop("gamma"), r"no \['gamma'\]"),

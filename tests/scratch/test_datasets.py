@@ -182,17 +182,21 @@ IMAGES = idx(np.zeros((2, 28, 28), np.uint8))
 LABELS = idx(np.array([3, 9, 0, 1], np.uint8))
 PACKED = gzip.compress(IMAGES)
 DAMAGES = {
-    "truncated": ("images-idx3", IMAGES[:-1], "holds 1583 bytes, wanted 1584 for the shape (2, 28, 28)"),
-    "over-long": ("images-idx3", IMAGES + b"0", "holds 1585 bytes, wanted 1584 for the shape (2, 28, 28)"),
-    "half a header": ("images-idx3", IMAGES[:10], "holds 10 bytes, wanted at least 16"),
-    "three bytes": ("images-idx3", IMAGES[1:4], "begins with 0x000803, wanted the magic number 0x00000803"),
-    "empty": ("images-idx3", b"", "begins with nothing, wanted the magic number 0x00000803"),
-    "labels": ("images-idx3", LABELS, "begins with 0x00000801, wanted the magic number 0x00000803"),
-    "a page": ("images-idx3", b"<!DOCTYPE html>", "begins with 0x3c21444f, wanted the magic number 0x000008"),
+    "truncated": ("images-idx3", IMAGES[:-1], "holds 1583 bytes, expected 1584 for the shape (2, 28, 28)"),
+    "over-long": ("images-idx3", IMAGES + b"0", "holds 1585 bytes, expected 1584 for the shape (2, 28, 28)"),
+    "half a header": ("images-idx3", IMAGES[:10], "holds 10 bytes, expected at least 16"),
+    "three bytes": ("images-idx3", IMAGES[1:4], "begins with 0x000803, expected the magic number 0x00000803"),
+    "empty": ("images-idx3", b"", "begins with nothing, expected the magic number 0x00000803"),
+    "labels": ("images-idx3", LABELS, "begins with 0x00000801, expected the magic number 0x00000803"),
+    "a page": (
+        "images-idx3",
+        b"<!DOCTYPE html>",
+        "begins with 0x3c21444f, expected the magic number 0x000008",
+    ),
     "28x27": (
         "images-idx3",
         idx(np.zeros((4, 28, 27), np.uint8)),
-        "holds images of 28x27 pixels, wanted 28x28",
+        "holds images of 28x27 pixels, expected 28x28",
     ),
     "gzip cut short": (
         "images-idx3",
@@ -201,13 +205,13 @@ DAMAGES = {
     ),
     "gzip overwritten": ("images-idx3", PACKED[:10] + b"\xff" * 30, "is a damaged gzip file (Error -3 while"),
     "gzip checksum": ("images-idx3", PACKED[:-8] + bytes(8), "is a damaged gzip file (CRC check failed"),
-    "images": ("labels-idx1", IMAGES, "begins with 0x00000803, wanted the magic number 0x00000801"),
-    "truncated labels": ("labels-idx1", LABELS[:-1], "holds 11 bytes, wanted 12 for the shape (4,)"),
-    "label 10": ("labels-idx1", LABELS[:-1] + b"\n", "holds the label 10, wanted 0 to 9"),
+    "images": ("labels-idx1", IMAGES, "begins with 0x00000803, expected the magic number 0x00000801"),
+    "truncated labels": ("labels-idx1", LABELS[:-1], "holds 11 bytes, expected 12 for the shape (4,)"),
+    "label 10": ("labels-idx1", LABELS[:-1] + b"\n", "holds the label 10, expected 0 to 9"),
     "5 labels": (
         "labels-idx1",
         idx(np.zeros(5, np.uint8)),
-        "holds 5 labels, wanted 4, as there are images in ",
+        "holds 5 labels, expected 4, as there are images in ",
     ),
 }
 
@@ -230,7 +234,9 @@ def test_a_file_that_is_no_idx_file(data, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(data)
     given = f"0x{data[:4].hex()}" if data else "nothing"
-    message = f"{path}: begins with {given}, wanted the magic number of an IDX file, 0x0000, type, dimensions"
+    message = (
+        f"{path}: begins with {given}, expected the magic number of an IDX file, 0x0000, type, dimensions"
+    )
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         datasets.read_idx(path)
 
@@ -239,7 +245,7 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path):
     write(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()
     message = (
-        f"mnist: {tmp_path} has no t10k-labels-idx1-ubyte, nor t10k-labels-idx1-ubyte.gz; wanted the four"
+        f"mnist: {tmp_path} has no t10k-labels-idx1-ubyte, nor t10k-labels-idx1-ubyte.gz; expected the four"
     )
     with pytest.raises(FileNotFoundError, match=re.escape(message)) as caught:
         datasets.mnist(tmp_path)
@@ -312,7 +318,7 @@ def test_a_download_is_whole_or_not_there(mirrors, tmp_path):
     mirrors.contents[first] = mirrors.contents[first][:-1]
     folder = tmp_path / "data"
     message = (
-        f"mnist: no mirror gave train-images-idx3-ubyte.gz; wanted: get it by hand and put it in {folder}"
+        f"mnist: no mirror gave train-images-idx3-ubyte.gz; expected: get it by hand and put it in {folder}"
     )
     with pytest.raises(OSError, match="^" + re.escape(message)) as caught:
         datasets.mnist(folder, download=True)
@@ -340,11 +346,11 @@ def test_the_digests_are_those_of_mnist():
 def test_a_missing_package_is_named(load, module, package, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, module, None)
-        message = f"{package} is not installed, and ships the data; wanted: pip install {package}"
+        message = f"{package} is not installed, and ships the data; expected: pip install {package}"
         with pytest.raises(ImportError, match="^" + re.escape(message)):
             load()
     replace_package(monkeypatch, tmp_path)
-    message = r"\.csv\.gz: is missing; wanted: pip install --force-reinstall " + package
+    message = r"\.csv\.gz: is missing; expected: pip install --force-reinstall " + package
     with pytest.raises(ImportError, match=message):
         load()
 
@@ -352,7 +358,7 @@ def test_a_missing_package_is_named(load, module, package, monkeypatch, tmp_path
 def test_a_missing_pooch_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(
-        ImportError, match=r"^mnist: download=True needs pooch; wanted: pip install pooch tqdm"
+        ImportError, match=r"^mnist: download=True needs pooch; expected: pip install pooch tqdm"
     ):
         datasets.mnist(tmp_path, download=True)
 
@@ -371,7 +377,7 @@ def test_a_damaged_package_is_named(damage, monkeypatch, tmp_path):
     table = b"0," * 784 + b"0\n"
     packed = gzip.compress(table)
     data = {"another table": packed, "unpacked": table, "cut short": packed[:-5]}[damage]
-    message = f"has the SHA-256 {hashlib.sha256(table).hexdigest()} when unpacked, wanted 167bbe5fc3dfbce2"
+    message = f"has the SHA-256 {hashlib.sha256(table).hexdigest()} when unpacked, expected 167bbe5fc3dfbce2"
     if damage == "cut short":
         message = "is a damaged gzip file (Compressed file ended before the end-of-stream marker was reached)"
     path = tmp_path / "data/data/mnist_5k.csv.gz"
@@ -385,18 +391,18 @@ def test_a_damaged_package_is_named(damage, monkeypatch, tmp_path):
 @pytest.mark.parametrize("load", [datasets.xor, datasets.digits, datasets.mnist5k])
 @pytest.mark.parametrize("dtype", [np.int64, np.complex128, bool])
 def test_a_dtype_without_fractions_is_refused(load, dtype):
-    with pytest.raises(TypeError, match=f"^dtype is {np.dtype(dtype)}, wanted a floating-point one"):
+    with pytest.raises(TypeError, match=f"^dtype is {np.dtype(dtype)}, expected a floating-point one"):
         load(dtype=dtype)
 
 
 @pytest.mark.parametrize("test_size", [0, 1, -0.5, 359, float("nan")])
 def test_a_test_size_that_is_no_share_is_refused(test_size):
-    message = f"^digits: test_size is {test_size}, wanted a number between 0 and 1"
+    message = f"^digits: test_size is {test_size}, expected a number between 0 and 1"
     with pytest.raises(ValueError, match=message):
         datasets.digits(test_size=test_size)
 
 
 @pytest.mark.parametrize("load", [datasets.digits, datasets.mnist5k])
 def test_a_seed_that_is_no_integer_is_refused(load):
-    with pytest.raises(TypeError, match=r"seed is 1.5, wanted an integer"):
+    with pytest.raises(TypeError, match=r"seed is 1.5, expected an integer"):
         load(seed=1.5)

@@ -43,7 +43,7 @@ class Scale(nn.Module):
         self.save(x)
         return x * self.w.data
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (x,) = self.saved()
         self.w.accumulate(np.add.reduce, x * dy, 0)
         return dy * self.w.data
@@ -59,7 +59,7 @@ class Softplus(nn.Module):
         self.save()
         return x + np.log1p(np.exp(self.w.data))
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         self.saved()
         self.w.accumulate(np.multiply, np.add.reduce(dy, 0), 1 / (1 + np.exp(-self.w.data)))
         return dy
@@ -71,7 +71,7 @@ class Center(nn.Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         return x - np.mean(x, axis=0)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         return dy - np.mean(dy, axis=0)
 
 
@@ -85,7 +85,7 @@ class Mix(nn.Module):
         self.save(x)
         return x @ self.w.data
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         (x,) = self.saved()
         self.w.accumulate(np.dot, x.T, dy)
         return dy @ self.w.data.T
@@ -98,7 +98,7 @@ class Product(nn.Module):
         self.save(a, b)
         return a * b
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def backward(self, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         a, b = self.saved()
         return dy * b, dy * a
 
@@ -112,7 +112,7 @@ class Residual(nn.Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         return x + self.inside(x)
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         return dy + self.inside.backward(dy)
 
 
@@ -233,7 +233,7 @@ def test_two_inputs_have_two_gradients_and_integers_none() -> None:
             self.save(x.shape, rows)
             return x[rows]
 
-        def backward(self, dy, needs_input_grad=True):
+        def backward(self, dy):
             shape, rows = self.saved()
             dx = np.zeros(shape, dy.dtype)
             np.add.at(dx, rows, dy)
@@ -287,7 +287,7 @@ def test_a_check_changes_nothing(make, shape) -> None:
     for p, (data, grad) in zip(model.parameters(), kept, strict=True):
         np.testing.assert_array_equal(p.data, data)
         np.testing.assert_array_equal(p.grad, grad)
-    with pytest.raises(RuntimeError, match="no forward is waiting"):
+    with pytest.raises(RuntimeError, match="called without a matching forward"):
         next(m for m in model.modules() if not isinstance(m, nn.Sequential | Center)).backward(x)
 
 
@@ -321,7 +321,7 @@ class Planted(nn.Linear):
     wrong_input: tuple = ()
     factor = 1 + 1e-6
 
-    def backward(self, dy: np.ndarray, needs_input_grad: bool = True) -> np.ndarray:
+    def backward(self, dy: np.ndarray) -> np.ndarray:
         dx = super().backward(dy)
         for at in self.wrong:
             self.weight.grad[at] *= self.factor
@@ -433,7 +433,7 @@ def test_a_wrong_relu_is_refused(break_it) -> None:
             self.x = x
             return super().forward(x)
 
-        def backward(self, dy, needs_input_grad=True):
+        def backward(self, dy):
             super().backward(dy)
             return break_it(dy, self.x)
 

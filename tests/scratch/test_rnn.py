@@ -27,7 +27,7 @@ from scratch import nn, optim
 from scratch.functional import rnn_fast
 from scratch.nested import leaves, unflatten_as
 from torch_ref import mirror
-from torch_ref.catalog import RECURRENT
+from torch_ref.catalog import MODULES
 from torch_ref.faults import replaced
 
 KINDS = ("RNN", "LSTM", "GRU")
@@ -149,9 +149,7 @@ def test_the_same_words_describe_it(kind) -> None:
 # ---- the formulas
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in RECURRENT if case.kind in KINDS], ids=lambda case: case.name
-)
+@pytest.mark.parametrize("case", [case for case in MODULES if case.kind in KINDS], ids=lambda case: case.name)
 @dtypes
 def test_the_tuned_loops_give_the_numbers_of_the_plain_ones(case, dtype) -> None:
     module, inputs = case.make(dtype), case.draw(dtype)

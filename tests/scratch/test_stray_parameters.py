@@ -27,14 +27,14 @@ class _Product(nn.Module):
 
 
 class BesideIt(_Product):
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         self.dW = 1000 * x.T @ dy
         return dy @ self.W.T
 
 
 class AfterIt(_Product):
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         self.grad_W = 1000 * x.T @ dy
         return dy @ self.W.T
@@ -45,7 +45,7 @@ class InGrads(_Product):
         super().__init__()
         self.grads = {}
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         self.grads["W"] = 1000 * x.T @ dy
         return dy @ self.W.T
@@ -56,7 +56,7 @@ class InFilledGrads(_Product):
         super().__init__()
         self.grads = {"dW": np.zeros((3, 2))}
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         for key in self.grads:
             self.grads[key] = 1000 * x.T @ dy
@@ -72,7 +72,7 @@ class InParams(nn.Module):
         self.save(x)
         return x @ self.params["W"]
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         self.grads["W"] = 1000 * x.T @ dy
         return dy @ self.params["W"].T
@@ -86,7 +86,7 @@ class InLists(nn.Module):
         self.save(x)
         return x @ self.params[0]
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         self.grads[0][...] = 1000 * x.T @ dy
         return dy @ self.params[0].T
@@ -164,7 +164,7 @@ class Keeps(nn.Module):
         self.x = x
         return x * self.scale * self.mask
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         dmask = dy * self.x
         self.mask_grad = dmask
         self.dx = dy * self.scale * self.mask

@@ -124,7 +124,7 @@ def test_a_loss_that_is_nan_stops_the_training_and_says_where():
 
 
 def test_epochs_below_zero_are_refused():
-    with pytest.raises(ValueError, match="epochs is -1, wanted 0 or more"):
+    with pytest.raises(ValueError, match="epochs is -1, expected 0 or more"):
         xor_training(epochs=-1)
 
 
@@ -135,5 +135,5 @@ def test_a_loader_without_a_batch_is_refused():
 
 def test_an_empty_dataset_cannot_be_evaluated():
     empty = TensorDataset(np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
-    with pytest.raises(ValueError, match="dataset is empty, wanted at least one sample"):
+    with pytest.raises(ValueError, match="dataset is empty, expected at least one sample"):
         training.evaluate(models.xor_net(), nn.CrossEntropyLoss(), empty)

@@ -159,7 +159,7 @@ class AsModule(nn.Module):
         self.save(x)
         return x @ self.gamma.data.T + self.beta.data
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         (x,) = self.saved()
         self.gamma.accumulate(np.dot, dy.T, x)
         self.beta.accumulate(np.mean if self.wrong else np.sum, dy, 0, None)
@@ -499,7 +499,7 @@ class BatchNormModule(nn.Module):
         self.scale, self.shift = nn.Parameter(np.ones(5)), nn.Parameter(np.zeros(5))
         self.running_mean, self.running_var = np.zeros((1, 5)), np.ones((1, 5))
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         dx = BatchNorm.backward(self, dy)
         self.scale.accumulate(np.add, self.dgamma, 0)
         self.shift.accumulate(np.add, self.dbeta, 0)
@@ -752,9 +752,9 @@ def test_a_forward_that_changes_its_input_is_told() -> None:
 
 def test_a_backward_that_overwrites_gradients_is_told() -> None:
     class Overwrites(nn.Linear):
-        def backward(self, dy, needs_input_grad=True):
+        def backward(self, dy):
             self.zero_grad_only()
-            return super().backward(dy, needs_input_grad)
+            return super().backward(dy)
 
         def zero_grad_only(self):
             for p in self.parameters():
@@ -1014,7 +1014,7 @@ class RowByRow(nn.Linear):
         self.x = x
         return x @ self.weight.data.T + self.bias.data
 
-    def backward(self, dy, needs_input_grad=True):
+    def backward(self, dy):
         if not self.adds:
             self.weight.grad = None
         for x, row in zip(self.x, dy, strict=True):

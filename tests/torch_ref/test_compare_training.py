@@ -133,8 +133,8 @@ def train_changed(change: type[nn.Module], at: int, dtype: Any, count: int = 3) 
 @pytest.mark.parametrize("to", [lambda dy: 0 * dy, lambda dy: dy.astype(np.float16).astype(np.float32)])
 def test_a_gradient_that_is_wrong_in_float32_alone_is_found(to: Any) -> None:
     class Short(nn.Linear):
-        def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
-            return super().backward(to(dy) if dy.dtype == np.float32 else dy, needs_input_grad)
+        def backward(self, dy: Any) -> Any:
+            return super().backward(to(dy) if dy.dtype == np.float32 else dy)
 
     assert train_changed(Short, 3, np.float64)
     found = train_changed(Short, 3, np.float32)

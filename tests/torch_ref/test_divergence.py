@@ -24,7 +24,7 @@ class Skip(nn.Module):
         y = self.b(y)
         return y if self.forgets == "forward" else y + x
 
-    def backward(self, dy: Any, needs_input_grad: bool = True) -> Any:
+    def backward(self, dy: Any) -> Any:
         dx = self.b.backward(dy)
         for _ in range(self.times):
             dx = self.a.backward(dx)

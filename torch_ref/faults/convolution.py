@@ -8,8 +8,8 @@ import numpy as np
 
 from scratch.functional import fold, fold_backward, pad, pad_backward, unfold, unfold_backward
 from scratch.functional.conv import in_groups
+from scratch.functional.elementary import at, resized
 from scratch.functional.fold import places, under
-from scratch.functional.padding import at, resized
 from torch_ref.faults.fault import wrong_formula
 
 

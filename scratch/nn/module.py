@@ -125,11 +125,13 @@ class Module(metaclass=_Constructor):
             options: numbers and the like, without a gradient.
         """
         values: list[Any] = []
+        receivers: list[Any] = []
         for p in parameters:
             values.append(None if p is None else p.data)
+            receivers.append(None if p is None else p.add_grad)
         y, saved = f(*inputs, *values, *options)
         if grad_mode._enabled:
-            self._saved.append((f_backward, len(inputs), parameters, y.shape, y.dtype, saved))
+            self._saved.append((f_backward, len(inputs), receivers, y.shape, y.dtype, saved))
             if len(self._saved) == MANY:
                 self._warn_of_waiting()
         return y
@@ -150,7 +152,7 @@ class Module(metaclass=_Constructor):
         """
         if not self._saved:
             raise self._no_forward()
-        f_backward, n, parameters, shape, dtype, saved = self._saved[-1]
+        f_backward, n, receivers, shape, dtype, saved = self._saved[-1]
         if not isinstance(dy, ARRAYS) or dy.shape != shape or dy.dtype != dtype:
             raise self._grad_error(dy, shape, dtype)
         self._saved.pop()
@@ -158,11 +160,11 @@ class Module(metaclass=_Constructor):
             gradients = f_backward(dy, saved, need_dx=False)
         else:
             gradients = f_backward(dy, saved)
-        if n == 1 and not parameters:
+        if n == 1 and not receivers:
             return gradients
-        for p, gradient in zip(parameters, gradients[n:], strict=True):
-            if p is not None:
-                p.add_grad(gradient)
+        for add_grad, gradient in zip(receivers, gradients[n:], strict=True):
+            if add_grad is not None:
+                add_grad(gradient)
         return gradients[0] if n == 1 else gradients[:n]
 
     def backward_parameters(self, *dy: Any) -> None:

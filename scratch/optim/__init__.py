@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scratch.optim import lr_scheduler
 from scratch.optim.optimizer import Optimizer
@@ -16,5 +16,6 @@ for _file in iter_modules(__path__):
         __all__ += _module.__all__
 
 if TYPE_CHECKING:
+    from typing import Any
 
     def __getattr__(name: str) -> Any: ...

@@ -100,17 +100,21 @@ CASES = {
     "a list for an array": (
         lambda: nn.ReLU()([1.0, 2.0]),
         TypeError,
-        "ReLU: input 0 is a list, expected an array",
+        "ReLU(): input is a list, expected an array",
     ),
     "a tensor for an array": (
         lambda: linear()(torch.ones(4, 3)),
         TypeError,
-        "x is a Tensor, expected an array",
+        "input is a Tensor, expected an array",
     ),
-    "x of another width": (lambda: linear()(X[:, :2]), ValueError, "x has shape (4, 2), expected (*, 3)"),
-    "x of no axes": (lambda: linear()(np.array(1, F32)), ValueError, "x has shape (), expected (*, 3)"),
-    "x of another dtype": (lambda: linear()(X.astype(F64)), TypeError, "x is float64, the weight float32"),
-    "x of integers": (lambda: linear()(X.astype(int)), TypeError, "x is int64, the weight float32"),
+    "x of another width": (lambda: linear()(X[:, :2]), ValueError, "input has shape (4, 2), expected (*, 3)"),
+    "x of no axes": (lambda: linear()(np.array(1, F32)), ValueError, "input has shape (), expected (*, 3)"),
+    "x of another dtype": (
+        lambda: linear()(X.astype(F64)),
+        TypeError,
+        "input is float64, the weight float32",
+    ),
+    "x of integers": (lambda: linear()(X.astype(int)), TypeError, "input is int64, the weight float32"),
     "sigmoid of integers": (
         lambda: nn.Sigmoid()(CLASSES),
         TypeError,
@@ -156,7 +160,11 @@ CASES = {
         "to(float64): weight is held by an optimizer or a mirror",
     ),
     # backward
-    "backward without forward": (lambda: linear().backward(X), RuntimeError, "no forward is waiting for it"),
+    "backward without forward": (
+        lambda: linear().backward(X),
+        RuntimeError,
+        "called without a matching forward",
+    ),
     "two backwards of one forward": (two_backwards, RuntimeError, "each backward needs a forward of its own"),
     "backward of a forward under no_grad": (after_no_grad, RuntimeError, "outside of no_grad"),
     "dy of another shape": (
@@ -174,12 +182,12 @@ CASES = {
     "MSE of another shape": (
         lambda: nn.MSELoss()(X, X[:, :1]),
         ValueError,
-        "x has shape (4, 3), target (4, 1); they are compared element by element",
+        "input has shape (4, 3), target (4, 1); they are compared element by element",
     ),
     "MSE of another dtype": (
         lambda: nn.MSELoss()(X, X.astype(F64)),
         TypeError,
-        "x is float32, target float64",
+        "input is float32, target float64",
     ),
     "class out of range": (
         lambda: nn.CrossEntropyLoss()(X, CLASSES + 1),
@@ -209,7 +217,7 @@ CASES = {
     "probabilities of another dtype": (
         lambda: nn.CrossEntropyLoss()(X, X.astype(F64)),
         TypeError,
-        "x is float32, the target float64",
+        "input is float32, target float64",
     ),
     "label_smoothing": (
         lambda: nn.CrossEntropyLoss(label_smoothing=2),
@@ -409,7 +417,7 @@ def test_a_state_that_does_not_fit_leaves_all_weights_as_they_were() -> None:
 
 def test_a_failed_forward_or_backward_leaves_the_model_usable() -> None:
     model = nn.Sequential(linear(), nn.Tanh(), nn.Linear(2, 2))
-    with pytest.raises(ValueError, match="x has shape"):
+    with pytest.raises(ValueError, match="input has shape"):
         model(X[:, :2])
     y = model(X)
     with pytest.raises(ValueError, match="dy is"):

@@ -95,7 +95,7 @@ CASES = {
         TypeError,
         "Flatten(start_dim=1, end_dim=-1): input is a list, expected an array",
     ),
-    "Linear of a list": (lambda: linear()(LIST), TypeError, "Linear: input 0 is a list, expected an array"),
+    "Linear of a list": (lambda: linear()(LIST), TypeError, "input is a list, expected an array"),
     "Sequential of a list": (
         lambda: nn.Sequential(linear())(LIST),
         TypeError,
@@ -173,8 +173,8 @@ CASES = {
     ),
     "dy that is a tensor": (
         lambda: backward(linear(), X, torch.ones(4, 2)),
-        ValueError,
-        "Linear.backward: dy is torch.float32 torch.Size([4, 2]), but y was float32 (4, 2)",
+        TypeError,
+        "Linear.backward: dy is a Tensor, expected an array: y was float32 (4, 2)",
     ),
     "no dloss without reduction": (
         backward_of_none,
@@ -385,7 +385,7 @@ CASES = {
     "gradcheck of a list": (
         lambda: gradcheck.gradcheck(linear(), LIST),
         TypeError,
-        "Linear: input 0 is a list, expected an array",
+        "input is a list, expected an array",
     ),
     "target without loss": (
         lambda: gradcheck.gradcheck(linear(), X, target=X),

@@ -241,7 +241,7 @@ def test_only_the_lines_that_ran_are_shown():
         ),
     ]
     assert lines_that_ran(chooses, lambda: chooses(-1)) == [
-        *(head, "    if x > 0:", "    else:", "        y = None", "    return y"),
+        *(head, "    if x > 0:", "        ...", "    else:", "        y = None", "    return y"),
     ]
 
 

@@ -83,7 +83,7 @@ def test_the_masks_and_shuffles_after_loading_are_those_after_saving(tmp_path) -
     random.randn(3)
     save_checkpoint(path, model, optimizer, scheduler)
     x = np.ones((8, 3), F32)
-    wanted = model(x), random.randperm(9), random.randn(1)
+    expected = model(x), random.randperm(9), random.randn(1)
     scratch.manual_seed(7)
     load_checkpoint(path, model, optimizer, scheduler)
     found = model(x), random.randperm(9), random.randn(1)

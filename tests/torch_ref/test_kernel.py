@@ -15,7 +15,7 @@ from torch_ref.twin import kernel
 
 # Prints the kernel that is in use, and how many of each kind of numbers are not torch's.
 PROGRAM = """
-import numpy as np, torch, torch_ref
+import numpy as np, torch, torch_ref.twin
 from scratch import random
 ours, theirs = random.Generator().manual_seed(4), torch.Generator().manual_seed(4)
 print(random.get_kernel())

@@ -144,7 +144,7 @@ class CharLSTM(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """Of the LSTM."""
+        """The number of layers of the LSTM."""
         return self.lstm.num_layers
 
     def forward(self, x: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ def fit(
     for epoch in range(len(history) + 1, epochs + 1):
         model.train()
         for number, (x, target) in enumerate(progress(loader), 1):
-            with np.errstate(over="ignore", invalid="ignore"):  # told below, and in words
+            with np.errstate(over="ignore", invalid="ignore"):  # reported below, in words
                 loss = train_step(model, loss_fn, optimizer, x, target)
             _check(loss, f"epoch {epoch}, batch {number}", optimizer)
         row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}

@@ -13,7 +13,7 @@ from reports.lesson.operations.softmax import log_softmax
 
 @dataclass(frozen=True)
 class Learning:
-    """What comes after the first update: the same again and again, on new mini-batches.
+    """The updates after the first one: the same steps again and again, on new mini-batches.
 
     Args:
         updates: how many.

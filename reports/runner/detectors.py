@@ -188,7 +188,7 @@ OTHERS: dict[str, Callable[[Trial], bool]] = {
 }
 DETECTORS = ("gradmirror", *OTHERS)
 
-# Of those that gradmirror refused: how often the mistake's own name was among the causes it gave as
+# Among the trials that gradmirror refused: how often the mistake's own name was among the causes it gave as
 # confirmed, and how often only another's was.
 NAMES = ("named", "misnamed")
 
@@ -236,7 +236,7 @@ def kill_matrix(
     """
     rows: list[dict[str, Any]] = []
     with warnings.catch_warnings():
-        # Of KLDivLoss, and of what torch does not have oneDNN for.
+        # Warnings of KLDivLoss, and of layers that oneDNN does not have.
         warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss|LSTM with projections")
         for fault in progress(faults, "kill matrix"):
             row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
@@ -272,8 +272,8 @@ def run(options: argparse.Namespace) -> int:
         found = kill_matrix([*chosen, None], (1.0,) if options.quick else SCALES, every=not options.quick)
     write_whole(options.out, found.to_csv(index=False).encode())
     print(markdown(with_totals(found).astype(str), "simple"))
-    print(f"\nOf so many trials each detector refused; the last row should be 0. Written: {options.out}")
-    print("Of those that gradmirror refused it named the mistake, or misnamed it, so often.")
+    print(f"\nThe trials that each detector refused; the last row should be 0. Written: {options.out}")
+    print("The last columns: how often gradmirror, where it refused, named the mistake, or misnamed it.")
     missed = found["tried"] - found["gradmirror"]
     failed = (
         missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1] or found["misnamed"].any()

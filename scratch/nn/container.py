@@ -12,7 +12,7 @@ __all__ = ["ModuleDict", "ModuleList", "Residual", "Sequential"]
 
 
 class _Container(Module):
-    """Base class of all: holds modules under names that are no attributes."""
+    """Base class of containers: child modules in a dict."""
 
     _modules: dict[str, Module]
 

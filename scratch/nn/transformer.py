@@ -75,7 +75,7 @@ class _Layer(Module):
             setattr(self, f"dropout{i}", Dropout(dropout))
         self.activation = activation
 
-    # What mirror reads off, by the names of torch's arguments.
+    # The arguments that mirror reads, by torch's names.
 
     @property
     def d_model(self) -> int:

@@ -96,7 +96,7 @@ class _Chained(LRScheduler):
     """The rate in force times a factor of the epoch, so that several schedulers can work on one rate."""
 
     def _factor(self, epoch: int) -> float:
-        """What the rate before is multiplied by."""
+        """The factor on the rate in force."""
         raise NotImplementedError
 
     def get_lr(self) -> list[float]:
@@ -399,7 +399,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class _WithMomentum(LRScheduler):
-    """What moves the momentum (or Adam's β₁) against the rate."""
+    """Base class of schedulers that move the momentum (or Adam's β₁) against the rate."""
 
     cycle_momentum: bool
 
@@ -589,7 +589,7 @@ class OneCycleLR(_WithMomentum):
 
 
 class _Several(LRScheduler):
-    """What lets other schedulers work."""
+    """Base class of schedulers that run other schedulers."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer) -> None:
         name = type(self).__name__
@@ -597,9 +597,7 @@ class _Several(LRScheduler):
             raise ValueError(f"{name}: schedulers is empty, expected one or more")
         for i, scheduler in enumerate(schedulers):
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(
-                    f"{name}: scheduler {i} is a ReduceLROnPlateau, which wants to be told a number"
-                )
+                raise ValueError(f"{name}: scheduler {i} is a ReduceLROnPlateau, whose step needs a number")
             if scheduler.optimizer is not optimizer:
                 raise ValueError(f"{name}: scheduler {i} is another optimizer's")
         self.optimizer, self._schedulers = optimizer, list(schedulers)

@@ -100,7 +100,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss became nan or inf; the model is as after that step.
-        TypeError: the model has an array with a gradient beside it that is no Parameter.
+        TypeError: the model has an array with a gradient beside it that is not a Parameter.
         ValueError: epochs is below 0, or the training set empty.
     """
     refuse_stray_parameters(model, "fit")

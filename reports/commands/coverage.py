@@ -6,7 +6,7 @@ from reports.commands import Command
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none."""
+    """No arguments."""
 
 
 def _run(options: argparse.Namespace) -> int:

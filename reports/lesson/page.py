@@ -61,7 +61,7 @@ def render(content: dict[str, Any]) -> str:
 
 
 def within_script(content: dict[str, Any]) -> str:
-    """As JSON, in which nothing ends the element or begins a comment in it.
+    """The content as JSON, in which nothing ends the element or begins a comment in it.
 
     Raises:
         ValueError: a number is nan or infinite.

@@ -138,7 +138,7 @@ class Run:
 
 
 def flat(array: np.ndarray) -> list[float]:
-    """Its numbers, row by row, as JSON takes them."""
+    """The numbers of an array, row by row, as JSON takes them."""
     return np.asarray(array, float).ravel().tolist()
 
 

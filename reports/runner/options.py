@@ -76,7 +76,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As it is typed."""
+        """The option as it is typed."""
         return f"--{self.name.replace('_', '-')}"
 
     def value(self, quick: bool) -> Any:

@@ -673,7 +673,7 @@ class Time(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """That of NumPy: "faster", "slower" or "not distinguishable"."""
+        """The verdict on NumPy: "faster", "slower" or "not distinguishable"."""
         return judge(self.change, self.noise).removeprefix("NumPy ")
 
     @property

@@ -226,7 +226,7 @@ def max_unpool_backward(dy: np.ndarray, saved: Any) -> tuple[np.ndarray, None]:
 
 
 def _numbers_in(windows: Sequence[Taps]) -> np.ndarray:
-    """How many numbers each window holds, (O), or (1) if all hold as many."""
+    """The count of numbers in each window, (O), or (1) if all hold as many."""
     return in_boxes([np.count_nonzero(taps.table >= 0, axis=1) for taps in windows])
 
 

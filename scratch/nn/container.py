@@ -176,7 +176,7 @@ class Residual(Module):
     Shape: x and y (\*).
 
     Raises:
-        TypeError: f is not a Module, or x no array.
+        TypeError: f is not a Module, or x not an array.
         ValueError: f(x) has another shape than x.
 
     Example:

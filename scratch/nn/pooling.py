@@ -103,7 +103,7 @@ class _Fixed(_Pool):
 
 
 class _Adaptive(_Pool):
-    """So many windows, of whatever size that makes."""
+    """A given number of windows, of whatever size that makes."""
 
     output_size: Any
 

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-# Only their formulas are used: in torch a name stands for a function, which is no layer below this one.
+# Only their formulas are used: in torch a name stands for a function, which is not a layer below this one.
 _ACTIVATIONS = ("relu", "gelu")
 Mask = np.ndarray | None
 
@@ -84,7 +84,7 @@ class _Layer(Module):
 
     @property
     def nhead(self) -> int:
-        """How many heads."""
+        """The number of heads."""
         return self.self_attn.num_heads
 
     @property

@@ -52,7 +52,7 @@ class LRScheduler:
         return list(self._last_lr)
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         self.last_epoch += 1
         self._set(self.get_lr())
 
@@ -385,7 +385,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         self.T_cur += 1
         if self.T_cur >= self.T_i:
             self.T_cur %= self.T_i
@@ -657,7 +657,7 @@ class SequentialLR(_Several):
         self._last_lr = self._current()
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
         if i and self._milestones[i - 1] == self.last_epoch:
@@ -682,7 +682,7 @@ class ChainedScheduler(_Several):
         super().__init__(schedulers, optimizer or schedulers[0].optimizer)
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = self._current()

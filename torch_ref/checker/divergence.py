@@ -155,7 +155,7 @@ def first_divergence(
     Args: as compare. The layers are the modules without children; both sides must give them the same names.
 
     Raises:
-        TypeError: model or twin is no Module.
+        TypeError: model or twin is not a Module.
         ValueError: the layers have other names, or one is called more often on one side; see compare for the
             rest.
     """

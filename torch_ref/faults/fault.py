@@ -138,7 +138,7 @@ def switch_on(fault: Fault, module: Any) -> None:
 
 
 def faults_of(module: nn.Module) -> Iterator[Fault]:
-    """Those that can be made in this module."""
+    """The mistakes that can be made in this module."""
     return (fault for fault in FAULTS if fault.applies(module))
 
 

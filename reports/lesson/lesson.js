@@ -519,7 +519,7 @@ at("guess").addEventListener("submit", (event) => {
   at("number").value = "";
   draw();
   at("answer").className = guess && !isNear(guess, value) ? "bad" : "good";
-  at("answer").textContent = say(!guess ? "told" : isNear(guess, value) ? "right" : "wrong").replace("{v}", show(value));
+  at("answer").textContent = say(!guess ? "answer" : isNear(guess, value) ? "right" : "wrong").replace("{v}", show(value));
 });
 document.addEventListener("keydown", (event) => {
   const empty = event.target.id === "number" && event.target.value === "" && event.key !== " ";

@@ -1,4 +1,4 @@
-"""Detectors of mistakes, gradmirror's check and those that others use, and the kill matrix: who finds what?
+"""Detectors of mistakes, gradmirror's check and those that others use, and the kill matrix.
 
 Each mistake of torch_ref/faults is made in every module of the catalog that can make it, on inputs of
 three scales, and every detector is tried. A mistake counts only where it changes a number. The last row is
@@ -81,7 +81,7 @@ def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool 
 
 
 def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether it takes these inputs, and is finite in both precisions, e^100 is not, and on both sides.
+    """Whether it takes these inputs and is finite, in both precisions and on both sides; e^100 is not.
 
     PyTorch computes log(1 + e^z) of SoftMarginLoss as it stands, and gets inf and nan for a large z.
     """

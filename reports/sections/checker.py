@@ -226,7 +226,7 @@ class Answer(NamedTuple):
 
 
 def needle(network: Network, seed: int) -> pd.DataFrame:
-    """One entry of the largest gradient is off by a millionth of itself: who finds it, who says which?
+    """One entry of the largest gradient is off by a millionth of itself: which checks find and name it?
 
     Returns:
         A row for each check: entries, the wrong one, found, place (what the check names), seconds.
@@ -302,7 +302,8 @@ def _broken(model: nn.Module, name: str, index: tuple[int, ...]) -> nn.Module:
 
     broken = copy.deepcopy(model)
     layer, _, parameter = name.rpartition(".")
-    switch_on(Fault("one entry is off", "", (), {"backward": wrong}), dict(broken.named_modules())[layer])
+    fault = Fault("one entry is off", "", (), methods={"backward": wrong})
+    switch_on(fault, dict(broken.named_modules())[layer])
     return broken
 
 

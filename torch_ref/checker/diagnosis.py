@@ -25,7 +25,7 @@ from torch_ref.faults import Fault, faults_of, switch_on
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a gradient is wrong.
+    """The cause of a wrong gradient.
 
     Args:
         name: the mistake, or "unknown".

@@ -1,4 +1,4 @@
-"""first_divergence(model, twin, x): in which layer do the two sides part?
+"""first_divergence(model, twin, x): the first layer in which the two sides differ.
 
 An error travels: forward to all that comes after, and with the gradient back to all that comes before. So
 each NumPy layer is tried by itself as well. It gets the inputs that PyTorch's own layer got, and PyTorch's

@@ -1,6 +1,6 @@
 r"""Pooling: each window of numbers becomes one, the largest, the mean, or a norm.
 
-Which numbers a window holds is said axis by axis (taps.py): fixed_windows and adaptive_windows give the
+The numbers that a window holds are given axis by axis (taps.py): fixed_windows and adaptive_windows give the
 windows along an axis, and the pools below take one such table for each of the last axes of x. A box is pooled
 row by row and then across the rows, so that k·k numbers cost 2k steps. Where a window stands over the edge
 the table has no number, so padding is never made, and no gradient of it has to be cut away.

@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Two processes at a time, so one thread each.
 TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# What torch and NumPy's OpenBLAS can be told to compute with, on x86; avx512 and SkylakeX need AVX-512.
+# Kernels that torch and NumPy's OpenBLAS can be set to, on x86; avx512 and SkylakeX need AVX-512.
 TORCH_KERNELS ?= default avx2 avx512
 BLAS_KERNELS ?= Haswell SkylakeX Zen
 

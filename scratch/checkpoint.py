@@ -28,7 +28,7 @@ _FORMAT = "gradmirror-checkpoint-1"
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file so that it is there whole or, if anything goes wrong, as it was before.
 
-    What an earlier run left beside it when it was killed in the middle of this is removed.
+    Files that a killed run left beside it are removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,17 +116,17 @@ def load_checkpoint(
         raise ValueError(f"load_checkpoint: {path} is truncated, or no checkpoint: {error}") from error
     if digest != _digest(arrays, text):
         raise ValueError(f"load_checkpoint: {path} was altered: its contents do not have its SHA-256")
-    told = json.loads(text)
-    if told.get("format") != _FORMAT:
-        raise ValueError(f"load_checkpoint: {path} has format {told.get('format')!r}, expected {_FORMAT!r}")
+    kept = json.loads(text)
+    if kept.get("format") != _FORMAT:
+        raise ValueError(f"load_checkpoint: {path} has format {kept.get('format')!r}, expected {_FORMAT!r}")
     kinds = {"optimizer": type(optimizer).__name__}
     kinds["scheduler_kind"] = None if scheduler is None else type(scheduler).__name__  # type: ignore[assignment]
     for key, kind in kinds.items():
-        if told.get(key) != kind:
+        if kept.get(key) != kind:
             part = key.partition("_")[0]
             raise ValueError(
                 f"load_checkpoint: {path} is of another {part}: it was written with "
-                f"{told.get(key) or 'none'}, and this is {kind or 'none'}"
+                f"{kept.get(key) or 'none'}, and this is {kind or 'none'}"
             )
     own = model.state_dict()
     for key, value in own.items():
@@ -138,12 +138,12 @@ def load_checkpoint(
     random_before = random.get_rng_state()
     scheduler_before = None if scheduler is None else scheduler.state_dict()
     try:
-        history = told["history"]
+        history = kept["history"]
         random.set_rng_state(arrays["random"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
         if scheduler is not None:
-            scheduler.load_state_dict(told["scheduler"])
-        optimizer.load_state_dict({"state": _by_index(arrays), "param_groups": told["param_groups"]})
+            scheduler.load_state_dict(kept["scheduler"])
+        optimizer.load_state_dict({"state": _by_index(arrays), "param_groups": kept["param_groups"]})
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         model.load_state_dict(before)
         random.set_rng_state(random_before)

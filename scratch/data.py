@@ -47,7 +47,7 @@ class TensorDataset(Dataset):
     The index may also be a slice or an array of indices: the samples come stacked, in one indexing.
 
     Raises:
-        TypeError: an argument is no NumPy array.
+        TypeError: an argument is not a NumPy array.
         ValueError: no array at all, one without dimensions, or not the same N in all.
     """
 

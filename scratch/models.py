@@ -139,12 +139,12 @@ class CharLSTM(nn.Module):
 
     @property
     def hidden_size(self) -> int:
-        """H."""
+        """The number of hidden units H."""
         return self.lstm.hidden_size
 
     @property
     def num_layers(self) -> int:
-        """Of the LSTM."""
+        """The number of layers of the LSTM."""
         return self.lstm.num_layers
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ class CharLSTM(nn.Module):
         return self.head.forward(h).swapaxes(1, 2)
 
     def backward(self, dy: np.ndarray) -> None:
-        """In reverse; the final states go nowhere, so their gradient is 0."""
+        """The layers in reverse; the final states go nowhere, so their gradient is 0."""
         dh: Any = self.head.backward(dy.swapaxes(1, 2))
         self.embedding.backward(self.lstm.backward(dh))
 
@@ -180,7 +180,7 @@ class GPT(nn.Module):
 
     Raises:
         ValueError: x has another number of axes than two, or more than T places.
-        TypeError: x is no array.
+        TypeError: x is not an array.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class GPT(nn.Module):
         return self.head.forward(self.norm.forward(h)).swapaxes(1, 2)
 
     def backward(self, dy: np.ndarray) -> None:
-        """In reverse; the places get the sum over the samples."""
+        """The layers in reverse; the places get the sum over the samples."""
         dh: Any = self.head.backward(dy.swapaxes(1, 2))
         dh = self.norm.backward(dh)
         for layer in reversed(list(self.layers)):

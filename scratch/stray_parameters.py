@@ -32,7 +32,7 @@ def assigned_by_forward(kind: type) -> Iterator[str]:
 
 
 def refuse_stray_parameters(module: Module, caller: str) -> None:
-    """Refuse, in the name of ``caller``, a module with an array that has a gradient and is no Parameter.
+    """Refuse, in the name of ``caller``, a module with an array that has a gradient and is not a Parameter.
 
     Raises:
         TypeError: there is one.

@@ -100,7 +100,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss became nan or inf; the model is as after that step.
-        TypeError: the model has an array with a gradient beside it that is no Parameter.
+        TypeError: the model has an array with a gradient beside it that is not a Parameter.
         ValueError: epochs is below 0, or the training set empty.
     """
     refuse_stray_parameters(model, "fit")
@@ -112,7 +112,7 @@ def fit(
     for epoch in range(len(history) + 1, epochs + 1):
         model.train()
         for number, (x, target) in enumerate(progress(loader), 1):
-            with np.errstate(over="ignore", invalid="ignore"):  # told below, and in words
+            with np.errstate(over="ignore", invalid="ignore"):  # reported below, in words
                 loss = train_step(model, loss_fn, optimizer, x, target)
             _check(loss, f"epoch {epoch}, batch {number}", optimizer)
         row = {"epoch": epoch, "lr": optimizer.param_groups[0]["lr"]}

@@ -3,7 +3,7 @@
 mutmut makes some 17,000 mutants of scratch/, each with one change: a plus for a minus, a < for a <=, a 2 for
 a 1, an argument left out. The tests are run against each, as far as they touch its function, until one fails.
 All of them would take days, so a random sample is tried; the share of them that is killed holds for all of
-them, give or take the interval that is printed. Each survivor is shown: it wants a test, or a reason. The
+them, give or take the interval that is printed. Each survivor is shown: it needs a test, or a reason. The
 reasons stand in tests/mutants.toml, and what has one is counted apart.
 
 Each outcome is kept in reports/out/mutants.jsonl at once, so an interrupted run is gone on with.
@@ -72,7 +72,7 @@ class _FirstFailure:
 
 def _failure(tests: list[str], name: str) -> str:
     """The first test that fails, or how else the run went wrong; "" if it did not."""
-    told, pipe = os.pipe()
+    reading, pipe = os.pipe()
     child = os.fork()
     if child == 0:
         os.environ["MUTANT_UNDER_TEST"] = name
@@ -85,7 +85,7 @@ def _failure(tests: list[str], name: str) -> str:
         os._exit(pytest.main([*options, *tests], plugins=[_FirstFailure(pipe)]))
     os.close(pipe)
     status = os.waitpid(child, 0)[1]
-    with os.fdopen(told) as lines:
+    with os.fdopen(reading) as lines:
         return (
             (lines.readline().strip() or f"exit code {os.waitstatus_to_exitcode(status)}") if status else ""
         )
@@ -95,10 +95,10 @@ def reason(name: str, diff: str, reasons: dict[str, dict[str, str]]) -> str | No
     """Why no test can kill it, if that is known: by its function and the lines that it has in other words."""
     lines = [line for line in diff.splitlines() if not line.startswith(("+++", "---"))]
     # Where nothing is put in, what is taken out.
-    told = [line[1:].strip() for line in lines if line.startswith("+")] or [
+    changed = [line[1:].strip() for line in lines if line.startswith("+")] or [
         line.strip() for line in lines if line.startswith("-")
     ]
-    return reasons.get(name.rpartition("__mutmut_")[0], {}).get(" ".join(told))
+    return reasons.get(name.rpartition("__mutmut_")[0], {}).get(" ".join(changed))
 
 
 # ---- the outcomes so far
@@ -124,7 +124,7 @@ class Kept:
 
     @classmethod
     def read(cls, path: Path, code: str) -> "Kept":
-        """What there is.
+        """The outcomes kept in a file.
 
         Raises:
             SystemExit: there is no file, or it is about other code.
@@ -230,10 +230,10 @@ def _tell(sample: list[str], killed: set[str], explained: dict[str, str], total:
         why = explained.get(name)
         print(_shown(name), f"Explained: {why}." if why else "Not explained.", sep="", end="\n\n")
     reasons = sum(name in explained for name in left)
-    for told, count in (("killed", len(killed)), ("killed or explained", len(killed) + reasons)):
+    for outcome, count in (("killed", len(killed)), ("killed or explained", len(killed) + reasons)):
         low, high = binomtest(count, len(sample)).proportion_ci(method="wilson")
         share = f"{count / len(sample):.1%} (95% interval {low:.1%} to {high:.1%} of all {total:,})"
-        print(f"{told}: {share}")
+        print(f"{outcome}: {share}")
     print(f"killed {len(killed)}, explained {reasons}, of {len(sample)}")
 
 

@@ -77,13 +77,13 @@ def assert_agree(ours: Pass, theirs: Pass, runs: Iterable[Pass]) -> None:
     if any(tensor.verdict != "agree" for tensor in tensors):
         tensors = _tensors(ours, theirs, spreads(exact, map(_floating, runs)))
     for tensor in tensors:
-        told = f"{tensor.name}: {tensor.row}"
-        assert (tensor.verdict, tensor.kinks) == ("agree", 0), told
-        assert largest(tensor.tolerance) <= LIMIT[tensor.dtype.name] * tensor.standard, told
+        row = f"{tensor.name}: {tensor.row}"
+        assert (tensor.verdict, tensor.kinks) == ("agree", 0), row
+        assert largest(tensor.tolerance) <= LIMIT[tensor.dtype.name] * tensor.standard, row
 
 
 def _tensors(ours: Pass, theirs: Pass, spread: Tensors) -> list[TensorVerdict]:
-    """What is judged: outputs beside their largest number, or 1, and gradients beside that of all of them."""
+    """The verdicts: outputs beside their largest number, or 1, and gradients beside that of all of them."""
     found, expected = _floating(ours), _floating(theirs)
     size = largest(*theirs.gradients, theirs.incoming) or 1.0
     standards = {n: size if n.startswith("gradient") else max(1.0, largest(b)) for n, b in expected.items()}

@@ -1,8 +1,7 @@
 """The commands of ``gradmirror``: a file each, named as the command is typed, with its ``COMMAND``.
 
-A command's file imports little, since ``gradmirror --help`` reads them all: torch takes seconds. What is
-slow to
-import is imported by ``run``.
+A command's file imports little, since ``gradmirror --help`` reads them all: torch takes seconds. Slow imports
+are left to ``run``.
 """
 
 import argparse

@@ -6,7 +6,7 @@ from reports.commands import Command
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none."""
+    """No arguments."""
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -18,9 +18,8 @@ def _run(options: argparse.Namespace) -> int:
 COMMAND = Command(
     "lists which parts of torch.nn and torch.optim are here",
     """\
-List which modules, optimizers and schedulers of torch.nn and torch.optim are here, and which are not: the
-table
-of the README.
+List which modules, optimizers and schedulers of torch.nn and torch.optim are here, and which are not:
+the table of the README.
 """,
     """\
 gradmirror coverage

@@ -33,7 +33,7 @@ gradmirror models                    all five, 300 steps each (minutes)
 gradmirror models --only GPT --steps 50
 """,
     zero="both sides train alike",
-    one="the two trainings of a network part",
+    one="the two trainings of a network diverge",
     arguments=_arguments,
     run=_run,
 )

@@ -36,7 +36,7 @@ def learning(scene: Scene) -> dict[str, Any]:
 
 
 def numpy_learns(scene: Scene, wrong: tuple[str, str] | None = None) -> dict[str, Any]:
-    """With a fault the loss may grow beyond all numbers; of that the page tells, not a warning."""
+    """With a fault the loss may grow beyond all numbers; the page says so in place of a warning."""
     draw = scene.operations[0].module
     assert isinstance(draw, Draw)
     generator = scratch.Generator().manual_seed(draw.seed)

@@ -153,8 +153,8 @@ function drawNode(name, transform, W, H) {
   const target = back || steps.findIndex((each) => each.tensor === name) + 1;
   if (target) {
     const seen = [...group.querySelectorAll("text")].map((text) => text.textContent).filter(Boolean).join(" ");
-    const told = `${seen}${say("colon")}${say("step")} ${target}, ${titleOfStep(target)}`;
-    for (const [key, value] of Object.entries({ role: "button", tabindex: 0, "aria-label": told, "data-node": name })) group.setAttribute(key, value);
+    const label = `${seen}${say("colon")}${say("step")} ${target}, ${titleOfStep(target)}`;
+    for (const [key, value] of Object.entries({ role: "button", tabindex: 0, "aria-label": label, "data-node": name })) group.setAttribute(key, value);
     group.addEventListener("click", () => move(target));
     group.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
@@ -491,8 +491,8 @@ function read(text) {
 }
 
 // Right is what rounds so, as far as it says, and within a twentieth; or what half a percent is between.
-function isNear({ value, half }, wanted) {
-  const apart = Math.abs(value - wanted), size = Math.abs(wanted);
+function isNear({ value, half }, expected) {
+  const apart = Math.abs(value - expected), size = Math.abs(expected);
   return apart <= Math.max(Math.min(half * 1.000001, size / 20), size / 200);
 }
 
@@ -519,7 +519,7 @@ at("guess").addEventListener("submit", (event) => {
   at("number").value = "";
   draw();
   at("answer").className = guess && !isNear(guess, value) ? "bad" : "good";
-  at("answer").textContent = say(!guess ? "told" : isNear(guess, value) ? "right" : "wrong").replace("{v}", show(value));
+  at("answer").textContent = say(!guess ? "answer" : isNear(guess, value) ? "right" : "wrong").replace("{v}", show(value));
 });
 document.addEventListener("keydown", (event) => {
   const empty = event.target.id === "number" && event.target.value === "" && event.key !== " ";

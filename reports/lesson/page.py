@@ -33,7 +33,7 @@ def traces() -> dict[str, Any]:
     }
 
 
-def render(told: dict[str, Any]) -> str:
+def render(content: dict[str, Any]) -> str:
     """The page that shows these traces."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -48,7 +48,7 @@ def render(told: dict[str, Any]) -> str:
         hash=f"sha256-{digest}",
         style=Markup((_HERE / "lesson.css").read_text(encoding="utf-8")),
         script=Markup(script),
-        trace=Markup(within_script(told)),
+        trace=Markup(within_script(content)),
         words=WORDS,
         languages=LANGUAGES,
         made={
@@ -60,13 +60,13 @@ def render(told: dict[str, Any]) -> str:
     )
 
 
-def within_script(told: dict[str, Any]) -> str:
-    """As JSON, in which nothing ends the element or begins a comment in it.
+def within_script(content: dict[str, Any]) -> str:
+    """The content as JSON, in which nothing ends the element or begins a comment in it.
 
     Raises:
         ValueError: a number is nan or infinite.
     """
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("</", "<\\/").replace("<!--", "\\u003c!--")
 
 

@@ -62,7 +62,7 @@ class Run:
         return float(values["L"])
 
     def _outputs(self, operation: Operation, inputs: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """What an operation makes: its output and, read off the formula while it runs, the tensors inside."""
+        """The output of an operation and, read off the formula while it runs, the tensors inside it."""
         module = self.modules[operation.out]
         with replaced({}):  # the plain formulas, also where there are faster ones
             if not operation.inner:
@@ -116,7 +116,7 @@ class Run:
         value = self.values[name].astype(float)
         kept = self.values
         slope = np.empty_like(value)
-        # What does not follow from it stays as it is.
+        # A tensor that does not depend on it stays as it is.
         before = {op.out: kept[op.out] for op in self.scene.operations if not self._follows(op.out, name)}
         for at in np.ndindex(value.shape):
             losses = []
@@ -138,7 +138,7 @@ class Run:
 
 
 def flat(array: np.ndarray) -> list[float]:
-    """Its numbers, row by row, as JSON takes them."""
+    """The numbers of an array, row by row, as JSON takes them."""
     return np.asarray(array, float).ravel().tolist()
 
 

@@ -13,11 +13,11 @@ from reports.lesson.operations.softmax import log_softmax
 
 @dataclass(frozen=True)
 class Learning:
-    """What comes after the first update: the same again and again, on new mini-batches.
+    """The updates after the first one: the same steps again and again, on new mini-batches.
 
     Args:
         updates: how many.
-        every: after so many the page shows where it has come to.
+        every: the page shows the state after each so many updates.
         data: the tensors that are drawn, each with all samples that it is drawn from.
         shown: what the network says of all samples, as log-probabilities.
     """
@@ -77,6 +77,6 @@ def two_layers(
 
 
 def cross_entropy(x: str, t: np.ndarray, classes: int) -> list[Operation]:
-    """Log-softmax, and the mean of what it says of the right classes ``t``."""
+    """Log-softmax, and minus the mean of its entries at the right classes ``t``."""
     shape = (len(t), classes)
     return [log_softmax(x, "s", shape), nll("s", "t", "L", shape, t)]

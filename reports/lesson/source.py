@@ -75,7 +75,7 @@ def watch(call: Callable[[], Any], files: Collection[Path], besides: Collection[
 
 
 def assigning(lines: list[str], variable: str) -> list[int]:
-    """Which of these lines of a function assign to the variable, or return if none does."""
+    """The lines among these, of a function, that assign to the variable, or return if none does."""
     statements = ast.walk(ast.parse("\n".join(lines)))
     found = [
         range(node.lineno - 1, node.end_lineno or node.lineno)
@@ -87,7 +87,7 @@ def assigning(lines: list[str], variable: str) -> list[int]:
 
 
 def differing(right: list[str], wrong: list[str]) -> list[int]:
-    """Which lines of ``wrong``, its first apart, ``right`` has not; where lines are missing, the next one."""
+    """The lines of ``wrong``, its first apart, that ``right`` lacks; where lines are missing, the next."""
     matcher = difflib.SequenceMatcher(a=right[1:], b=wrong[1:], autojunk=False)
     changes = [change for change in matcher.get_opcodes() if change[0] != "equal"]
     inside = [i + 1 for _, _, _, start, stop in changes for i in range(start, stop)]

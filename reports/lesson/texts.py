@@ -2,7 +2,7 @@
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 
-# The reason for each kind of step that belongs to no operation.
+# The reason for each kind of step that is not an operation's.
 WHY = {
     "start": {
         "en": "The data and the weights. The network is the graph: from what is given down to the loss L.",
@@ -28,7 +28,7 @@ WORDS = {
     "title": {"en": "Backpropagation, step by step, in two frameworks", "zh": "反向传播：一步一步，两个框架"},
     "scene": {"en": "Scene", "zh": "场景"},
     "language": {"en": "Language", "zh": "语言"},
-    "start": {"en": "What is given", "zh": "已知量"},
+    "start": {"en": "Given", "zh": "已知量"},
     "batch": {"en": "Mini-batch", "zh": "小批量"},
     "forward": {"en": "Forward", "zh": "前向"},
     "backward": {"en": "Backward", "zh": "反向"},
@@ -83,9 +83,9 @@ WORDS = {
     "reveal": {"en": "Reveal", "zh": "揭晓"},
     "right": {"en": "Right: {v}.", "zh": "对了：{v}。"},
     "wrong": {"en": "Not quite: it is {v}.", "zh": "不对：应为 {v}。"},
-    "told": {"en": "It is {v}.", "zh": "是 {v}。"},
+    "answer": {"en": "It is {v}.", "zh": "是 {v}。"},
     "no_number": {
-        "en": "This is not a number. Write it as −0.25 or −1/4, or leave it empty to be told.",
+        "en": "This is not a number. Write it as −0.25 or −1/4, or leave it empty to see the number.",
         "zh": "这不是数。可写作 −0.25 或 −1/4；留空则直接揭晓。",
     },
     "break": {"en": "Break it", "zh": "弄坏它"},
@@ -118,8 +118,8 @@ WORDS = {
         "zh": "点一个格子，算出它的那些格子就会亮起。点计算图中的方框，就跳到那一步。",
     },
     "how_try": {
-        "en": "Predict, then reveal: guess each number before you see it. Break it: make a mistake on "
-        "purpose, and find out where it shows first.",
+        "en": "Predict, then reveal: guess each number before you see it. Break it: switch a mistake on, "
+        "and find out where it shows first.",
         "zh": "先猜，再看：先猜出一个数，再揭晓。弄坏它：故意犯一个错，看哪个数最先不对。",
     },
     "keys": {

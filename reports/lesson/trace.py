@@ -58,7 +58,7 @@ def trace(scene: Scene) -> dict[str, Any]:
 
 
 def _both(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """Rounding may move them apart by so much: 64 units in the last place of the largest entry."""
+    """The distance that rounding may make: 64 units in the last place of the largest entry."""
     allowed = 64 * float(np.finfo(float).eps) * max(1e-3, float(np.max(np.abs(ours), initial=0)))
     return {
         "numpy": flat(ours),

@@ -1,13 +1,10 @@
 """``gradmirror report --compare``: what changed between two reports, and is it more than noise?
 
 Each section of a report has its own noise, and its own comparison. A gradient may be off by its tolerance,
-so that
-only another verdict or another order of magnitude is a change. Trainings are paired by their seeds, and the
-mean
-difference has an interval. Of times the ratio NumPy / PyTorch is compared, since a machine that is slow
-today is slow
-for both; the difference of two equal models, in either file, is noise. The verdicts of all sections are
-compared here.
+so that only another verdict or another order of magnitude is a change. Trainings are paired by their seeds,
+and the mean difference has an interval. Times are compared by the ratio NumPy / PyTorch, since a machine that
+is slow today is slow for both; the difference of two equal models, in either file, is noise. The verdicts of
+all sections are compared here.
 """
 
 import json

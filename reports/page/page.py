@@ -161,8 +161,7 @@ def method(results: Results) -> dict[str, str]:
 
 
 _METHOD = """
-Threads: The same number for NumPy's BLAS, and for PyTorch's OpenMP and MKL; how many they had is said
-above, with the
+Threads: The same number for NumPy's BLAS, and for PyTorch's OpenMP and MKL. It stands above, with the
 processor that OpenBLAS has chosen its kernels for.
 
 Files: results.json has all raw samples, the seconds of each section and all options; results.schema.json

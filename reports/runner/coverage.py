@@ -11,7 +11,7 @@ from reports.page.text import markdown
 from scratch import nn, optim
 from scratch.optim import lr_scheduler
 
-# Base classes, which are no layers.
+# Base classes, which are not layers.
 _NOT_MEANT = {"Module", "Optimizer", "LRScheduler", "Container", "RNNBase", "RNNCellBase"}
 
 

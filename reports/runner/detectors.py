@@ -1,4 +1,4 @@
-"""Detectors of mistakes, gradmirror's check and those that others use, and the kill matrix: who finds what?
+"""Detectors of mistakes, gradmirror's check and those that others use, and the kill matrix.
 
 Each mistake of torch_ref/faults is made in every module of the catalog that can make it, on inputs of
 three scales, and every detector is tried. A mistake counts only where it changes a number. The last row is
@@ -81,7 +81,7 @@ def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool 
 
 
 def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether it takes these inputs, and is finite in both precisions, e^100 is not, and on both sides.
+    """Whether it takes these inputs and is finite, in both precisions and on both sides; e^100 is not.
 
     PyTorch computes log(1 + e^z) of SoftMarginLoss as it stands, and gets inf and nan for a large z.
     """
@@ -188,7 +188,7 @@ OTHERS: dict[str, Callable[[Trial], bool]] = {
 }
 DETECTORS = ("gradmirror", *OTHERS)
 
-# Of those that gradmirror refused: how often the mistake's own name was among the causes it gave as
+# Among the trials that gradmirror refused: how often the mistake's own name was among the causes it gave as
 # confirmed, and how often only another's was.
 NAMES = ("named", "misnamed")
 
@@ -236,7 +236,7 @@ def kill_matrix(
     """
     rows: list[dict[str, Any]] = []
     with warnings.catch_warnings():
-        # Of KLDivLoss, and of what torch does not have oneDNN for.
+        # Warnings of KLDivLoss, and of layers that oneDNN does not have.
         warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss|LSTM with projections")
         for fault in progress(faults, "kill matrix"):
             row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
@@ -272,8 +272,8 @@ def run(options: argparse.Namespace) -> int:
         found = kill_matrix([*chosen, None], (1.0,) if options.quick else SCALES, every=not options.quick)
     write_whole(options.out, found.to_csv(index=False).encode())
     print(markdown(with_totals(found).astype(str), "simple"))
-    print(f"\nOf so many trials each detector refused; the last row should be 0. Written: {options.out}")
-    print("Of those that gradmirror refused it named the mistake, or misnamed it, so often.")
+    print(f"\nThe trials that each detector refused; the last row should be 0. Written: {options.out}")
+    print("The last columns: how often gradmirror, where it refused, named the mistake, or misnamed it.")
     missed = found["tried"] - found["gradmirror"]
     failed = (
         missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1] or found["misnamed"].any()

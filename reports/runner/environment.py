@@ -27,7 +27,7 @@ def cores() -> int:
 
 @contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Context in which both sides use so many threads: NumPy's BLAS, PyTorch and its own MKL."""
+    """Context in which both sides use the given number of threads: NumPy's BLAS, PyTorch and its own MKL."""
     before = torch.get_num_threads()
     with threadpool_limits(count):
         torch.set_num_threads(count)

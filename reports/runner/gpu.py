@@ -220,7 +220,7 @@ def _objective(model: nn.Module, network: Network) -> Objective:
 
 
 class Judge:
-    """Judges all gradients of one network in one dtype, whoever computes them.
+    """Judge of all gradients of one network in one dtype, on any framework or device.
 
     Where a rounding may flip a ReLU, float32 says little of right or wrong (checker/verdict.py). An error
     is there from every seed and in every batch. So if a whole batch does not agree, some samples are tried,

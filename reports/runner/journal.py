@@ -82,7 +82,7 @@ class Journal:
         return journal
 
     def end(self) -> None:
-        """The report is finished, and has all of this in its own files.
+        """Remove the file, since the finished report has all of it in its own files.
 
         Raises:
             OSError: the file cannot be removed.

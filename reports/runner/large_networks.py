@@ -66,7 +66,7 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure the networks asked for, keep the rows, and print them; 1 if two trainings part.
+    """Measure the networks asked for, keep the rows, and print them; 1 if two trainings diverge.
 
     Raises:
         OSError: the file cannot be written.

@@ -74,7 +74,7 @@ _OWN_DATA = {"xor_net": "xor", "CharLSTM": "text", "GPT": "text"}
 
 
 def has_own_data(model: str) -> bool:
-    """Whether a network learns the same data whatever is asked for."""
+    """Whether a network has data of its own, which no option changes."""
     return model in _OWN_DATA
 
 

@@ -1,8 +1,8 @@
 """The options of ``gradmirror report``, each declared once.
 
-The parser, the defaults of a full and of a quick report, the options in results.json, their JSON schema and
-the
-conditions under which a report can be resumed all walk ``OPTIONS``. The texts on the method name them.
+The parser, the defaults of a full and of a quick report, the options in results.json, their JSON schema
+and the conditions under which a report can be resumed all walk ``OPTIONS``. The texts on the method name
+them.
 """
 
 import argparse
@@ -76,7 +76,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As it is typed."""
+        """The option as it is typed."""
         return f"--{self.name.replace('_', '-')}"
 
     def value(self, quick: bool) -> Any:
@@ -99,7 +99,7 @@ def _words(value: Any) -> str:
 
 
 OPTIONS = (
-    # What is compared.
+    # The networks, data and settings compared.
     Option(
         "quick",
         FLAG,

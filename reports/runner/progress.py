@@ -18,7 +18,7 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
 
 def progress_bar(seconds: float, description: str) -> Any:
-    """A bar that is full when so many seconds' worth of work are done; ``update`` it by what is."""
+    """A bar over the seconds that the work is expected to take; ``update`` it by those of a finished part."""
     shown = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left"
     return tqdm(total=seconds, desc=description, disable=None, leave=False, bar_format=shown)
 

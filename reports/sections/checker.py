@@ -46,13 +46,13 @@ _REFUSALS = {
 
 
 class Checker(Section):
-    """The check put to the test: mistakes made on purpose, and one entry off by a millionth."""
+    """The check put to the test: mistakes injected into right code, and one entry off by a millionth."""
 
     name = "checker"
     number = 4
     title = "The check itself"
     question = "what would it have seen?"
-    about = "How far can the check itself be trusted? Mistakes made on purpose, and who finds them."
+    about = "How far can the check itself be trusted? Injected mistakes, and the checks that find them."
     tables = (
         Table(
             "faults",
@@ -88,11 +88,11 @@ class Checker(Section):
     )
 
     html = """
-<p>A check that cannot fail proves nothing. So each mistake of a collection that people really make was made
-on purpose, in a layer
-that was right, and every detector was tried on it. The last row is right code, which none should refuse.
+<p>A check that cannot fail proves nothing. So each mistake of a collection that people really make was
+injected into a layer that was right, and every detector was tried on it. The last row is right code, which
+none should refuse.
 <code>gradmirror faults</code> does so for every layer and scale, this is a first one of each.</p>
-{{ drawing(figures.faults, "Of all mistakes that change a number. Blue: gradmirror.") }}
+{{ drawing(figures.faults, "Share of all mistakes that change a number. Blue: gradmirror.") }}
 <details>
 <summary>Mistake by mistake</summary>
 {{ grid(shown.faults, "How often each detector refused, and gradmirror named the mistake, or another one") }}
@@ -101,10 +101,10 @@ that was right, and every detector was tried on it. The last row is right code, 
 <p>One entry of the {{ "{:,}".format(tables.needle.entries.iloc[0]) }} that backpropagation gives for {{
 tables.needle.network.iloc[0] }}, <code>{{ tables.needle.wrong.iloc[0] }}</code>, was made wrong by a
 millionth of itself.</p>
-{{ grid(shown.needle, "Who refuses, and which entry is named") }}
+{{ grid(shown.needle, "The checks that refuse, and the entry that each names") }}
 """
     markdown = """
-Each mistake was made on purpose in a right layer, and each detector tried on it. The last row is right code.
+Each mistake was injected into a right layer, and each detector tried on it. The last row is right code.
 
 {{ shown.faults|markdown }}
 
@@ -226,7 +226,7 @@ class Answer(NamedTuple):
 
 
 def needle(network: Network, seed: int) -> pd.DataFrame:
-    """One entry of the largest gradient is off by a millionth of itself: who finds it, who says which?
+    """One entry of the largest gradient is off by a millionth of itself: which checks find and name it?
 
     Returns:
         A row for each check: entries, the wrong one, found, place (what the check names), seconds.
@@ -302,7 +302,8 @@ def _broken(model: nn.Module, name: str, index: tuple[int, ...]) -> nn.Module:
 
     broken = copy.deepcopy(model)
     layer, _, parameter = name.rpartition(".")
-    switch_on(Fault("one entry is off", "", (), {"backward": wrong}), dict(broken.named_modules())[layer])
+    fault = Fault("one entry is off", "", (), methods={"backward": wrong})
+    switch_on(fault, dict(broken.named_modules())[layer])
     return broken
 
 

@@ -1,8 +1,8 @@
 """Are the gradients right, and what would they cost without backpropagation?
 
 The table has, for each tensor, NumPy against PyTorch and both against the complex step, which is
-independent of
-them; and, as the book does it, against the central difference. The errors are those of all entries, counted.
+independent of them; and, as the book does it, against the central difference. The errors are those of all
+entries, counted.
 """
 
 from collections.abc import Iterator, Sequence
@@ -159,7 +159,7 @@ class Gradients(Section):
                 Column(
                     "pair",
                     section.TEXT,
-                    "The two that are compared: NumPy − PyTorch, or either and the truth, the complex step.",
+                    "The two that are compared: NumPy − PyTorch, or either − the complex step.",
                 ),
                 Column("bin", section.TEXT, "equal, or the bounds of the bin."),
                 Column(
@@ -239,7 +239,7 @@ known.") }}
 {{ grid(shown.errors, "Entries of all gradients that differ by so many roundings") }}
 </details>
 {% set network, entries = tables.cost.network.iloc[0], tables.cost.entries.iloc[0] %}
-<h3>What it would cost without backpropagation</h3>
+<h3>The cost without backpropagation</h3>
 <p>A numeric derivative needs a forward or two for every single entry: {{ "{:,}".format(entries) }} entries
 in {{ network }}.
 Backpropagation needs one forward and one backward for all of them. That is why it was invented.
@@ -274,7 +274,7 @@ to 8 are within the tolerance.
 
 {{ shown.errors|markdown }}
 
-### What it would cost without backpropagation
+### The cost without backpropagation
 
 All {{ "{:,}".format(tables.cost.entries.iloc[0]) }} derivatives of {{ tables.cost.network.iloc[0] }} once,
 on 3 samples in float64.

@@ -145,18 +145,14 @@ class Changes:
 class Section:
     """The base of all sections.
 
-    A subclass has a name, in results.json; a number, its place in the report; a title, and what is asked
-    below it;
-    a sentence on what it is about; its tables; the JSON schema of its samples; three texts (templates of
-    jinja2):
-    ``html`` for the page, ``markdown`` for report.md, and ``method``, paragraphs of "Title: text" on how it
-    was
-    measured; and verdicts that are neither good nor bad.
+    A subclass has a name, in results.json; a number, its place in the report; a title, and the question
+    below it; a sentence on what it is about; its tables; the JSON schema of its samples; three texts
+    (templates of jinja2): ``html`` for the page, ``markdown`` for report.md, and ``method``, paragraphs of
+    "Title: text" on how it was measured; and verdicts that are neither good nor bad.
 
     The texts see ``options``, ``environment``, ``tables`` and ``samples`` of the findings, and the tables
-    for people
-    (``shown``); ``html`` also the macros ``grid(table, caption)`` and ``drawing(figures.name, note)``,
-    ``markdown`` the filter ``markdown``.
+    for people (``shown``); ``html`` also the macros ``grid(table, caption)`` and
+    ``drawing(figures.name, note)``, ``markdown`` the filter ``markdown``.
     """
 
     name: ClassVar[str]

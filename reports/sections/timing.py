@@ -1,8 +1,7 @@
 """The time of a step on each side, and whether the difference is more than noise.
 
-The ratio of two blocks of one round (runner/turns.py) is compared, so a machine that is slow for a while is
-slow
-for both.
+The ratio of two blocks of one round (runner/turns.py) is compared, so a machine that is slow for a while
+is slow for both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -433,7 +432,7 @@ def _timed(
     network: Network, dtype: str, rounds: int, block: float, seed: int, process: int, columns: Sequence[str]
 ) -> Rows:
     where = {"network": network.name, "batch": network.batch_size, "dtype": dtype, "process": process}
-    # Of the same code and the same seeds it is enough to ask once.
+    # The answer is the same for the same code and the same seeds, so one process asks.
     if process <= 1 and (reason := disagreement(partial(_both_sides, network), dtype, seed)):
         empty = {"reason": reason, "setting": "", "left_out": {}, "blocks": {}}
         return Rows({}, {"timing": [where | empty]})
@@ -497,8 +496,9 @@ def disagreement(compared: Callable[[str, int], Comparison], dtype: str, seed: i
             return str(error)
         if found.empty:
             return ""
-    blind = set(found["verdict"]) == {INCONCLUSIVE}
-    return f"the gradients {'cannot be compared' if blind else 'disagree'} in {', '.join(found['tensor'])}"
+    inconclusive = set(found["verdict"]) == {INCONCLUSIVE}
+    verdict = "cannot be compared" if inconclusive else "disagree"
+    return f"the gradients {verdict} in {', '.join(found['tensor'])}"
 
 
 def _both_sides(network: Network, dtype: str, seed: int) -> Comparison:
@@ -529,7 +529,7 @@ def summary(measured: Sequence[dict[str, Blocks]], seed: int) -> Iterator[dict[s
     for pair, other, phases in others:
         for phase in phases:
             ratio, control = compared(other, phase), compared("control", phase)
-            # What two equal models can differ by: the interval's width, or its distance from 1 if more.
+            # The difference that two equal models show: the interval's width, or its distance from 1.
             noise = max(control.high - control.low, control.high - 1, 1 / control.low - 1)
             yield {
                 "pair": pair,
@@ -673,7 +673,7 @@ class Time(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """That of NumPy: "faster", "slower" or "not distinguishable"."""
+        """The verdict on NumPy: "faster", "slower" or "not distinguishable"."""
         return judge(self.change, self.noise).removeprefix("NumPy ")
 
     @property

@@ -24,7 +24,7 @@ def convolution(
 ) -> tuple[np.ndarray, Any]:
     r"""$y_{n o t} = b_o + \sum_{c, j} W_{o c j}\; x_{n c,\, t s + j d}$: a window of weights slides over x.
 
-    What is called a convolution is a correlation: at each place t the numbers under the window are multiplied
+    This convolution is a correlation: at each place t the numbers under the window are multiplied
     by the weights and summed, c over the channels, j over the k entries of the window; s is the stride, d the
     dilation, and x was padded before. Laid out as columns, $X_{(c j), t} = x_{c,\, t s + j d}$ (unfold, the
     book's im2col), that is one product of matrices for each sample, and so are its derivatives:

@@ -34,7 +34,7 @@ def step(x: np.ndarray) -> np.ndarray:
     return (x.real > 0).astype(x.dtype)
 
 
-# Below these e^-x would overflow; there σ(x) is no number that float can tell from 0.
+# Below these e^-x would overflow; there σ(x) is not a number that float can tell from 0.
 _LOWEST = {char: -math.floor(np.log(np.finfo(char).max)) for char in "fdgFDG"}
 
 

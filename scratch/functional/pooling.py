@@ -1,6 +1,6 @@
 r"""Pooling: each window of numbers becomes one, the largest, the mean, or a norm.
 
-Which numbers a window holds is said axis by axis (taps.py): fixed_windows and adaptive_windows give the
+The numbers that a window holds are given axis by axis (taps.py): fixed_windows and adaptive_windows give the
 windows along an axis, and the pools below take one such table for each of the last axes of x. A box is pooled
 row by row and then across the rows, so that k·k numbers cost 2k steps. Where a window stands over the edge
 the table has no number, so padding is never made, and no gradient of it has to be cut away.
@@ -226,7 +226,7 @@ def max_unpool_backward(dy: np.ndarray, saved: Any) -> tuple[np.ndarray, None]:
 
 
 def _numbers_in(windows: Sequence[Taps]) -> np.ndarray:
-    """How many numbers each window holds, (O), or (1) if all hold as many."""
+    """The count of numbers in each window, (O), or (1) if all hold as many."""
     return in_boxes([np.count_nonzero(taps.table >= 0, axis=1) for taps in windows])
 
 

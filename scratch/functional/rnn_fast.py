@@ -26,7 +26,7 @@ def rnn(
     b_hh: np.ndarray | None = None,
     nonlinearity: str = "tanh",
 ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
-    """As scratch.functional.rnn."""
+    """The same as scratch.functional.rnn."""
     (T, N, I), H = x.shape, W_hh.shape[1]
     a = np.dot(x.reshape(T * N, I), W_ih.T).reshape(T, N, H)
     if b_ih is not None:
@@ -41,7 +41,7 @@ def rnn(
 
 
 def rnn_backward(dy: tuple[np.ndarray, np.ndarray], saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
-    """As scratch.functional.rnn_backward."""
+    """The same as scratch.functional.rnn_backward."""
     x, hs, W_ih, W_hh, biased, nonlinearity = saved
     dys, dh = dy
     (T, N, I), H = x.shape, W_hh.shape[1]
@@ -69,7 +69,7 @@ def lstm(
     b_hh: np.ndarray | None = None,
     W_hr: np.ndarray | None = None,
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], Any]:
-    """As scratch.functional.lstm."""
+    """The same as scratch.functional.lstm."""
     (T, N, I), P, H = x.shape, W_hh.shape[1], c.shape[1]
     a = np.matmul(x.reshape(T * N, I), W_ih.reshape(4, H, I).swapaxes(1, 2))
     if b_ih is not None:
@@ -95,7 +95,7 @@ def lstm(
 def lstm_backward(
     dy: tuple[np.ndarray, np.ndarray, np.ndarray], saved: Any, need_dx: bool = True
 ) -> tuple[Any, ...]:
-    """As scratch.functional.lstm_backward."""
+    """The same as scratch.functional.lstm_backward."""
     x, hs, cs, a, tanh_c, W_ih, W_hh, biased, W_hr = saved
     dys, dh, dc = dy
     (T, N, I), P, H = x.shape, W_hh.shape[1], cs.shape[2]
@@ -137,7 +137,7 @@ def gru(
     b_ih: np.ndarray | None = None,
     b_hh: np.ndarray | None = None,
 ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
-    """As scratch.functional.gru."""
+    """The same as scratch.functional.gru."""
     (T, N, I), H = x.shape, W_hh.shape[1]
     a = np.matmul(x.reshape(T * N, I), W_ih.reshape(3, H, I).swapaxes(1, 2))
     if b_ih is not None:
@@ -158,7 +158,7 @@ def gru(
 
 
 def gru_backward(dy: tuple[np.ndarray, np.ndarray], saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
-    """As scratch.functional.gru_backward."""
+    """The same as scratch.functional.gru_backward."""
     x, hs, a, u_n, W_ih, W_hh, biased = saved
     dys, dh = dy
     (T, N, I), H = x.shape, W_hh.shape[1]

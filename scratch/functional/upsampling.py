@@ -12,7 +12,7 @@ __all__ = ["interpolate", "interpolate_backward", "samples"]
 
 
 class Samples(NamedTuple):
-    """Which numbers of an axis each output is made of, and the weights of these."""
+    """The numbers of an axis that each output is made of, and their weights."""
 
     taps: Taps
     weights: np.ndarray

@@ -45,7 +45,7 @@ class Objective:
             and of normalisations vanish.
 
     Raises:
-        TypeError: the model has an array with a gradient beside it that is no Parameter.
+        TypeError: the model has an array with a gradient beside it that is not a Parameter.
         ValueError: target without loss_fn or the reverse; both a loss and a cotangent; reduction "none"; a
             cotangent that has not the shape of y; nan or inf in the output, where there is no derivative;
             nothing is floating.

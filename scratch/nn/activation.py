@@ -159,7 +159,7 @@ class PReLU(Module):
 
     Raises:
         ValueError: num_parameters is below 1, or x has another number of channels.
-        TypeError: x is no array, or has another dtype than w.
+        TypeError: x is not an array, or has another dtype than w.
 
     Example:
         >>> layer = PReLU(dtype=np.float64)

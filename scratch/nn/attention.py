@@ -45,7 +45,7 @@ class MultiheadAttention(Module):
     Raises:
         ValueError: H does not divide E; query, key or value has another width, or they have different
             batches; or a mask has another shape.
-        TypeError: one of them is no array, or has another dtype than the parameters; or a mask is of
+        TypeError: one of them is not an array, or has another dtype than the parameters; or a mask is of
             integers.
 
     Example:

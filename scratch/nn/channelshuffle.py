@@ -18,7 +18,7 @@ class ChannelShuffle(Module):
 
     Raises:
         ValueError: groups is below 1; x has fewer than three axes, or channels that g does not divide.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> shuffle = ChannelShuffle(2)

@@ -12,7 +12,7 @@ __all__ = ["ModuleDict", "ModuleList", "Residual", "Sequential"]
 
 
 class _Container(Module):
-    """Base class of all: holds modules under names that are no attributes."""
+    """Base class of containers: child modules in a dict."""
 
     _modules: dict[str, Module]
 
@@ -176,7 +176,7 @@ class Residual(Module):
     Shape: x and y (\*).
 
     Raises:
-        TypeError: f is not a Module, or x no array.
+        TypeError: f is not a Module, or x not an array.
         ValueError: f(x) has another shape than x.
 
     Example:

@@ -121,7 +121,7 @@ class Conv1d(_Conv):
     Raises:
         ValueError: an argument below its least value; groups that do not divide; "same" with a stride; a
             window larger than x; x that has other axes or another number of channels.
-        TypeError: x is no array, or has another dtype than W.
+        TypeError: x is not an array, or has another dtype than W.
 
     Example:
         >>> layer = Conv1d(2, 3, kernel_size=3)
@@ -160,7 +160,7 @@ class Conv1d(_Conv):
         self._ends = self._both_ends()
 
     def _both_ends(self) -> tuple[int, ...]:
-        """How much is padded at either end, of the last axis first."""
+        """The padding at either end, of the last axis first."""
         ends: list[int] = []
         for axis in reversed(range(self.axes)):
             both = 2 * self.padding[axis] if not isinstance(self.padding, str) else 0
@@ -235,7 +235,7 @@ class ConvTranspose1d(_Conv):
         ValueError: an argument below its least value; groups that do not divide; output_padding that is too
             large; another padding_mode; an output_size that no output_padding gives; x that has other axes or
             another number of channels.
-        TypeError: x is no array, or has another dtype than W.
+        TypeError: x is not an array, or has another dtype than W.
 
     Example:
         >>> layer = ConvTranspose1d(2, 3, kernel_size=3)
@@ -278,7 +278,7 @@ class ConvTranspose1d(_Conv):
                 )
 
     def _extra(self, x: np.ndarray, output_size: tuple[int, ...]) -> tuple[int, ...]:
-        """How much longer y has to be."""
+        """The numbers to be added to the length of y."""
         least = []
         for axis in range(-self.axes, 0):
             span = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1

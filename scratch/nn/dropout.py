@@ -43,7 +43,7 @@ class Dropout(Module):
 
     Raises:
         ValueError: p is not between 0 and 1.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = Dropout(0.5)
@@ -102,7 +102,7 @@ class Dropout1d(_ChannelDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> y = Dropout1d(0.5)(np.ones((2, 3, 4)))
@@ -124,7 +124,7 @@ class Dropout2d(_ChannelDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> y = Dropout2d(0.5)(np.ones((2, 3, 4, 4)))
@@ -145,7 +145,7 @@ class Dropout3d(_ChannelDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has another number of axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> y = Dropout3d(0.5)(np.ones((2, 3, 4, 4, 4)))
@@ -168,7 +168,7 @@ class AlphaDropout(Dropout):
 
     Raises:
         ValueError: p is not between 0 and 1.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> y = AlphaDropout(0.5)(np.zeros(1000))
@@ -196,7 +196,7 @@ class FeatureAlphaDropout(AlphaDropout):
 
     Raises:
         ValueError: p is not between 0 and 1, or x has fewer than two axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> FeatureAlphaDropout(0.5)(np.ones((2, 3, 4))).shape

@@ -21,7 +21,7 @@ class Flatten(Module):
 
     Raises:
         ValueError: there is no such axis, or start_dim comes after end_dim.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> flatten = Flatten()
@@ -58,7 +58,7 @@ class Unflatten(Module):
     Shape: x (\*, S, \*), y (\*, \*unflattened_size, \*).
 
     Raises:
-        TypeError: unflattened_size is no tuple or list of integers, or x no array.
+        TypeError: unflattened_size is not a tuple or list of integers, or x not an array.
         ValueError: there is no such axis, or the sizes do not multiply to its size.
 
     Example:

@@ -68,7 +68,7 @@ class Unfold(_Columns):
     Raises:
         ValueError: an argument below its least value; x that has another number of axes or is smaller than
             the window.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = Unfold(2)
@@ -106,7 +106,7 @@ class Fold(_Columns):
     Raises:
         ValueError: an argument below its least value; x that has another number of axes, rows that k k does
             not divide, or another number of columns than there are places.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = Fold((3, 3), 2)

@@ -21,7 +21,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    r"""What makes up for an activation: $\sqrt2$ for relu, $\sqrt{2/(1+a^2)}$ for leaky_relu.
+    r"""The gain of an activation: $\sqrt2$ for relu, $\sqrt{2/(1+a^2)}$ for leaky_relu.
 
     Args:
         nonlinearity: linear, sigmoid, tanh, relu, leaky_relu or selu.

@@ -32,7 +32,7 @@ class InstanceNorm1d(RunningNorm):
 
     Raises:
         ValueError: x has another shape, or its own statistics are asked for and a channel has one number
-        only. TypeError: x is no array, or has another dtype than w.
+        only. TypeError: x is not an array, or has another dtype than w.
 
     Example:
         >>> norm = InstanceNorm1d(1)

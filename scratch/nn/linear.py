@@ -42,7 +42,7 @@ class Linear(Module):
 
     Raises:
         ValueError: the last axis of x is not in_features; in_features or out_features is below 0.
-        TypeError: x is no array, or has another dtype than W.
+        TypeError: x is not an array, or has another dtype than W.
 
     Example:
         >>> layer = Linear(3, 2)
@@ -103,7 +103,7 @@ class Bilinear(Module):
     Raises:
         ValueError: x1 or x2 has another last axis, or they have different leading axes; in1_features is below
             1, or another size below 0.
-        TypeError: x1 or x2 is no array, or has another dtype than A.
+        TypeError: x1 or x2 is not an array, or has another dtype than A.
 
     Example:
         >>> layer = Bilinear(3, 4, 2)

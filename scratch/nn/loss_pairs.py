@@ -49,7 +49,7 @@ class MarginRankingLoss(Loss):
 
 
 class CosineEmbeddingLoss(Loss):
-    r"""Of the cosine of two vectors: $1 - \cos$ or, if y = -1, $\max(0, \cos - m)$: F.cosine_embedding_loss.
+    r"""A loss of two vectors' cosine: $1 - \cos$ or, if y = -1, $\max(0, \cos - m)$: F.cosine_embedding_loss.
 
     Args:
         margin: m.

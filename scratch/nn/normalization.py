@@ -33,7 +33,7 @@ class Normalization(Module):
             init.zeros_(self.bias)
 
     def _check_type(self, x: Any) -> None:
-        """Refuse what is no array, or has another dtype than w (without w: no floating one)."""
+        """Refuse what is not an array, or has another dtype than w (without w: not a floating one)."""
         dtype = None if self.weight is None else self.weight.dtype
         if not isinstance(x, np.ndarray) or (x.dtype.kind not in "fc" if dtype is None else x.dtype != dtype):
             raise self.input_error("input", x, dtype, "floating numbers")
@@ -53,7 +53,7 @@ class LayerNorm(Normalization):
 
     Raises:
         ValueError: the last axes of x are not normalized_shape, or that is empty or has a size below 0.
-        TypeError: x is no array, or has another dtype than w.
+        TypeError: x is not an array, or has another dtype than w.
 
     Example:
         >>> norm = LayerNorm(2)
@@ -108,7 +108,7 @@ class RMSNorm(Normalization):
 
     Raises:
         ValueError: the last axes of x are not normalized_shape, or that is empty or has a size below 0.
-        TypeError: x is no array, or has another dtype than w.
+        TypeError: x is not an array, or has another dtype than w.
 
     Example:
         >>> norm = RMSNorm(2)
@@ -161,7 +161,7 @@ class GroupNorm(Normalization):
     Raises:
         ValueError: G does not divide C; x has not C channels on axis 1; all there is to normalise is one
             number, whose variance is 0.
-        TypeError: x is no array, or has another dtype than w.
+        TypeError: x is not an array, or has another dtype than w.
 
     Example:
         >>> norm = GroupNorm(2, 4)
@@ -219,7 +219,7 @@ class LocalResponseNorm(Module):
 
     Raises:
         ValueError: size is below 1, or x has fewer than three axes.
-        TypeError: x is no array of floating numbers.
+        TypeError: x is not an array of floating numbers.
 
     Example:
         >>> norm = LocalResponseNorm(2, alpha=2, beta=1)

@@ -89,7 +89,7 @@ class ConstantPad1d(_Pad):
 
     Raises:
         ValueError: padding is not as many integers, or takes away more than there is.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = ConstantPad1d((1, 2), 9.0)
@@ -152,7 +152,7 @@ class ReflectionPad1d(_Pad):
     Raises:
         ValueError: padding is not as many integers, is L or more, or leaves nothing; or x has another number
             of axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = ReflectionPad1d((2, 0))
@@ -185,7 +185,7 @@ class ReplicationPad1d(_Pad):
 
     Raises:
         ValueError: padding is not as many integers or leaves nothing; or x has another number of axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = ReplicationPad1d((2, 0))
@@ -219,7 +219,7 @@ class CircularPad1d(_Pad):
     Raises:
         ValueError: padding is not as many integers, is above L (less what is taken away), or takes away more
             than there is; or x has another number of axes.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> layer = CircularPad1d((2, 0))

@@ -38,7 +38,7 @@ class PixelShuffle(_Shuffle):
     Raises:
         ValueError: upscale_factor is below 1; x has fewer than three axes, or channels that r² does not
             divide.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> shuffle = PixelShuffle(2)
@@ -70,7 +70,7 @@ class PixelUnshuffle(_Shuffle):
 
     Raises:
         ValueError: downscale_factor is below 1; x has fewer than three axes, or sizes that r does not divide.
-        TypeError: x is no array.
+        TypeError: x is not an array.
 
     Example:
         >>> unshuffle = PixelUnshuffle(2)

@@ -103,7 +103,7 @@ class _Fixed(_Pool):
 
 
 class _Adaptive(_Pool):
-    """So many windows, of whatever size that makes."""
+    """A given number of windows, of whatever size that makes."""
 
     output_size: Any
 
@@ -210,7 +210,7 @@ class MaxPool3d(MaxPool1d):
 
 
 class AdaptiveMaxPool1d(_Max, _Adaptive):
-    r"""The largest number of each of so many windows: as MaxPool, with windows that cover x.
+    r"""The largest number of each of a given number of windows: as MaxPool, with windows that cover x.
 
     Args:
         output_size: how many windows, one number for all axes or one for each; None for as many as x has.
@@ -349,7 +349,7 @@ class AvgPool3d(AvgPool2d):
 
 
 class AdaptiveAvgPool1d(_Mean, _Adaptive):
-    r"""The mean of each of so many windows: as AvgPool, with windows that cover x.
+    r"""The mean of each of a given number of windows: as AvgPool, with windows that cover x.
 
     Args:
         output_size: how many windows, one number for all axes or one for each; None for as many as x has.

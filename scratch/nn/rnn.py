@@ -317,7 +317,7 @@ class RNNCell(_Cell):
 
     Raises:
         ValueError: a shape, a size, the nonlinearity, or the dtype of h is not one of these.
-        TypeError: x has another dtype than the weights, or x or h is no array.
+        TypeError: x has another dtype than the weights, or x or h is not an array.
 
     Example:
         >>> cell = RNNCell(3, 4)
@@ -379,7 +379,7 @@ class RNN(_Layers):
 
     Raises:
         ValueError: a shape, a size, the nonlinearity, or the dtype of h_0 is not one of these; T is 0.
-        TypeError: x has another dtype than the weights, or x or h_0 is no array.
+        TypeError: x has another dtype than the weights, or x or h_0 is not an array.
 
     Warns:
         UserWarning: there is a dropout, and only one layer.
@@ -430,7 +430,8 @@ class LSTMCell(_Cell):
 
     Raises:
         ValueError: a shape, a size, or the dtype of the state is not one of these.
-        TypeError: x is no array or has another dtype than the weights; the state is no tuple of two arrays.
+        TypeError: x is not an array or has another dtype than the weights; the state is not a tuple of two
+            arrays.
 
     Example:
         >>> cell = LSTMCell(3, 4)
@@ -479,7 +480,8 @@ class LSTM(_Layers):
     Raises:
         ValueError: a shape, a size, or the dtype of the state is not one of these; T is 0; proj_size is not
             below hidden_size.
-        TypeError: x is no array or has another dtype than the weights; the state is no tuple of two arrays.
+        TypeError: x is not an array or has another dtype than the weights; the state is not a tuple of two
+            arrays.
 
     Warns:
         UserWarning: there is a dropout, and only one layer.
@@ -529,7 +531,7 @@ class GRUCell(_Cell):
 
     Raises:
         ValueError: a shape, a size, or the dtype of h is not one of these.
-        TypeError: x has another dtype than the weights, or x or h is no array.
+        TypeError: x has another dtype than the weights, or x or h is not an array.
 
     Example:
         >>> cell = GRUCell(3, 4)
@@ -569,7 +571,7 @@ class GRU(_Layers):
 
     Raises:
         ValueError: a shape, a size, or the dtype of h_0 is not one of these; T is 0.
-        TypeError: x has another dtype than the weights, or x or h_0 is no array.
+        TypeError: x has another dtype than the weights, or x or h_0 is not an array.
 
     Warns:
         UserWarning: there is a dropout, and only one layer.

@@ -95,7 +95,7 @@ class Embedding(_Table):
 
     Raises:
         ValueError: padding_idx is no row, a size is below 0, sparse is True, or _weight has another shape.
-        TypeError: x is no array of integers.
+        TypeError: x is not an array of integers.
         IndexError: x holds a number that is no row.
 
     Example:
@@ -170,7 +170,7 @@ class EmbeddingBag(_Table):
     Raises:
         ValueError: mode is none of these; scale_grad_by_freq with "max", or per_sample_weights with another
             mode than "sum"; x, offsets and per_sample_weights do not fit; or as Embedding.
-        TypeError: x or offsets is no array of integers, or per_sample_weights no array of W's dtype.
+        TypeError: x or offsets is not an array of integers, or per_sample_weights not an array of W's dtype.
         IndexError: x holds a number that is no row.
 
     Example:

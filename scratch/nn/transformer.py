@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-# Only their formulas are used: in torch a name stands for a function, which is no layer below this one.
+# Only their formulas are used: in torch a name stands for a function, which is not a layer below this one.
 _ACTIVATIONS = ("relu", "gelu")
 Mask = np.ndarray | None
 
@@ -75,7 +75,7 @@ class _Layer(Module):
             setattr(self, f"dropout{i}", Dropout(dropout))
         self.activation = activation
 
-    # What mirror reads off, by the names of torch's arguments.
+    # The arguments that mirror reads, by torch's names.
 
     @property
     def d_model(self) -> int:
@@ -84,7 +84,7 @@ class _Layer(Module):
 
     @property
     def nhead(self) -> int:
-        """How many heads."""
+        """The number of heads."""
         return self.self_attn.num_heads
 
     @property

@@ -33,7 +33,7 @@ class Upsample(Module):
         ValueError: size and scale_factor are both given, or neither; mode is none of these, or does not go
             with align_corners or with the axes of x; recompute_scale_factor goes with size; sizes are as many
             as x has not axes, or below 1.
-        TypeError: x is no array, or of integers.
+        TypeError: x is not an array, or of integers.
 
     Example:
         >>> upsample = Upsample(4, mode="linear")

@@ -52,7 +52,7 @@ class LRScheduler:
         return list(self._last_lr)
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         self.last_epoch += 1
         self._set(self.get_lr())
 
@@ -96,7 +96,7 @@ class _Chained(LRScheduler):
     """The rate in force times a factor of the epoch, so that several schedulers can work on one rate."""
 
     def _factor(self, epoch: int) -> float:
-        """What the rate before is multiplied by."""
+        """The factor on the rate in force."""
         raise NotImplementedError
 
     def get_lr(self) -> list[float]:
@@ -385,7 +385,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         self.T_cur += 1
         if self.T_cur >= self.T_i:
             self.T_cur %= self.T_i
@@ -399,7 +399,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class _WithMomentum(LRScheduler):
-    """What moves the momentum (or Adam's β₁) against the rate."""
+    """Base class of schedulers that move the momentum (or Adam's β₁) against the rate."""
 
     cycle_momentum: bool
 
@@ -589,7 +589,7 @@ class OneCycleLR(_WithMomentum):
 
 
 class _Several(LRScheduler):
-    """What lets other schedulers work."""
+    """Base class of schedulers that run other schedulers."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer) -> None:
         name = type(self).__name__
@@ -597,9 +597,7 @@ class _Several(LRScheduler):
             raise ValueError(f"{name}: schedulers is empty, expected one or more")
         for i, scheduler in enumerate(schedulers):
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(
-                    f"{name}: scheduler {i} is a ReduceLROnPlateau, which wants to be told a number"
-                )
+                raise ValueError(f"{name}: scheduler {i} is a ReduceLROnPlateau, whose step needs a number")
             if scheduler.optimizer is not optimizer:
                 raise ValueError(f"{name}: scheduler {i} is another optimizer's")
         self.optimizer, self._schedulers = optimizer, list(schedulers)
@@ -659,7 +657,7 @@ class SequentialLR(_Several):
         self._last_lr = self._current()
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
         if i and self._milestones[i - 1] == self.last_epoch:
@@ -684,7 +682,7 @@ class ChainedScheduler(_Several):
         super().__init__(schedulers, optimizer or schedulers[0].optimizer)
 
     def step(self) -> None:
-        """One epoch is over."""
+        """End an epoch."""
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = self._current()

@@ -146,7 +146,7 @@ class Optimizer:
         raise NotImplementedError
 
     def _states_of(self, index: int, params: list[Parameter]) -> list[State]:
-        """The runs of neighbours that have a gradient and equally many steps behind them."""
+        """Runs of neighbouring parameters that have a gradient and have taken the same number of steps."""
         has_grad = [p.has_grad for p in params]
         known, states = self._states[index]
         if has_grad != known:
@@ -168,7 +168,7 @@ class Optimizer:
     # ---- state
 
     def numbers(self, group: dict[str, Any]) -> dict[str, float]:
-        """What is one number for a whole parameter, as it is before the first step."""
+        """The numbers kept for each parameter as a whole, as they are before the first step."""
         return {}
 
     def initial(self, group: dict[str, Any]) -> dict[str, float]:

@@ -95,7 +95,7 @@ class Generator:
         return self._seed
 
     def get_state(self) -> np.ndarray:
-        """All there is to know, as uint8 (5056): the very bytes of torch's ``get_state().numpy()``.
+        """The whole state, as uint8 (5056): the same bytes as torch's ``get_state().numpy()``.
 
         So a state can be saved as a plain array, and handed to torch and back.
         """

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Kernel(NamedTuple):
-    """How the reals of ``uniform_`` and the normals of ``normal_`` are rounded.
+    """The way in which the reals of ``uniform_`` and the normals of ``normal_`` are rounded.
 
     Args:
         fused: u (b − a) + a, and z std + mean of fewer than 16 normals, are rounded once; otherwise the

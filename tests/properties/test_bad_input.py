@@ -1,4 +1,4 @@
-"""What is wrong is refused, by a message that names the argument, what was passed and what was expected."""
+"""Bad input is refused, by a message that names the argument, what was passed and what was expected."""
 
 import re
 

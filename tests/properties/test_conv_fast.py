@@ -52,7 +52,7 @@ def plain() -> Any:
 
 
 def objective(case: Case, dtype: Any) -> Objective:
-    """What the case computes: its output and all gradients."""
+    """The case as a number to differentiate, with its output and all gradients."""
     scratch.manual_seed(0)
     return Objective(case.make(dtype), *case.draw(dtype))
 

@@ -91,7 +91,8 @@ def own_names(tree: ast.AST) -> set[str]:
     return found
 
 
-# Of others: named tuples and os have public names with an underscore; NumPy seeds as torch in no other way.
+# Names of other packages: named tuples and os have public names with an underscore; NumPy has no other way
+# to seed as torch does.
 FOREIGN = {"_asdict", "_replace", "_fields", "_exit", "_legacy_seeding"}
 
 

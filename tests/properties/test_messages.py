@@ -29,13 +29,13 @@ def test_a_constructor_names_what_it_refuses(case) -> None:
     given = dict(zip(names, case.args, strict=False)) | case.kwargs
     for name in names:
         for wrong in (-1, 0, 1.5, "no", np.nan, (1, 2, 3, 4, 5), None):
-            told = refusal(lambda more=given | {name: wrong}: kind(**more))
-            if told.startswith(f"{case.kind}: "):
-                assert re.match(rf"{case.kind}: ({'|'.join(names)}) (is|are|and|has|goes) ", told), told
+            message = refusal(lambda more=given | {name: wrong}: kind(**more))
+            if message.startswith(f"{case.kind}: "):
+                assert re.match(rf"{case.kind}: ({'|'.join(names)}) (is|are|and|has|goes) ", message), message
 
 
 def unfit(x: np.ndarray):
-    """What a module may not take in the place of x."""
+    """Arrays and others that a module may refuse in the place of x."""
     yield from (x.tolist(), x.astype(np.float32), x.astype(int), x.astype(complex), x.astype(str))
     yield from (x[None], x[None, None], x.reshape(-1)[:1].reshape(()), x.reshape(-1))
     for axis in range(x.ndim):
@@ -52,7 +52,7 @@ def test_forward_names_what_it_refuses(case) -> None:
     for at, x in enumerate(inputs):
         for wrong in unfit(x) if isinstance(x, np.ndarray) else ():
             arguments = [wrong if i == at else right for i, right in enumerate(inputs)]
-            told = refusal(lambda arguments=arguments: case.make(np.float64)(*arguments))
-            if told.startswith(case.kind):
-                _, said = re.match(rf"{case.kind}(\([^:]*\))?: (.*)", told, re.DOTALL).groups()
-                assert re.search(rf"\b({'|'.join(names)})\b", said), told
+            message = refusal(lambda arguments=arguments: case.make(np.float64)(*arguments))
+            if message.startswith(case.kind):
+                _, said = re.match(rf"{case.kind}(\([^:]*\))?: (.*)", message, re.DOTALL).groups()
+                assert re.search(rf"\b({'|'.join(names)})\b", said), message

@@ -1,4 +1,4 @@
-"""What the README says is so: its code runs, its excerpts are the code, its paths are there."""
+"""The README holds: its code runs, its excerpts are the code, its paths are there."""
 
 import ast
 import inspect
@@ -63,8 +63,8 @@ def test_its_commands_print_what_it_shows_for_its_files(tmp_path: Path) -> None:
             assert source.count(old) == 1
             (tmp_path / last).write_text(source.replace(old, new))
         elif language == "console":
-            command, *wanted = text.removeprefix("$ ").splitlines()
-            assert_in_order(wanted, printed_by(command, tmp_path))
+            command, *expected = text.removeprefix("$ ").splitlines()
+            assert_in_order(expected, printed_by(command, tmp_path))
             commands += 1
     assert commands == 3
 
@@ -78,16 +78,16 @@ def printed_by(command: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def assert_in_order(wanted: list[str], printed: list[str]) -> None:
+def assert_in_order(expected: list[str], printed: list[str]) -> None:
     """Line by line, up to "…", but for the digits of rounding errors and times."""
 
     def rough(line: str) -> str:
         line = re.sub(r"\d(\.\d)?e-\d\d|(?<= )0(?= )|in [\d.]+s", "#", line)
         return re.sub(r"\s+|-{2,}", " ", line)
 
-    lines = wanted[:-1] if wanted[-1] == "…" else wanted
+    lines = expected[:-1] if expected[-1] == "…" else expected
     assert [rough(line) for line in printed[: len(lines)]] == [rough(line) for line in lines]
-    assert wanted[-1] == "…" or len(printed) == len(lines)
+    assert expected[-1] == "…" or len(printed) == len(lines)
 
 
 def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:

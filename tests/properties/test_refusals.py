@@ -460,20 +460,20 @@ def gradients(model: nn.Module, x: np.ndarray) -> list[bytes]:
 @pytest.mark.parametrize("bad", [X[:, :2], X.astype(F64)], ids=["shape", "dtype"])
 def test_a_forward_that_fails_half_way_does_not_disturb_the_next(bad) -> None:
     model = nn.Sequential(nn.Tanh(), linear(), nn.Sigmoid())
-    wanted = gradients(copy.deepcopy(model), X)
+    expected = gradients(copy.deepcopy(model), X)
     with pytest.raises((TypeError, ValueError)):
         model(bad)
-    assert gradients(model, X) == wanted
+    assert gradients(model, X) == expected
 
 
 def test_a_refused_dy_adds_nothing_to_the_gradients() -> None:
     model = nn.Sequential(linear(), nn.Tanh())
-    wanted = gradients(copy.deepcopy(model), X)
+    expected = gradients(copy.deepcopy(model), X)
     y = model(X)
     with pytest.raises(ValueError, match="dy is float64"):
         model.backward(y.astype(F64))
     assert all(p.grad is None for p in model.parameters())
-    assert gradients(model, X) == wanted
+    assert gradients(model, X) == expected
 
 
 def test_a_refused_target_leaves_nothing_behind_in_the_loss() -> None:

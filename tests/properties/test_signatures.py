@@ -63,7 +63,7 @@ def test_arguments_come_in_pytorchs_order(ours, theirs):
 
 # ---- and what is not said is so
 
-# What has a default and must be said all the same.
+# Arguments with a default that must be passed all the same.
 SAID = {
     **{name: {"dim": -1} for name in ("Softmax", "LogSoftmax", "Softmin")},
     **{f"Upsampl{name}": {"scale_factor": 2.0} for name in ("e", "ingNearest2d", "ingBilinear2d")},

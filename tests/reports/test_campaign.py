@@ -127,11 +127,11 @@ def test_to_begin_keeps_what_an_unfinished_report_left(journal):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [("seed", 1, "begun with seed 0; this is seed 1"), ("more", 2, "begun with more None; this is more 2")],
 )
-def test_other_conditions_are_refused_by_name(journal, name, value, told):
-    with pytest.raises(UnusableError, match=told):
+def test_other_conditions_are_refused_by_name(journal, name, value, message):
+    with pytest.raises(UnusableError, match=message):
         Journal.resume(journal.path, CONDITIONS | {name: value})
 
 
@@ -140,7 +140,7 @@ def line_of(content: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "first line has no conditions"),
         (b"[]\n", "line 1 is damaged"),
@@ -159,9 +159,9 @@ def line_of(content: object) -> bytes:
         ),
     ],
 )
-def test_a_damaged_journal_is_refused_and_left_as_it_is(journal, content, told):
+def test_a_damaged_journal_is_refused_and_left_as_it_is(journal, content, message):
     journal.path.write_bytes(content)
-    with pytest.raises(UnusableError, match=told):
+    with pytest.raises(UnusableError, match=message):
         resumed(journal)
     assert journal.path.read_bytes() == content
 
@@ -184,12 +184,12 @@ def test_a_sample_that_json_cannot_hold_is_refused_and_not_kept(journal):
 
 @pytest.mark.parametrize("process", [None, 0])
 def test_sections_come_as_soon_as_they_are_whole(journal, log, process):
-    told = []
+    emitted = []
     for name, section in campaign.run(planned(log, process), journal, Workers()):
-        told.append((name, section.tables["squares"]["square"].tolist(), found(log)))
+        emitted.append((name, section.tables["squares"]["square"].tolist(), found(log)))
         assert section.samples["raw"] == section.tables["squares"]["n"].tolist()
         assert section.seconds > 0
-    assert told == [("low", [0, 1], [0, 1]), ("high", [4, 9, 16], [0, 1, 2, 3, 4])]
+    assert emitted == [("low", [0, 1], [0, 1]), ("high", [4, 9, 16], [0, 1, 2, 3, 4])]
     assert pids(log) == {os.getpid()}
 
 

@@ -28,13 +28,13 @@ def blocks(rng: np.random.Generator, seconds: float, spread: float, rounds: int 
 
 
 def measured(rng: np.random.Generator, seconds: float, spread: float) -> dict[str, list[dict]]:
-    """What timing measures: PyTorch takes twice as long as NumPy."""
+    """Measurements of timing: PyTorch takes twice as long as NumPy."""
     sides = {"numpy": seconds, "torch": 2e-3, "control": seconds}
     return {side: blocks(rng, s, spread) for side, s in sides.items()}
 
 
 def process_of(samples: dict, network: str) -> dict:
-    """What the only process measured of a network."""
+    """The measurements of a network by the only process."""
     (found,) = [each for each in samples["timing"] if each["network"] == network]
     return found
 
@@ -108,9 +108,9 @@ def test_a_report_and_itself_are_the_same_in_all_that_is_counted(compare):
 
 def test_both_files_their_times_and_commits_are_named(compare, base):
     lines = compare().out.splitlines()
-    told = base["environment"]
+    environment = base["environment"]
     for which, name in ("old", "base.json"), ("new", "changed.json"):
-        assert f"* {which}: {name}, of {told['started']}, commit {told['commit']}" in lines
+        assert f"* {which}: {name}, of {environment['started']}, commit {environment['commit']}" in lines
 
 
 # Conditions
@@ -130,7 +130,7 @@ def test_other_versions_are_told_and_are_no_change(compare):
 
 
 @pytest.mark.parametrize(
-    ("keys", "value", "told"),
+    ("keys", "value", "message"),
     [
         (["cpu"], "Z80", "cpu"),
         (["cores"], 128, "cores"),
@@ -138,7 +138,7 @@ def test_other_versions_are_told_and_are_no_change(compare):
         (["threads", "pools", 0, "num_threads"], 7, "threads"),
     ],
 )
-def test_times_of_two_machines_are_called_so_loudly(compare, keys, value, told):
+def test_times_of_two_machines_are_called_so_loudly(compare, keys, value, message):
     def change(content):
         inner = content["environment"]
         for key in keys[:-1]:
@@ -146,7 +146,7 @@ def test_times_of_two_machines_are_called_so_loudly(compare, keys, value, told):
         inner[keys[-1]] = value
 
     said = compare(change, slower(1.3))
-    assert f"**Times of two machines, or of other threads, are compared ({told}).**" in said.out
+    assert f"**Times of two machines, or of other threads, are compared ({message}).**" in said.out
     assert "seconds do not compare at all" in said.out
     assert "NumPy's time on other machines, old" in rows(said, "Time: NumPy / PyTorch")[0]
 
@@ -388,14 +388,14 @@ def slower(times: float, sides=("numpy", "control"), networks=("64-50-10",)):
     """Steps take so many times as long, in the samples and in the table."""
 
     def change(content):
-        told = content["sections"]["timing"]
+        section = content["sections"]["timing"]
         for network in networks:
             for side in sides:
-                for block in process_of(told["samples"], network)["blocks"][side]:
+                for block in process_of(section["samples"], network)["blocks"][side]:
                     block.update({phase: s * times for phase, s in block.items()})
-            for row in told["tables"]["timing"]:
+            for row in section["tables"]["timing"]:
                 if row["network"] == network:
-                    new = pd.DataFrame(timing.summary([process_of(told["samples"], network)["blocks"]], 0))
+                    new = pd.DataFrame(timing.summary([process_of(section["samples"], network)["blocks"]], 0))
                     row |= new.query("pair == @row['pair'] and phase == @row['phase']").iloc[0].to_dict()
 
     return change
@@ -450,12 +450,12 @@ def test_beside_another_sgd_of_pytorchs_the_update_does_not_compare_and_the_rest
 
 def test_a_network_that_is_no_longer_timed_is_worse(compare):
     def change(content):
-        told = content["sections"]["timing"]
-        first, *_ = found = told["tables"]["timing"]
+        section = content["sections"]["timing"]
+        first, *_ = found = section["tables"]["timing"]
         gone = dict.fromkeys(first) | {key: first[key] for key in ("network", "batch", "dtype")}
         found[:5] = [gone | {"verdict": "not timed: the gradients disagree in 2.bias"}]
-        process_of(told["samples"], first["network"])["blocks"] = {}
-        told["agrees"] = False
+        process_of(section["samples"], first["network"])["blocks"] = {}
+        section["agrees"] = False
 
     said = compare(change)
     assert said.code == 1
@@ -472,7 +472,7 @@ def timed(rng: np.random.Generator, seconds: float, spread: float) -> Findings:
     return Findings({"timing": found}, samples, True)
 
 
-def told(draws: int, times: float, spread: float) -> Counter:
+def verdicts(draws: int, times: float, spread: float) -> Counter:
     """How often what is said of a step that takes so many times as long, each round off by this share."""
     rng = np.random.default_rng(0)
     found: Counter = Counter()
@@ -490,12 +490,12 @@ def only_steps(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("only_steps")
 def test_two_honest_reports_of_the_same_are_not_told_apart():
-    assert told(200, 1, 0.03)["not distinguishable"] >= 190
+    assert verdicts(200, 1, 0.03)["not distinguishable"] >= 190
 
 
 @pytest.mark.usefixtures("only_steps")
 def test_a_tenth_more_is_found_where_rounds_are_off_by_two_percent():
-    found = told(50, 1.1, 0.02)
+    found = verdicts(50, 1.1, 0.02)
     assert found["slower"] >= 48
     assert found["faster"] == 0
 
@@ -511,7 +511,7 @@ def changed(name: str, row: int, **cells):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (changed("faults", 1, gradmirror=0), "0 of 1 found"),
         (changed("faults", 1, named=0), "1 of 1 found, 0 named"),
@@ -519,11 +519,11 @@ def changed(name: str, row: int, **cells):
         (changed("needle", 0, found=False), "asked of gradmirror, compare"),
     ],
 )
-def test_a_mistake_that_is_no_longer_found_is_worse(compare, change, told):
+def test_a_mistake_that_is_no_longer_found_is_worse(compare, change, message):
     said = compare(change)
     assert said.code == 1
     assert said.verdict.startswith("1 thing changed, 1 for the worse: ")
-    assert told in said.verdict
+    assert message in said.verdict
     (row,) = rows(said, "Mistakes")[1:]
     assert row[-1] == "worse"
     assert "answers about mistakes, 8;" in said.unchanged

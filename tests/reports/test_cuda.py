@@ -83,8 +83,8 @@ def test_each_precision_has_its_error_and_its_time(section, digits, gpt):
 def test_the_section_can_be_kept(section, tmp_path):
     results = Results(tmp_path, {}, {}, {"cuda": section})
     results.write()
-    told = json.loads((tmp_path / "results.json").read_text())["sections"]["cuda"]
-    assert told["samples"]["device"] == {
+    kept = json.loads((tmp_path / "results.json").read_text())["sections"]["cuda"]
+    assert kept["samples"]["device"] == {
         "name": "CPU",
         "torch": torch.__version__,
         "cuda": None,
@@ -122,7 +122,7 @@ def test_a_block_trains_and_gradients_do_not(digits):
         assert np.any(after[name] != gradient)
 
 
-# What is wrong
+# Wrong gradients
 
 
 def off(name: str, factor: float):
@@ -145,8 +145,8 @@ def test_a_wrong_gradient_is_named(monkeypatch, digits, factor):
     assert not found.agrees
     assert table["verdict"].tolist() == ["agree", *2 * ["differs in 2.bias"], *2 * ["not judged"]]
     assert table["worst"].tolist()[1:4] == 3 * ["2.bias"]
-    wanted = np.inf if np.isnan(factor) else pytest.approx(0.001, rel=1e-3)
-    assert table["error"].tolist()[1:4] == 3 * [wanted]
+    expected = np.inf if np.isnan(factor) else pytest.approx(0.001, rel=1e-3)
+    assert table["error"].tolist()[1:4] == 3 * [expected]
 
 
 def rounded_to_tf32(tensor: torch.Tensor) -> torch.Tensor:
@@ -192,9 +192,9 @@ def test_what_does_not_agree_is_asked_again_of_fewer_samples_and_other_seeds(
     made = []
 
     def standard(network, dtype, seed):
-        told = verdicts[len(made)]
+        verdict = verdicts[len(made)]
         made.append((network.batch_size, seed))
-        return SimpleNamespace(verdict=lambda gradients: told)
+        return SimpleNamespace(verdict=lambda gradients: verdict)
 
     monkeypatch.setattr(gpu, "standard", standard)
     judge = gpu.Judge(digits, "float32", 5)
@@ -208,11 +208,13 @@ def test_what_does_not_agree_is_asked_again_of_fewer_samples_and_other_seeds(
 def test_a_tensor_that_rounding_throws_about_is_not_called_right(digits):
     exact, tensors = gpu.standard(digits, "float32", 0)
     right = gpu.device_side(digits, 0, CPU, gpu.FLOAT32).gradients()
-    blind = [dataclasses.replace(t, spread=np.abs(t.ours)) if t.name == "2.bias" else t for t in tensors]
-    assert gpu.Standard(exact, tuple(blind)).verdict(right) == "inconclusive"
+    inconclusive = [
+        dataclasses.replace(t, spread=np.abs(t.ours)) if t.name == "2.bias" else t for t in tensors
+    ]
+    assert gpu.Standard(exact, tuple(inconclusive)).verdict(right) == "inconclusive"
 
 
-def test_a_check_that_is_too_blind_does_not_pass(monkeypatch, digits):
+def test_an_inconclusive_check_does_not_pass(monkeypatch, digits):
     monkeypatch.setattr(gpu.Standard, "verdict", lambda self, gradients: "inconclusive")
     assert not find(digits).agrees
 
@@ -380,8 +382,10 @@ def test_a_table_that_cannot_be_made_loses_nothing(monkeypatch, alone):
 
 def test_little_is_imported_for_the_section_alone():
     program = "import sys, reports.sections.cuda; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert not set(told.split()) & {"matplotlib", "jinja2", "tabulate", "sklearn", "safetensors", "joblib"}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
+    assert not set(printed.split()) & {"matplotlib", "jinja2", "tabulate", "sklearn", "safetensors", "joblib"}
 
 
 @pytest.mark.parametrize(("name", "batch"), [("784-50-10", 100), ("784-1024-10", 512), ("GPT", 16)])

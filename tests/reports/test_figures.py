@@ -28,11 +28,11 @@ GREYS = np.arange(16, dtype=np.uint8) * 17
 
 def errors() -> pd.DataFrame:
     rows = [
-        {"network": network, "dtype": dtype, "pair": pair, "bin": told, "low": low, "high": high, "count": n}
+        {"network": network, "dtype": dtype, "pair": pair, "bin": label, "low": low, "high": high, "count": n}
         for network in ("a", "b")
         for dtype in ("float64", "float32")
         for pair in PAIRS
-        for (told, low, high), n in zip(BINS, (3, 2, 1, 0), strict=True)
+        for (label, low, high), n in zip(BINS, (3, 2, 1, 0), strict=True)
     ]
     return pd.DataFrame(rows)
 
@@ -259,12 +259,12 @@ def test_the_histogram_counts_all_networks_and_equal_entries_apart(tables):
 @pytest.mark.parametrize("slope", [0.8, 2.0])
 def test_a_method_has_its_slope_beside_its_name(tables, slope):
     figure = only(gradients.times, tables["cost"], growth(slope))["growth"]
-    told = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert f"the book's loop: slope {slope:.1f}" in told
-    assert "backpropagation: slope 0.0" in told
-    assert "torch.autograd.gradcheck: slope 1.0" in told
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert f"the book's loop: slope {slope:.1f}" in labels
+    assert "backpropagation: slope 0.0" in labels
+    assert "torch.autograd.gradcheck: slope 1.0" in labels
     looks = {(line.get_linestyle(), line.get_marker()) for line in figure.axes[0].lines}
-    assert len(looks) == len(told) == 5
+    assert len(looks) == len(labels) == 5
 
 
 def test_equal_losses_have_a_place_of_their_own(tables):
@@ -277,10 +277,10 @@ def test_equal_losses_have_a_place_of_their_own(tables):
 
 
 def test_the_matrix_has_each_count_and_marks_where_the_sides_differ(tables, drawn):
-    told = words(drawn["confusion-a-9"])
-    assert {"50", "40", "30", "5/4", "0/1"} < set(told)
-    assert "a, batch 9, seed 0" in told
-    assert "read as (framed: NumPy's count/PyTorch's)" in told
+    labels = words(drawn["confusion-a-9"])
+    assert {"50", "40", "30", "5/4", "0/1"} < set(labels)
+    assert "a, batch 9, seed 0" in labels
+    assert "read as (framed: NumPy's count/PyTorch's)" in labels
     assert drawn["confusion-a-9"].count(f"stroke: {style.TORCH}") == 2
     same = confusion().query("predicted_numpy == predicted_torch")
     (figure,) = only(accuracy.predictions, {"confusion": same}).values()
@@ -299,9 +299,9 @@ def test_the_misread_digits_are_drawn_as_they_are(drawn):
         # An SVG's rows may be stored from the bottom, and are then turned by its transform.
         rows = np.rint(255 * picture[..., 0]).astype(int)
         assert greys.reshape(4, 4).tolist() in (rows.tolist(), rows[::-1].tolist())
-    told = words(drawn["misread-a-9"])
-    assert "2 of 3 misread: what it is → what it is read as" in told
-    assert {"2 → 0/1", "2 → 0"} < set(told)
+    labels = words(drawn["misread-a-9"])
+    assert "2 of 3 misread: what it is → what it is read as" in labels
+    assert {"2 → 0/1", "2 → 0"} < set(labels)
 
 
 def test_the_sweep_draws_both_sides_over_their_ratio(tables):
@@ -345,7 +345,7 @@ def test_decades_are_around_all_that_is_not_0(values, limits):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("XOR 2-4-2", "xor-2-4-2"), ("deep_conv_net, SGD", "deep-conv-net-sgd")]
+    ("name", "slug"), [("XOR 2-4-2", "xor-2-4-2"), ("deep_conv_net, SGD", "deep-conv-net-sgd")]
 )
-def test_a_slug_can_be_a_file_name(name, told):
-    assert style.slug(name) == told
+def test_a_slug_can_be_a_file_name(name, slug):
+    assert style.slug(name) == slug

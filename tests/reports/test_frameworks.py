@@ -64,8 +64,8 @@ def test_each_column_makes_the_same_steps(column, xor):
         seconds = side.block(20)
         assert all(0 < each <= seconds["step"] for each in seconds.values())
         assert [*seconds] in ([*frameworks.PHASES], ["step"])
-    wanted, found = ours.gradients(), other.gradients()
-    for name, gradient in wanted.items():
+    expected, found = ours.gradients(), other.gradients()
+    for name, gradient in expected.items():
         np.testing.assert_allclose(found[name], gradient, rtol=0, atol=1e-14)
         assert np.max(np.abs(gradient - before[name])) > 1e-4
 
@@ -134,7 +134,7 @@ def test_dropout_has_the_same_masks_on_both_sides():
         assert frameworks.compare_column(frameworks.COLUMNS[name], deep, "float64", seed=0)
 
 
-# What cannot be timed
+# Networks and settings that cannot be timed
 
 
 @pytest.mark.parametrize("package", ["jax", "autograd"])
@@ -161,7 +161,7 @@ def test_what_a_side_does_not_have_is_said(monkeypatch, name, module):
 
 @pytest.fixture
 def asked_anew():
-    """What keeps torch.compile from working is found out once a process; here it is another each time."""
+    """The reason why torch.compile fails is found out once a process; here it is another each time."""
     frameworks._compile_error.cache_clear()
     yield
     frameworks._compile_error.cache_clear()

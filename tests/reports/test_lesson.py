@@ -61,14 +61,14 @@ def test_mazurs_published_numbers(traces):
 
 @every_scene
 def test_both_sides_agree_and_the_numeric_derivative_with_them(traces, name):
-    for tensor, told in traces[name]["tensors"].items():
+    for tensor, shown in traces[name]["tensors"].items():
         for kind in ("value", "gradient"):
-            if kind in told:
-                both = told[kind]
+            if kind in shown:
+                both = shown[kind]
                 apart = np.abs(np.subtract(both["numpy"], both["torch"]))
                 assert np.all(apart <= both["allowed"]), (tensor, kind)
-        if "gradient" in told and not (name == "kink" and tensor == "x"):
-            gradient = told["gradient"]
+        if "gradient" in shown and not (name == "kink" and tensor == "x"):
+            gradient = shown["gradient"]
             np.testing.assert_allclose(gradient["numpy"], gradient["numeric"], atol=1e-9)
             apart = np.abs(np.subtract(gradient["numpy"], gradient["numeric"]))
             assert np.all(apart <= gradient["allowed_numeric"]), tensor
@@ -76,9 +76,9 @@ def test_both_sides_agree_and_the_numeric_derivative_with_them(traces, name):
 
 @every_scene
 def test_no_number_is_rounding_alone(traces, name):
-    for tensor, told in traces[name]["tensors"].items():
-        for kind in {"value", "gradient"} & told.keys():
-            sizes = np.abs(told[kind]["numpy"])
+    for tensor, shown in traces[name]["tensors"].items():
+        for kind in {"value", "gradient"} & shown.keys():
+            sizes = np.abs(shown[kind]["numpy"])
             assert np.all((sizes == 0) | (sizes > 1e-5)), (tensor, kind)
 
 
@@ -89,14 +89,14 @@ def test_at_the_kink_the_numeric_derivative_is_the_mean_of_both_sides(traces):
     assert gradient["numeric"][2] == pytest.approx(upstream / 2, rel=1e-4)
 
 
-def value_of(text, told):
-    """What the text of an entry comes to."""
+def value_of(text, shown):
+    """The value of the text of an entry."""
 
     def number(found):
         letter, name, k = found.groups()
         if (letter, name) == ("g", "L"):
             return "(1)"
-        return f"({told['tensors'][name]['value' if letter == 'v' else 'gradient']['numpy'][int(k)]!r})"
+        return f"({shown['tensors'][name]['value' if letter == 'v' else 'gradient']['numpy'][int(k)]!r})"
 
     text = re.sub(r"\[([vg]) (\w+) (\d+)\]", number, text)
     for old, new in (
@@ -147,7 +147,7 @@ def test_every_step_has_its_formula_shapes_and_code(traces, name):
         assert step["torch"]
         assert step["why"] in WHY
     computed = {step["tensor"] for step in traces[name]["steps"] if step["phase"] == "backward"}
-    assert computed == {t for t, told in traces[name]["tensors"].items() if "gradient" in told} - {"L"}
+    assert computed == {t for t, shown in traces[name]["tensors"].items() if "gradient" in shown} - {"L"}
 
 
 @every_scene
@@ -176,9 +176,9 @@ def test_a_wrong_gradient_makes_a_wrong_update(traces, name):
 def test_another_forward_has_other_numeric_derivatives(traces):
     fault = traces["batch_norm"]["faults"][2]
     assert set(fault["values"]) == {"var", "xhat", "y", "L"}
-    for tensor, told in traces["batch_norm"]["tensors"].items():
-        if "gradient" in told:
-            ours = fault["gradients"].get(tensor, told["gradient"]["numpy"])
+    for tensor, shown in traces["batch_norm"]["tensors"].items():
+        if "gradient" in shown:
+            ours = fault["gradients"].get(tensor, shown["gradient"]["numpy"])
             np.testing.assert_allclose(ours, fault["numeric"][tensor], atol=1e-9)
     assert not np.allclose(fault["numeric"]["x"], traces["batch_norm"]["tensors"]["x"]["gradient"]["numeric"])
 
@@ -297,9 +297,9 @@ def test_every_text_is_there_in_every_language(traces):
         assert texts.keys() == LANGUAGES.keys()
         assert all(texts.values())
     assert TITLES.keys() == traces.keys()
-    steps = {step["why"] for told in traces.values() for step in told["steps"]}
+    steps = {step["why"] for shown in traces.values() for step in shown["steps"]}
     assert WHY.keys() == steps | {"start", "repeat"}
-    names = {fault["name"] for told in traces.values() for fault in told["faults"]}
+    names = {fault["name"] for shown in traces.values() for fault in shown["faults"]}
     assert all(FAULTS[language].keys() == names for language in LANGUAGES.keys() - {"en"})
 
 
@@ -315,11 +315,11 @@ def test_the_page_is_one_file_without_a_reference_to_elsewhere(traces):
 
 
 def test_what_the_trace_says_cannot_end_its_element():
-    told = {"words": "</script><!-- <script>"}
-    found = page.within_script(told)
+    shown = {"words": "</script><!-- <script>"}
+    found = page.within_script(shown)
     assert "</script" not in found
     assert "<!--" not in found
-    assert json.loads(found) == told
+    assert json.loads(found) == shown
 
 
 def test_a_number_that_json_does_not_have_is_refused():

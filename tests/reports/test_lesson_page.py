@@ -54,9 +54,9 @@ class Opened:
 def opened(browser, traces, tmp_path):
     made = []
 
-    def open_page(told=traces, **options):
+    def open_page(shown=traces, **options):
         path = tmp_path / "lesson.html"
-        path.write_text(page.render(told), encoding="utf-8")
+        path.write_text(page.render(shown), encoding="utf-8")
         made.append(Opened(browser, path, options))
         return made[-1]
 
@@ -67,22 +67,22 @@ def opened(browser, traces, tmp_path):
         each.context.close()
 
 
-def steps_of(told):
-    return len(told["steps"]) + (len(told["learning"]["torch"]["shown"]) if told["learning"] else 0)
+def steps_of(shown):
+    return len(shown["steps"]) + (len(shown["learning"]["torch"]["shown"]) if shown["learning"] else 0)
 
 
 @pytest.mark.parametrize("scene", TITLES)
 def test_every_scene_is_stepped_through_by_the_keyboard(opened, traces, scene):
-    told = next(each for each in traces["scenes"] if each["name"] == scene)
+    shown = next(each for each in traces["scenes"] if each["name"] == scene)
     tab = opened().go(scene)
-    last = steps_of(told)
+    last = steps_of(shown)
     for number in range(1, last + 1):
         tab.keyboard.press("ArrowRight")
         assert tab.inner_text("#where").startswith(f"Step {number} / {last}: ")
         assert tab.inner_text("#why")
         assert tab.get_attribute("#scrubber", "aria-valuetext") == tab.inner_text("#where")
-        if number <= len(told["steps"]):
-            step = told["steps"][number - 1]
+        if number <= len(shown["steps"]):
+            step = shown["steps"][number - 1]
             verdict = "The two sides agree, as far as rounding allows."
             if (scene, step["phase"], step["tensor"]) == ("kink", "backward", "x"):
                 verdict += " The numeric derivative is another one: here is a kink."
@@ -114,9 +114,9 @@ CROWDED = """() => [...document.querySelectorAll("#graph g")].flatMap((node) => 
 
 @pytest.mark.parametrize("scene", TITLES)
 def test_in_the_graph_no_text_touches_another(opened, traces, scene):
-    told = next(each for each in traces["scenes"] if each["name"] == scene)
-    tab = opened().go(scene, len(told["steps"]))
-    for number in range(len(told["faults"]) + 1):
+    shown = next(each for each in traces["scenes"] if each["name"] == scene)
+    tab = opened().go(scene, len(shown["steps"]))
+    for number in range(len(shown["faults"]) + 1):
         tab.select_option("#fault", index=number)
         assert tab.evaluate(CROWDED) == []
 
@@ -130,15 +130,15 @@ def test_gradients_are_blank_until_they_are_reached(opened, traces):
 
 
 def test_one_changed_number_is_marked(opened, traces):
-    told = copy.deepcopy(traces)
-    mazur = next(each for each in told["scenes"] if each["name"] == "mazur")
+    shown = copy.deepcopy(traces)
+    mazur = next(each for each in shown["scenes"] if each["name"] == "mazur")
     mazur["tensors"]["W2"]["gradient"]["numpy"][2] *= 1 + 1e-9
     step = next(
         k
         for k, each in enumerate(mazur["steps"], 1)
         if each["phase"] == "backward" and each["tensor"] == "W2"
     )
-    tab = opened(told).go("mazur", step)
+    tab = opened(shown).go("mazur", step)
     assert tab.inner_text("#verdict") == (
         "The two sides differ in 1 of 4 entries. The numeric derivative sides with PyTorch: NumPy is wrong."
     )
@@ -150,13 +150,13 @@ def test_one_changed_number_is_marked(opened, traces):
 
 @pytest.mark.parametrize("scene", TITLES)
 def test_every_mistake_is_switched_on_and_its_first_wrong_number_found(opened, traces, scene):
-    told = next(each for each in traces["scenes"] if each["name"] == scene)
+    shown = next(each for each in traces["scenes"] if each["name"] == scene)
     tab = opened().go(scene)
-    for number, fault in enumerate(told["faults"], 1):
+    for number, fault in enumerate(shown["faults"], 1):
         tab.select_option("#fault", label=fault["name"])
         assert fault["name"] in tab.inner_text("#broken pre")
         tab.click("#broken button")
-        step = told["steps"][int(tab.inner_text("#where").split()[1]) - 1]
+        step = shown["steps"][int(tab.inner_text("#where").split()[1]) - 1]
         assert step["node"] == fault["node"]
         assert tab.locator("#compare tr.wrong.chosen").count() == 1
         assert f"✗ {fault['name']}" in tab.inner_text("#code h3 >> nth=0")
@@ -176,8 +176,8 @@ def test_a_right_backward_of_another_forward_is_told_from_a_wrong_one(opened):
 
 
 def test_the_loss_curve_grows_with_the_steps_from_both_sides(opened, traces):
-    told = next(each for each in traces["scenes"] if each["name"] == "learning")
-    tab = opened().go("learning", len(told["steps"]))
+    shown = next(each for each in traces["scenes"] if each["name"] == "learning")
+    tab = opened().go("learning", len(shown["steps"]))
     for number in (1, 2):
         tab.keyboard.press("ArrowRight")
         assert tab.inner_text("#where").endswith(f"Repeat: {number * 25} updates")
@@ -210,8 +210,8 @@ def test_jump_and_graph_go_to_a_step_and_keep_the_focus(opened):
     tab.keyboard.press("Space")
     assert tab.inner_text("#where") == "Step 1 / 18: Forward: z1"
     assert tab.evaluate("document.activeElement.dataset.node") == "z1"
-    told = tab.get_attribute("#graph [data-node=z1]", "aria-label")
-    assert told == "z1 Linear 0.38 1×2: Step 1, Forward: z1"
+    shown = tab.get_attribute("#graph [data-node=z1]", "aria-label")
+    assert shown == "z1 Linear 0.38 1×2: Step 1, Forward: z1"
     assert tab.inner_text("#play") == "Play"
 
 
@@ -317,5 +317,5 @@ def test_it_prints_a_sheet_with_blanks(opened):
 def test_the_sheet_tells_what_was_drawn_at_random(opened):
     tab = opened().go("learning")
     tab.emulate_media(media="print")
-    told = [text for text in tab.locator("#sheet article td").all_inner_texts() if text]
-    assert told == ["1", "3", "2", *"011110", *"101"]
+    shown = [text for text in tab.locator("#sheet article td").all_inner_texts() if text]
+    assert shown == ["1", "3", "2", *"011110", *"101"]

@@ -131,11 +131,11 @@ def test_a_report_reads_back_as_it_was_written(quick_report):
 
 
 def not_timed(content: dict) -> None:
-    told = content["sections"]["timing"]
-    first, *_ = rows = told["tables"]["timing"]
+    section = content["sections"]["timing"]
+    first, *_ = rows = section["tables"]["timing"]
     gone = dict.fromkeys(first) | {key: first[key] for key in ("network", "batch", "dtype")}
     rows[:5] = [gone | {"verdict": "not timed: the gradients disagree in 2.bias"}]
-    told["samples"]["timing"][0] |= {"reason": "the gradients disagree in 2.bias", "blocks": {}}
+    section["samples"]["timing"][0] |= {"reason": "the gradients disagree in 2.bias", "blocks": {}}
 
 
 def test_a_network_that_was_not_timed_reads_back_with_gaps(content, saved):

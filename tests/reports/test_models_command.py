@@ -45,7 +45,7 @@ def test_coverage_counts_what_is_missing(main, monkeypatch):
     assert whole.code == 0
     monkeypatch.delattr(nn, "Tanh")
     less = main("coverage")
-    here = [int(told.out.rsplit("\n", 2)[-2].split()[0]) for told in (whole, less)]
+    here = [int(printed.out.rsplit("\n", 2)[-2].split()[0]) for printed in (whole, less)]
     assert here[0] - here[1] == 1
     row = coverage.table().set_index("PyTorch's file").loc["nn/activation"]
     assert row["not here"] == "Tanh"

@@ -45,8 +45,8 @@ def test_the_report_says_so_and_agrees(other_generator, main) -> None:
     words = ["--quick", "--datasets", "digits", "--seeds", "1", "--epochs", "1"]
     ran = main("report", *words, "--out", "out")
     assert ran.code == 0, ran.stdout + ran.stderr
-    told = facts(environment.describe([], 1))["Random numbers"]
-    assert told == (
+    fact = facts(environment.describe([], 1))["Random numbers"]
+    assert fact == (
         "PyTorch draws here as no kernel of scratch.random does, so NumPy's side started from copies of "
         "PyTorch's weights"
     )
@@ -55,5 +55,5 @@ def test_the_report_says_so_and_agrees(other_generator, main) -> None:
 def test_where_a_kernel_fits_the_facts_name_it() -> None:
     if fitting_kernel() is None:
         pytest.skip("torch draws as no kernel of scratch.random does here")
-    told = facts(environment.describe([], 1))["Random numbers"]
-    assert told == f"from one seed the same on both sides, by the kernel {fitting_kernel()}"
+    fact = facts(environment.describe([], 1))["Random numbers"]
+    assert fact == f"from one seed the same on both sides, by the kernel {fitting_kernel()}"

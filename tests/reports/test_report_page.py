@@ -7,7 +7,7 @@ from reports import cli
 
 pytestmark = pytest.mark.browser
 
-# Of each figure: its name, its width, how large 9 points are, and the words that leave it sideways.
+# For each figure: its name, its width, how large 9 points are, and the words that leave it sideways.
 FIGURES = """() => [...document.querySelectorAll("figure svg")].map(svg => {
   const box = svg.getBoundingClientRect();
   const outside = [...svg.querySelectorAll("text")].filter(text => {

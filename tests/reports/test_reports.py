@@ -473,12 +473,12 @@ def test_results_json_holds_every_cell_and_all_samples(results):
     assert content["options"] == OPTIONS
     assert content["environment"]["command"] == " ".join(COMMAND)
     for name, section in results.sections.items():
-        told = content["sections"][name]
-        assert told["agrees"] is section.agrees
-        assert told["samples"] == section.samples
-        assert set(told["tables"]) == set(section.tables)
+        kept = content["sections"][name]
+        assert kept["agrees"] is section.agrees
+        assert kept["samples"] == section.samples
+        assert set(kept["tables"]) == set(section.tables)
         for key, table in section.tables.items():
-            read = pd.DataFrame(told["tables"][key], columns=list(table))
+            read = pd.DataFrame(kept["tables"][key], columns=list(table))
             for column in table:
                 expected = [None if pd.isna(cell) else cell for cell in table[column]]
                 assert [None if pd.isna(cell) else cell for cell in read[column]] == expected
@@ -558,11 +558,12 @@ class Page(HTMLParser):
         for _, element in self.open:
             element[2] += data
 
-    def text(self, tag, **wanted):
+    def text(self, tag, **attributes):
         return [
             text
             for name, attrs, text in self.texts
-            if name == tag and all(value in (attrs.get(key) or "").split() for key, value in wanted.items())
+            if name == tag
+            and all(value in (attrs.get(key) or "").split() for key, value in attributes.items())
         ]
 
 
@@ -750,8 +751,8 @@ def test_a_gpu_that_disagrees_is_named(results, digits):
 
 
 def test_the_headlines_are_on_both_pages(written):
-    told = page.headlines(written.results)
-    assert [headline.title for headline in told] == [
+    headlines = page.headlines(written.results)
+    assert [headline.title for headline in headlines] == [
         "Largest difference",
         "Test accuracy",
         "A step of 64-4-10",
@@ -761,9 +762,9 @@ def test_the_headlines_are_on_both_pages(written):
         "One wrong entry",
         "A step of XOR 2-4-2",
     ]
-    assert written.page.text("p", **{"class": "figure"}) == [headline.figure for headline in told]
+    assert written.page.text("p", **{"class": "figure"}) == [headline.figure for headline in headlines]
     markdown = (written.out / "report.md").read_text()
-    for headline in told:
+    for headline in headlines:
         assert f"- {headline.title}: **{headline.figure}** {headline.note}" in markdown
 
 

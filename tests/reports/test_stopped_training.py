@@ -67,7 +67,7 @@ def test_ctrl_c_keeps_the_last_epoch_and_says_how_to_go_on(tmp_path) -> None:
     process = start(*words, "--checkpoint", "run.safetensors", cwd=tmp_path)
     wait_for(process.stdout, "epoch   3")
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
+    _, message = process.communicate()
     assert process.returncode == 130
-    assert told.strip() == "gradmirror train: stopped; go on with --resume: run.safetensors"
+    assert message.strip() == "gradmirror train: stopped; go on with --resume: run.safetensors"
     weights(tmp_path / "run.safetensors")

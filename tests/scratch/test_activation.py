@@ -221,7 +221,7 @@ def test_a_bad_dtype_is_named() -> None:
 
 
 def test_reprs_are_the_constructors_call() -> None:
-    told = [
+    modules = [
         nn.ELU(0.5),
         nn.Softplus(),
         nn.GELU(),
@@ -230,6 +230,6 @@ def test_reprs_are_the_constructors_call() -> None:
         nn.GLU(),
         nn.Threshold(1, 2),
     ]
-    assert [repr(module) for module in told] == [repr(mirror(module)) for module in told]
+    assert [repr(module) for module in modules] == [repr(mirror(module)) for module in modules]
     assert repr(nn.PReLU(3)) == "PReLU(num_parameters=3, init=0.25)"
     assert repr(nn.Softshrink(0.25)) == "Softshrink(lambd=0.25)"

@@ -83,11 +83,11 @@ def test_all_that_is_saved_comes_back(kind, tmp_path) -> None:
 def test_stopped_and_resumed_ends_bit_for_bit_as_never_stopped(kind, tmp_path) -> None:
     path = tmp_path / "c.safetensors"
     straight = parts(kind)
-    told = train(*straight, epochs=6)
+    history = train(*straight, epochs=6)
     stopped = parts(kind)
     save_checkpoint(path, *stopped, history=train(*stopped, epochs=3))
     resumed = parts(kind, seed=1)
-    assert train(*resumed, epochs=6, history=load_checkpoint(path, *resumed)) == told
+    assert train(*resumed, epochs=6, history=load_checkpoint(path, *resumed)) == history
     assert everything(*resumed) == everything(*straight)
 
 

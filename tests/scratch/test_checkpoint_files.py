@@ -60,8 +60,8 @@ def everything(model, optimizer, scheduler):
         for name, value in entries.items()
     }
     weights = {name: value.tobytes() for name, value in model.state_dict().items()}
-    told = repr(state["param_groups"]), repr(scheduler.state_dict())
-    return weights, vectors, *told, random.get_rng_state().tobytes()
+    described = repr(state["param_groups"]), repr(scheduler.state_dict())
+    return weights, vectors, *described, random.get_rng_state().tobytes()
 
 
 @pytest.mark.parametrize("dtype", [F32, np.float64])
@@ -69,11 +69,11 @@ def everything(model, optimizer, scheduler):
 def test_groups_frozen_parameters_and_schedulers_go_on_bit_for_bit(scheduler, dtype, tmp_path) -> None:
     path = tmp_path / "c.safetensors"
     straight = parts(scheduler, dtype=dtype)
-    told = train(*straight, epochs=6)
+    history = train(*straight, epochs=6)
     stopped = parts(scheduler, dtype=dtype)
     save_checkpoint(path, *stopped, history=train(*stopped, epochs=3))
     resumed = parts(scheduler, seed=1, dtype=dtype)
-    assert train(*resumed, epochs=6, history=load_checkpoint(path, *resumed)) == told
+    assert train(*resumed, epochs=6, history=load_checkpoint(path, *resumed)) == history
     assert everything(*resumed) == everything(*straight)
 
 
@@ -135,27 +135,27 @@ def test_what_a_killed_run_left_is_removed_by_the_next_write_and_nothing_else_is
 
 
 def forge(path: Path, change) -> None:
-    """Write the file anew, with its SHA-256 right, after ``change(arrays, told)``."""
+    """Write the file anew, with its SHA-256 right, after ``change(arrays, kept)``."""
     content = path.read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    arrays, told = load(content), json.loads(header["__metadata__"]["checkpoint"])
-    change(arrays, told)
-    text = json.dumps(told)
+    arrays, kept = load(content), json.loads(header["__metadata__"]["checkpoint"])
+    change(arrays, kept)
+    text = json.dumps(kept)
     path.write_bytes(save(arrays, {"checkpoint": text, "sha256": _digest(arrays, text)}))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda arrays, told: told.update(format="other-2"), r"has format 'other-2', expected 'gradmirror-"),
-        (lambda arrays, told: arrays.pop("model.0.bias"), r"missing keys: 0\.bias"),
-        (lambda arrays, told: arrays.update({"model.9.bias": np.ones(1)}), r"unexpected keys: 9\.bias"),
-        (lambda arrays, told: told["param_groups"].pop(), r"groups of \[2\] parameters, expected \[2, 2\]"),
-        (lambda arrays, told: told["param_groups"][1].update(lr=-1), "lr is -1, expected 0 or more"),
-        (lambda arrays, told: arrays.update({"optimizer.0.exp_avg": np.ones(2)}), r"exp_avg of parameter 0"),
-        (lambda arrays, told: arrays.update({"optimizer.9.step": np.ones(())}), "state of parameter 9"),
-        (lambda arrays, told: told["scheduler"].pop("gamma"), r"no \['gamma'\]"),
-        (lambda arrays, told: told.update(scheduler=None), "is of another model, optimizer or scheduler"),
+        (lambda arrays, kept: kept.update(format="other-2"), r"has format 'other-2', expected 'gradmirror-"),
+        (lambda arrays, kept: arrays.pop("model.0.bias"), r"missing keys: 0\.bias"),
+        (lambda arrays, kept: arrays.update({"model.9.bias": np.ones(1)}), r"unexpected keys: 9\.bias"),
+        (lambda arrays, kept: kept["param_groups"].pop(), r"groups of \[2\] parameters, expected \[2, 2\]"),
+        (lambda arrays, kept: kept["param_groups"][1].update(lr=-1), "lr is -1, expected 0 or more"),
+        (lambda arrays, kept: arrays.update({"optimizer.0.exp_avg": np.ones(2)}), r"exp_avg of parameter 0"),
+        (lambda arrays, kept: arrays.update({"optimizer.9.step": np.ones(())}), "state of parameter 9"),
+        (lambda arrays, kept: kept["scheduler"].pop("gamma"), r"no \['gamma'\]"),
+        (lambda arrays, kept: kept.update(scheduler=None), "is of another model, optimizer or scheduler"),
     ],
     ids=["format", "key", "extra key", "groups", "lr", "shape", "index", "gamma", "scheduler"],
 )

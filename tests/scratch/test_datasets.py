@@ -1,4 +1,4 @@
-"""scratch.datasets: what is in them, how they are split, and what a damaged file is told."""
+"""scratch.datasets: what is in them, how they are split, and the message on a damaged file."""
 
 import gzip
 import hashlib

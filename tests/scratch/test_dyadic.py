@@ -93,9 +93,9 @@ def test_not_one_bit_differs_from_torch_or_from_the_formulas(shape, seed, dtype)
     ours = {"output": y, "loss": loss, "input": dx} | {n: p.grad for n, p in model.named_parameters()}
     theirs = {"output": twin_y.detach(), "loss": twin_loss.detach(), "input": tensor.grad}
     theirs |= {name: p.grad for name, p in twin.named_parameters()}
-    for name, truth in expected.items():
+    for name, exact in expected.items():
         assert_same_bits(ours[name], theirs[name].numpy())
-        assert_same_bits(ours[name], truth.astype(dtype))
+        assert_same_bits(ours[name], exact.astype(dtype))
 
 
 @dtypes

@@ -1,4 +1,4 @@
-"""Losses: ties and limits as torch has them, sweeps over options, and what a bad input is told."""
+"""Losses: ties and limits as torch has them, sweeps over options, and messages on bad inputs."""
 
 import math
 

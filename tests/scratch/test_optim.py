@@ -213,7 +213,7 @@ def test_a_run_goes_on_in_torch(case, late) -> None:
         q.data = torch.tensor(p.data)
     theirs.load_state_dict(as_torch(ours.state_dict()))
     if case.kind == "NAdam":
-        # What torch loads it no longer keeps in single precision.
+        # A state that torch has loaded is no longer in single precision.
         for state in theirs.state.values():
             state["mu_product"] = state["mu_product"].float()
     for _ in range(STEPS - 7):

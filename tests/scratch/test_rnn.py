@@ -93,7 +93,7 @@ def test_a_cell_gives_torchs_numbers(kind, bias, stateful, lead, dtype) -> None:
     if stateful:
         inputs += (a_state(kind, *lead, h=4, c=4, dtype=dtype),)
     else:
-        # Of weight_hh, times a state of 0.
+        # weight_hh meets a state of 0.
         twin = mirror(module)
         _, y = next(leaves(twin(torch.from_numpy(inputs[0]))))
         y.sum().backward()
@@ -173,7 +173,7 @@ def test_the_mirror_runs_on_shared_memory_without_a_warning(kind) -> None:
         for net in (twin, copy.deepcopy(twin)):
             net.flatten_parameters()
             net(torch.zeros(5, 2, 3))[0].sum().backward()
-    # What torch computes with is a list that it made of its parameters.
+    # torch computes with a list that it made of its parameters.
     for tensor, (name, p) in zip(twin._flat_weights, module.named_parameters(), strict=True):
         assert tensor is twin.get_parameter(name)
         assert tensor.data_ptr() == p.data.ctypes.data
@@ -225,7 +225,7 @@ def test_a_sequence_in_two_parts_is_the_sequence(kind) -> None:
     module, x = getattr(nn, kind)(3, 4, num_layers=2, dtype=np.float64), normal(6, 2, 3)
 
     def cotangent(y: np.ndarray) -> np.ndarray:
-        """Of the outputs alone: the state at the end has none."""
+        """A cotangent of the outputs alone: the state at the end has none."""
         return noise(y) if len(y) == len(x) else np.zeros_like(y)
 
     expected = numpy_pass(module, (x,), cotangent)

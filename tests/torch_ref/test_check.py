@@ -779,7 +779,7 @@ class StaleMask:
 
 
 class AddsUpErrors:
-    """What it passes on is the sum of all calls."""
+    """Its dx is the sum over all calls."""
 
     passed_on = 0.0
 
@@ -835,7 +835,7 @@ STALE = "a call keeps state: after another one, backward gives another gradient 
 
 
 @pytest.mark.parametrize(
-    ("mine", "reference", "told"),
+    ("mine", "reference", "message"),
     [
         (StaleMask, torch.nn.ReLU(), STALE + "input"),
         (AddsUpErrors, torch.nn.Tanh(), STALE + "input"),
@@ -849,11 +849,11 @@ STALE = "a call keeps state: after another one, backward gives another gradient 
         (KeepsItsOutput, torch.nn.Tanh(), STATEFUL),
     ],
 )
-def test_what_reaches_into_the_next_call_is_told(mine, reference, told) -> None:
+def test_what_reaches_into_the_next_call_is_reported(mine, reference, message) -> None:
     transposed = ["W"] if issubclass(mine, Affine) else []
     found = check(mine(), reference, X, dtypes=["float64"], transposed=transposed)
-    assert found.side_effects == (told,)
-    assert found.verdict == told
+    assert found.side_effects == (message,)
+    assert found.verdict == message
     assert not found
 
 

@@ -1,4 +1,4 @@
-"""What a comparison says of itself: what it would have seen, could not judge, and did not compare."""
+"""A comparison states its detection limit, what is inconclusive, and what was not compared."""
 
 import numpy as np
 import pytest

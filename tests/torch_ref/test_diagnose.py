@@ -34,7 +34,7 @@ def test_where_both_sides_give_the_same_no_mistake_is_looked_for() -> None:
 
 
 def test_a_mistake_that_changes_no_number_here_is_no_cause() -> None:
-    # Of a wrong gradient that is right in our module: with one sample, sum and mean are the same.
+    # With one sample sum and mean are the same, so averaging changes nothing in our module.
     linear = nn.Linear(6, 3, dtype=np.float64)
     objective, comparison = compared(linear, X[:1], reference=np.zeros((1, 6)), numeric=np.zeros((1, 6)))
     assert [cause.name for cause in diagnose(objective, comparison, linear)] == ["unknown"]

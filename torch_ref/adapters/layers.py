@@ -48,7 +48,7 @@ def adapt(
 
     Raises:
         TypeError: it is a class, has no forward and backward, or parameters in no form that is understood; or
-            it is a Module with an array that has a gradient and is no Parameter.
+            it is a Module with an array that has a gradient and is not a Parameter.
         ValueError: the parameters are not as many as ``shapes``, or of other shapes.
     """
     if isinstance(transposed, str):

@@ -30,7 +30,7 @@ class AgainstTarget(nn.Module):
         return np.asanyarray(self.loss_fn(*inputs[: self.at], target, *inputs[self.at :]))
 
     def backward(self, dy: Any) -> Any:
-        """By each input that is not held."""
+        """The gradient by each input that is not held."""
         dx = self.loss_fn.backward(dy)
         if not isinstance(dx, tuple):
             return dx

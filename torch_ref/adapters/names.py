@@ -1,4 +1,4 @@
-"""Which of your parameters is which of the reference's."""
+"""Your parameters matched with the reference's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

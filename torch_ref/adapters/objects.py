@@ -58,7 +58,7 @@ class Renamed(Keeping):
 
 
 class Adapted(Keeping):
-    """An object that is no Module. Its parameters are written into it before each forward.
+    """An object that is not a Module. Its parameters are written into it before each forward.
 
     ``root`` is a list of it and of the objects that are its parameters.
     """

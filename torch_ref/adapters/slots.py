@@ -35,7 +35,7 @@ class Slot:
 
     @property
     def grad(self) -> Any:
-        """Its gradient, or ABSENT."""
+        """The gradient, or ABSENT."""
         found = (get(self.root, path) for path in self.grad_paths)
         return next((grad for grad in found if grad is not ABSENT), ABSENT)
 

@@ -1,6 +1,6 @@
 """Registry of test cases: one entry per configuration of a module, a loss or an optimizer.
 
-Tests, the report and the checks walk these lists. To add a layer is to write its file and its line here.
+Tests, the report and the checks walk these lists. CONTRIBUTING.md says how to add one.
 """
 
 from torch_ref.catalog.cases import Case, first_of_each_kind

@@ -1,1 +1,1 @@
-"""Both sides and a numeric derivative beside each other: who is wrong, where, and why."""
+"""Both sides and a numeric derivative beside each other: which side is wrong, where, and why."""

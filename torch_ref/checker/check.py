@@ -4,7 +4,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 
 1. prepare: yours as a Module, on PyTorch's weights; a random incoming gradient (adapters, sides.py)
 2. run both sides forward and backward (compare.py)
-3. the numeric derivative of your forward, which says who is wrong (numeric.py)
+3. the numeric derivative of your forward, which says which side is wrong (numeric.py)
 4. rounding: how far two correct sides may be apart (scratch/gradcheck/rounding.py)
 5. side effects of your forward and backward (side_effects.py)
 6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis.py)
@@ -102,7 +102,7 @@ def check(
 
     Raises:
         TypeError: mine has no forward and backward, or is a Module with an array that has a gradient and is
-            no Parameter; reference is no module or function; an input is a tensor, or not of numbers.
+            not a Parameter; reference is not a module or function; an input is a tensor, or not of numbers.
         ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
             nor a parameter; dtypes is empty, or has another one.
     """

@@ -54,7 +54,7 @@ def compare(
         ValueError: the two sides have other parameters, other shapes, or there is nan in the output; they
             return other numbers of arrays, or backward of gradients;
             loss_fn, twin_loss_fn and target are not given together.
-        TypeError: an input is no NumPy array; model has an array with a gradient that is no Parameter.
+        TypeError: an input is not a NumPy array; model has an array with a gradient that is not a Parameter.
     """
     if len({loss_fn is None, twin_loss_fn is None, target is None}) > 1:
         raise ValueError("compare: loss_fn, twin_loss_fn and target go together, and one of them is missing")

@@ -25,7 +25,7 @@ from torch_ref.faults import Fault, faults_of, switch_on
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a gradient is wrong.
+    """The cause of a wrong gradient.
 
     Args:
         name: the mistake, or "unknown".
@@ -263,7 +263,7 @@ def _with_gates_moved(mine: np.ndarray, names: str) -> Iterator[tuple[str, np.nd
 
 
 def _pattern(t: TensorVerdict) -> str:
-    """Which entries are wrong, in words."""
+    """The wrong entries, in words."""
     if not _same_shape(t):
         return f"it has shape {t.ours.shape}, expected {t.reference.shape}"
     wrong = t.wrong(t.ours)
@@ -279,7 +279,7 @@ def _pattern(t: TensorVerdict) -> str:
 
 
 def _whole_slices(wrong: np.ndarray, axis: int) -> str:
-    """Which slices along an axis are wrong, if those are wrong as wholes and nothing else is; or ""."""
+    """The slices along an axis that are wrong, if they are so as wholes and nothing else is; or ""."""
     others = tuple(a for a in range(wrong.ndim) if a != axis)
     whole = np.flatnonzero(np.all(wrong, axis=others))
     size = wrong.size // wrong.shape[axis]

@@ -1,4 +1,4 @@
-"""first_divergence(model, twin, x): in which layer do the two sides part?
+"""first_divergence(model, twin, x): the first layer in which the two sides differ.
 
 An error travels: forward to all that comes after, and with the gradient back to all that comes before. So
 each NumPy layer is tried by itself as well. It gets the inputs that PyTorch's own layer got, and PyTorch's
@@ -155,7 +155,7 @@ def first_divergence(
     Args: as compare. The layers are the modules without children; both sides must give them the same names.
 
     Raises:
-        TypeError: model or twin is no Module.
+        TypeError: model or twin is not a Module.
         ValueError: the layers have other names, or one is called more often on one side; see compare for the
             rest.
     """

@@ -72,7 +72,7 @@ class Formula(np.ndarray):
 
 
 def _viewed(result: Any) -> Any:
-    """As a Formula: some functions return plain arrays."""
+    """The result as a Formula: some functions return plain arrays."""
     if isinstance(result, tuple | list):
         return type(result)(map(_viewed, result))
     return result.view(Formula) if isinstance(result, np.ndarray) else result

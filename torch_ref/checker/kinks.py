@@ -23,7 +23,7 @@ def kinks(x: np.ndarray) -> np.ndarray:
 
 
 def kinks_on_its_sides(x: np.ndarray) -> np.ndarray:
-    """Those on the sides of -1, 0 and 1 that ``x`` is on: a probability stays one."""
+    """The points on the sides of -1, 0 and 1 that ``x`` is on: a probability stays one."""
     points = KINKS
     for bound in (-1, 0, 1):
         for side in (np.less, np.less_equal, np.greater_equal, np.greater):
@@ -33,7 +33,7 @@ def kinks_on_its_sides(x: np.ndarray) -> np.ndarray:
 
 
 def kinks_above_0(x: np.ndarray) -> np.ndarray:
-    """Those that have a logarithm."""
+    """The points that have a logarithm."""
     return KINKS[KINKS > 0]
 
 

@@ -171,6 +171,6 @@ def by_torch(reference: Any, start: np.ndarray) -> Walker:
 
 
 def place(at: int) -> str:
-    """Which weight it is: "W[1, 2]"."""
+    """The name of a weight: "W[1, 2]"."""
     first = _SIZES[0]
     return f"W[{at // _SHAPES[0][1]}, {at % _SHAPES[0][1]}]" if at < first else f"b[{at - first}]"

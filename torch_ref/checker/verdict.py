@@ -1,4 +1,4 @@
-"""One tensor by NumPy, by PyTorch and by the numeric derivative: do they agree, and who is wrong?"""
+"""One tensor by NumPy, by PyTorch and by the numeric derivative: do they agree, and which is wrong?"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,7 +89,7 @@ class TensorVerdict:
 
     @cached_property
     def decidable(self) -> np.ndarray:
-        """Which entries can be judged: not those that sit on a kink, where a rounding changes the branch."""
+        """The entries that can be judged: those that sit on no kink, where a rounding changes the branch."""
         return self.tolerance <= VISIBLE[self.dtype.name] * self.scale
 
     @property
@@ -108,7 +108,7 @@ class TensorVerdict:
         return worst / self.scale if self.scale else 0.0
 
     def wrong(self, side: np.ndarray) -> np.ndarray:
-        """Which entries of a side are wrong; nan is, unless it is expected."""
+        """The entries of a side that are wrong; nan is, unless it is expected."""
         allowed = self.tolerance + (self._unknown if side is self.reference else 0)
         return ~(np.abs(_difference(side, self.expected)) <= allowed) & self.decidable
 
@@ -133,7 +133,7 @@ class TensorVerdict:
 
     @property
     def row(self) -> dict[str, Any]:
-        """For the table: see Comparison."""
+        """The row of the table: see Comparison."""
         measured = self._measured() if self.ours.shape == self.reference.shape else _UNMEASURED
         return {
             "tensor": self.name,

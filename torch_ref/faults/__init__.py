@@ -1,9 +1,9 @@
 """The mistakes that people make in a backward pass, each one by name, each one to be switched on.
 
-A fault replaces a method of a right module, or two; ``inject`` gives a copy of a module that makes the
-mistake. They serve three ends. The tests prove that every one of them is found. The diagnosis (diagnose.py)
-makes them on purpose, to see which of them gives the very numbers of a gradient that is wrong. And whoever
-wants to learn can switch one on and watch.
+A fault is a wrong version of a formula, or of a method; ``inject`` gives a copy of a module that makes the
+mistake. They serve three ends. The tests prove that every one of them is found. The diagnosis
+(checker/diagnosis.py) injects them, to see which of them reproduces a wrong gradient exactly. And in the
+lesson a reader can switch one on and watch.
 
 All were really made: in course work, in forum questions, in published libraries.
 """

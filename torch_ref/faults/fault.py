@@ -34,8 +34,7 @@ class Fault:
         kinds: the classes in which it can be made, by name, or PARAMETRIC.
         formulas: wrong versions of functions of scratch.functional, by name, with the same signature.
         methods: wrong versions of public methods, by name: wrong(module, right, *args), where right(*args)
-        is the
-            right method.
+            is the right method.
         but: the classes in which another fault of this name is made.
     """
 
@@ -54,7 +53,7 @@ class Fault:
         return kind in self.kinds
 
 
-# Of modules, and of optimizers.
+# The mistakes in modules, and those in optimizers.
 FAULTS: list[Fault] = []
 OPTIMIZER_FAULTS: list[Fault] = []
 
@@ -139,7 +138,7 @@ def switch_on(fault: Fault, module: Any) -> None:
 
 
 def faults_of(module: nn.Module) -> Iterator[Fault]:
-    """Those that can be made in this module."""
+    """The mistakes that can be made in this module."""
     return (fault for fault in FAULTS if fault.applies(module))
 
 

@@ -148,7 +148,7 @@ class _Function(torch.autograd.Function):
         ctx.save_for_backward(*tensors[ctx.count :])
         arrays = [None if t is None else t.detach().numpy() for t in tensors]
         outputs = call.forward(arrays[: ctx.count], arrays[ctx.count :])
-        # A copy where the output is an input (Identity, Flatten): torch wants to know of views.
+        # A copy where the output is an input (Identity, Flatten): torch has to know of views.
         known = [a for a in arrays if a is not None]
         results = [
             torch.from_numpy(y.copy() if any(np.may_share_memory(y, a) for a in known) else np.asarray(y))

@@ -33,7 +33,7 @@ def _elementwise(
     backward: tuple[str, str],
     why: str,
 ) -> Operation:
-    """On each entry by itself: for forward and for backward the formula and a text, ``#`` is the entry."""
+    """An operation on each entry by itself: both formulas, and texts in which ``#`` is the entry."""
 
     def entry(text: str) -> Callable[[tuple[int, ...]], str]:
         return lambda at: text.replace("#", str(index(at, shape)))

@@ -21,7 +21,7 @@ WHY = {
 
 
 class Draw(nn.Module):
-    """Which samples a mini-batch has: the first of a random order, by its seed the same on both sides."""
+    """The choice of a mini-batch: the first samples of a random order, by its seed the same on both sides."""
 
     def __init__(self, samples: int, size: int, seed: int) -> None:
         super().__init__()

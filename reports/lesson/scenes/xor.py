@@ -26,7 +26,7 @@ XOR_FAULTS = (
 
 
 def xor_weights() -> dict[str, np.ndarray]:
-    """Those of the seed 0."""
+    """The weights of seed 0."""
     scratch.manual_seed(0)
     network = xor_net(dtype=np.float64)
     return {name: p.data.copy() for name, p in zip(PARAMETERS, network.parameters(), strict=True)}

@@ -36,7 +36,14 @@ def digits() -> networks.Network:
     return networks.two_layer(splits, hidden_size=4, batch_size=30)
 
 
-@pytest.fixture(params=list(frameworks.COLUMNS))
+# To compile takes half a minute; one network is always compiled, in the test of its one graph.
+PARAMS = [
+    pytest.param(name, marks=pytest.mark.campaign) if name == "torch-compile" else name
+    for name in frameworks.COLUMNS
+]
+
+
+@pytest.fixture(params=PARAMS)
 def column(request, xor) -> frameworks.Column:
     """Each that can be had here."""
     if request.param in ("jax", "autograd"):
@@ -81,13 +88,14 @@ def test_gradients_are_copied_and_nothing_is_updated(column, xor):
         np.testing.assert_array_equal(gradient, kept[name])
 
 
-def test_what_is_called_compiled_is_compiled(xor):
-    if reason := frameworks.COLUMNS["torch-compile"].why_not(xor, "float32"):
+def test_what_is_called_compiled_is_compiled_and_has_the_gradients_of_numpy(xor):
+    compiled = frameworks.COLUMNS["torch-compile"]
+    if reason := compiled.why_not(xor, "float32"):
         pytest.skip(reason)
     torch._dynamo.reset()
     graphs = torch._dynamo.utils.counters["stats"]
     before = graphs["unique_graphs"]
-    frameworks.COLUMNS["torch-compile"].build(xor, "float32", 0)
+    assert (found := frameworks.compare_column(compiled, xor, "float32", 0)), found
     assert graphs["unique_graphs"] == before + 1
 
 

@@ -22,6 +22,9 @@ PARAMETRIC = "any module with parameters"
 
 # Tuned twins of formulas, by file; a mistake is made in the plain ones.
 _FAST: tuple[Any, ...] = (conv_fast, rnn_fast)
+_TUNED = [(file, name) for file in _FAST for name in vars(file) if hasattr(F, name)]
+# F has imported all its files. Listed once: a mistake is switched on and off in every forward.
+_FILES = [file for key, file in sys.modules.items() if key.startswith(F.__name__)]
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,10 @@ def mistake(
 @contextmanager
 def replaced(formulas: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
     """Let these functions stand in for scratch.functional's, and the plain formulas for their tuned twins."""
-    places = [(file, name, getattr(F, name)) for file in _FAST for name in vars(file) if hasattr(F, name)]
+    places = [(file, name, getattr(F, name)) for file, name in _TUNED]
     for name, wrong in formulas.items():
         right = getattr(F, name)
-        files = [file for key, file in sys.modules.items() if key.startswith(F.__name__)]
-        places += [(file, name, wrong) for file in files if getattr(file, name, None) is right]
+        places += [(file, name, wrong) for file in _FILES if getattr(file, name, None) is right]
         places += [(file, name, wrong) for file in _FAST if hasattr(file, name)]
     before = [(place, name, getattr(place, name)) for place, name, _ in places]
     for place, name, function in places:

@@ -645,7 +645,13 @@ def histograms(found: pd.DataFrame) -> Iterator[Drawing]:
         equal.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         title = f"{dtype}: {counts[pair].sum():,} entries of all gradients"
         figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=3,
+            columnspacing=1,
+            handlelength=1.5,
+        )
         yield Drawing(f"errors-{dtype}", f"How far the gradients in {dtype} are off, entry by entry", figure)
 
 

@@ -1,6 +1,7 @@
 """One thread on both sides: small products gain nothing from two, and lose much on a busy machine."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import signal
@@ -13,6 +14,8 @@ from filelock import FileLock
 from threadpoolctl import threadpool_limits
 
 from reports import cli
+from reports.lesson import page as lesson
+from reports.runner import options as declared
 
 threadpool_limits(1)
 torch.set_num_threads(1)
@@ -34,14 +37,48 @@ def main(capsys, tmp_path, monkeypatch):
     return run
 
 
+# Of a report whose sections, tables and figures are all there, and whose numbers are not what is tested.
+SMALL = {
+    "xor_epochs": 2,
+    "cost_rounds": 1,
+    "drift_steps": 3,
+    "model_steps": 1,
+    "rounds": 3,
+    "block": 0.0005,
+    "swept_batches": [1],
+    "swept_widths": [1],
+}
+
+
 @pytest.fixture(scope="session")
-def quick_report(tmp_path_factory) -> Path:
-    """The results.json of a quick report on digits, with five seeds: one for all processes of the tests."""
+def in_small():
+    """Within it, a quick report is quicker still, and its lesson empty unless asked for."""
+
+    @contextlib.contextmanager
+    def smaller(with_lesson=False, **given):
+        chosen = SMALL | given
+        changed = [
+            dataclasses.replace(option, quick=chosen[option.name]) if option.name in chosen else option
+            for option in declared.OPTIONS
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(declared, "OPTIONS", changed)
+            if not with_lesson:
+                patch.setattr(lesson, "write", lambda path: path.write_text("no lesson"))
+            yield
+
+    return smaller
+
+
+@pytest.fixture(scope="session")
+def quick_report(tmp_path_factory, in_small) -> Path:
+    """The results.json of a small report on digits, with five seeds: one for all processes of the tests."""
     base = tmp_path_factory.getbasetemp()
     out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "quick"
     words = ["report", "--quick", "--datasets", "digits", "--seeds", "5", "--epochs", "1"]
     with FileLock(f"{out}.lock"):
         if not (out / "lesson.html").exists():  # the last file of a report
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            quiet = io.StringIO()
+            with in_small(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
                 assert cli.main([*words, "--out", str(out)]) == 0
     return out / "results.json"

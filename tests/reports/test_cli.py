@@ -1,7 +1,6 @@
 """The command line: what it says, what it ends with, and what it leaves behind, however it is ended."""
 
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -423,11 +422,11 @@ def stopped(tmp_path_factory) -> dict[str, SimpleNamespace]:
 
 
 @pytest.fixture(scope="module")
-def ran(stopped) -> SimpleNamespace:
+def ran(stopped, in_small) -> SimpleNamespace:
     """A whole report, in the folder of the killed one."""
     out = stopped["killed"].out
     stdout, stderr = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+    with in_small(with_lesson=True), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         code = cli.main(["report", "--quick", "--out", str(out)])
     return SimpleNamespace(
         out=out,
@@ -495,33 +494,11 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
     assert set(told.left.csv["table"]) == {"gradients", "errors", "cost", "growth"}
 
 
-TINY = {
-    "seeds": 1,
-    "epochs": 1,
-    "xor_epochs": 2,
-    "samples": 4,
-    "cost_rounds": 1,
-    "cost_hidden": 1,
-    "growth_hidden": [],
-    "drift_steps": 3,
-    "model_steps": 1,
-    "faults": 1,
-    "rounds": 3,
-    "block": 0.0005,
-    "processes": 0,
-    "swept_batches": [1],
-    "swept_widths": [1],
-}
-
-
 @pytest.fixture
-def tiny(monkeypatch) -> None:
-    """A quick report that is even quicker."""
-    changed = [
-        dataclasses.replace(option, quick=TINY[option.name]) if option.name in TINY else option
-        for option in declared.OPTIONS
-    ]
-    monkeypatch.setattr(declared, "OPTIONS", changed)
+def tiny(in_small):
+    """A report that tries one of everything."""
+    with in_small(seeds=1, epochs=1, cost_hidden=1, growth_hidden=[], faults=1):
+        yield
 
 
 def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, monkeypatch):

@@ -649,8 +649,9 @@ def histograms(found: pd.DataFrame) -> Iterator[Drawing]:
             *axes.get_legend_handles_labels(),
             loc="outside lower center",
             ncols=3,
-            columnspacing=1,
-            handlelength=1.5,
+            columnspacing=0.6,
+            handlelength=1.1,
+            handletextpad=0.4,
         )
         yield Drawing(f"errors-{dtype}", f"How far the gradients in {dtype} are off, entry by entry", figure)
 

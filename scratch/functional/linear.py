@@ -36,20 +36,19 @@ def linear(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) -> tuple[n
         >>> dx, dW, db
         (array([[3., 4.]]), array([[1., 2.]]), array([1.]))
     """
-    N = math.prod(x.shape[:-1])
-    y = x.reshape(N, x.shape[-1]) @ W.T
+    y = x @ W.T
     if b is not None:
         y += b
-    return y.reshape(*x.shape[:-1], len(W)), (x, W, b)
+    return y, (x, W, b)
 
 
 def linear_backward(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
     """dx = dy W, dW = dyᵀ x, db = dyᵀ 1; derived in linear."""
     x, W, b = saved
+    dx = dy @ W if need_dx else None
     N = math.prod(x.shape[:-1])
-    dy = dy.reshape(N, len(W))
-    dx = (dy @ W).reshape(x.shape) if need_dx else None
-    dW = dy.T @ x.reshape(N, x.shape[-1])
+    dy, x = dy.reshape(N, len(W)), x.reshape(N, x.shape[-1])
+    dW = dy.T @ x
     db = dy.sum(axis=0) if b is not None else None
     return dx, dW, db
 

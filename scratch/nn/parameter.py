@@ -108,7 +108,7 @@ class Parameter:
         if not self.requires_grad:
             return
         own = self._grad
-        if np.shape(gradient) != own.shape:
+        if getattr(gradient, "shape", ()) != own.shape:
             raise ValueError(f"Parameter.add_grad: got shape {np.shape(gradient)}, expected {own.shape}")
         if self.has_grad:
             own += gradient

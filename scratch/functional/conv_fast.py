@@ -56,8 +56,8 @@ def convolution(
     K = C // groups * math.prod(shape[:n])
     W_i = np.moveaxis(W.reshape(groups, O // groups, C // groups, turns, K // (C // groups)), 3, 0)
     W_i = W_i.reshape(turns, groups, O // groups, K)
-    y = np.empty_like(x, shape=(len(x), groups, O // groups, math.prod(T)))
-    X = np.zeros_like(x, shape=(len(x) if keep else step, C, *shape))
+    y = np.empty_like(x, order="C", shape=(len(x), groups, O // groups, math.prod(T)))
+    X = np.zeros_like(x, order="C", shape=(len(x) if keep else step, C, *shape))
     rows = X.reshape(len(X), groups, K, shape[n], math.prod(shape[n + 1 :]))
     for start in range(0, len(x), step):
         x_part, y_part = x[start : start + step], y[start : start + step]
@@ -141,11 +141,11 @@ def _weight_gradient(
     s, d = stride[0], dilation[0]
     step, T, shape, entries = _windows(x.shape, shape_of_W, stride, tuple(padding), dilation, True)
     K = C // groups * math.prod(shape[:n])
-    columns = np.zeros_like(x, shape=(C, *shape[: n + 1], step, *shape[n + 1 :]))
+    columns = np.zeros_like(x, order="C", shape=(C, *shape[: n + 1], step, *shape[n + 1 :]))
     X, rows = np.moveaxis(columns, n + 2, 0), columns.reshape(groups, K, shape[n], -1)
-    turned = np.zeros_like(x, shape=(O, T[0], step, *T[1:]))
+    turned = np.zeros_like(x, order="C", shape=(O, T[0], step, *T[1:]))
     dY, dy_rows = np.moveaxis(turned, 2, 0), turned.reshape(groups, O // groups, -1)
-    dW = np.zeros_like(x, shape=(kernel[0], groups, O // groups, K))
+    dW = np.zeros_like(x, order="C", shape=(kernel[0], groups, O // groups, K))
     for start in range(0, N, step):
         x_part = x[start : start + step]
         m = len(x_part)
@@ -178,11 +178,11 @@ def _spread(
         turned = np.flip(W, tuple(range(2, W.ndim))).reshape(groups, O // groups, *W.shape[1:])
         turned = turned.swapaxes(1, 2).reshape(C, O // groups, *kernel)
         return convolution(dy, turned, None, stride, around, dilation, groups)[0]
-    dx = np.zeros_like(dy, shape=(N, C, *L))
+    dx = np.zeros_like(dy, order="C", shape=(N, C, *L))
     step, _, shape, entries = _windows(dx.shape, W.shape, stride, tuple(padding), dilation, False)
     dy = dy.reshape(N, groups, O // groups, math.prod(T))
     W = W.reshape(groups, O // groups, -1).swapaxes(1, 2)
-    rows = np.empty_like(dy, shape=(step, *W.shape[:2], dy.shape[-1]))
+    rows = np.empty_like(dy, order="C", shape=(step, *W.shape[:2], dy.shape[-1]))
     dX = rows.reshape(step, C, *shape)
     for start in range(0, N, step):
         dx_part = dx[start : start + step]

@@ -19,6 +19,7 @@ __all__ = [
     "avg_pool",
     "avg_pool_backward",
     "fixed_windows",
+    "in_boxes",
     "lp_pool",
     "lp_pool_backward",
     "max_pool",

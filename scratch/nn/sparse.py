@@ -66,7 +66,7 @@ class _Table(Module):
     def _shorten(self, input: np.ndarray, max_norm: float) -> None:
         """Cut the rows of W that will be looked up and are longer than max_norm, in place."""
         W, used = self.weight.data, np.unique(input)
-        size = np.linalg.norm(W[used].real, self.norm_type, axis=1)
+        size, _ = F.vector_norm(W[used].real, self.norm_type)
         long = size > max_norm
         # As torch: in double, and with 1e-7, so that rounding leaves no row above max_norm.
         factor = max_norm / (np.asarray(size[long], np.result_type(size, np.float64)) + 1e-7)

@@ -284,7 +284,7 @@ TAMPERED = {
     ),
     "a round of one side": (
         lambda c: timing_samples(c)["blocks"]["torch"].pop(),
-        "6 times of NumPy and 5 of PyTorch, expected as many",
+        "3 times of NumPy and 2 of PyTorch, expected as many",
     ),
     "no time": (lambda c: timing_samples(c)["blocks"]["numpy"][1].update(step=0), "all above 0"),
     "a row twice": (

@@ -330,7 +330,7 @@ def shares(matrix: pd.DataFrame) -> Iterator[Drawing]:
     """The share of mistakes that each detector refuses."""
     counts = ("mistake", "tried", *NAMES)
     detectors = [column for column in matrix if column not in counts][::-1]
-    tried = matrix["tried"][:-1].sum()
+    tried = max(1, matrix["tried"][:-1].sum())
     figure = blank(0.7 + 0.3 * len(detectors))
     axes = figure.subplots()
     for y, each in enumerate(detectors):

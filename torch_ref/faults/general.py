@@ -17,6 +17,21 @@ def _batch_size(module: Any, dy: np.ndarray) -> int:
     return dy.shape[1] if dy.ndim == 3 else 1
 
 
+@wrong_formula(
+    "parameter gradients divided by the batch size",
+    "Linear",
+    of="linear_backward",
+    fix="sum over the samples; the 1/N belongs to the loss alone",
+)
+def _linear_averaged(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    N = len(dy)
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x) / N
+    db = _rows(dy).sum(axis=0) / N if b is not None else None
+    return dx, dW, db
+
+
 @mistake(
     "parameter gradients divided by the batch size",
     PARAMETRIC,
@@ -27,6 +42,21 @@ def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return scale_parameters(module, right, 1 / _batch_size(module, dy), dy, *args)
 
 
+@wrong_formula(
+    "parameter gradients multiplied by the batch size",
+    "Linear",
+    of="linear_backward",
+    fix="the sum over the samples is done by the matrix product already",
+)
+def _linear_multiplied(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    N = len(dy)
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x) * N
+    db = _rows(dy).sum(axis=0) * N if b is not None else None
+    return dx, dW, db
+
+
 @mistake(
     "parameter gradients multiplied by the batch size",
     PARAMETRIC,
@@ -35,6 +65,20 @@ def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 )
 def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
     return scale_parameters(module, right, _batch_size(module, dy), dy, *args)
+
+
+@wrong_formula(
+    "the sign of all gradients is wrong",
+    "Linear",
+    of="linear_backward",
+    fix="dL/dy comes in; pass on dL/dx, not -dL/dx",
+)
+def _linear_negated(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = -dy @ W
+    dW = -_rows(dy).T @ _rows(x)
+    db = -_rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
 
 
 @mistake(
@@ -64,50 +108,6 @@ def _overwritten(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 
 def _rows(x: np.ndarray) -> np.ndarray:
     return x.reshape(-1, x.shape[-1])
-
-
-@wrong_formula(
-    "parameter gradients divided by the batch size",
-    "Linear",
-    of="linear_backward",
-    fix="sum over the samples; the 1/N belongs to the loss alone",
-)
-def _linear_averaged(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
-    x, W, b = saved
-    N = len(dy)
-    dx = dy @ W
-    dW = _rows(dy).T @ _rows(x) / N
-    db = _rows(dy).sum(axis=0) / N if b is not None else None
-    return dx, dW, db
-
-
-@wrong_formula(
-    "parameter gradients multiplied by the batch size",
-    "Linear",
-    of="linear_backward",
-    fix="the sum over the samples is done by the matrix product already",
-)
-def _linear_multiplied(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
-    x, W, b = saved
-    N = len(dy)
-    dx = dy @ W
-    dW = _rows(dy).T @ _rows(x) * N
-    db = _rows(dy).sum(axis=0) * N if b is not None else None
-    return dx, dW, db
-
-
-@wrong_formula(
-    "the sign of all gradients is wrong",
-    "Linear",
-    of="linear_backward",
-    fix="dL/dy comes in; pass on dL/dx, not -dL/dx",
-)
-def _linear_negated(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
-    x, W, b = saved
-    dx = -dy @ W
-    dW = -_rows(dy).T @ _rows(x)
-    db = -_rows(dy).sum(axis=0) if b is not None else None
-    return dx, dW, db
 
 
 @wrong_formula(

@@ -10,7 +10,6 @@ import numpy as np
 
 from scratch import functional as F
 from scratch import random
-from scratch.functional.elementary import sigma as sigmoid  # noqa: F401 (for rnn.py, models.py; to be removed)
 from scratch.nn import init as initial
 from scratch.nn.module import ARRAYS, Module, arguments
 from scratch.nn.parameter import Parameter

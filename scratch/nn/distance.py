@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from scratch import functional as F
-from scratch.functional.distance import vector_norm as p_norm  # noqa: F401 (for sparse.py; to be removed)
 from scratch.nn.module import ARRAYS, Module
 
 __all__ = ["CosineSimilarity", "PairwiseDistance"]

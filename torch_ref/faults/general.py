@@ -32,16 +32,6 @@ def _linear_averaged(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[
     return dx, dW, db
 
 
-@mistake(
-    "parameter gradients divided by the batch size",
-    PARAMETRIC,
-    but=("Linear",),
-    fix="sum over the samples; the 1/N belongs to the loss alone",
-)
-def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return scale_parameters(module, right, 1 / _batch_size(module, dy), dy, *args)
-
-
 @wrong_formula(
     "parameter gradients multiplied by the batch size",
     "Linear",
@@ -57,16 +47,6 @@ def _linear_multiplied(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tupl
     return dx, dW, db
 
 
-@mistake(
-    "parameter gradients multiplied by the batch size",
-    PARAMETRIC,
-    but=("Linear",),
-    fix="the sum over the samples is done by the matrix product already",
-)
-def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
-    return scale_parameters(module, right, _batch_size(module, dy), dy, *args)
-
-
 @wrong_formula(
     "the sign of all gradients is wrong",
     "Linear",
@@ -79,6 +59,26 @@ def _linear_negated(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[A
     dW = -_rows(dy).T @ _rows(x)
     db = -_rows(dy).sum(axis=0) if b is not None else None
     return dx, dW, db
+
+
+@mistake(
+    "parameter gradients divided by the batch size",
+    PARAMETRIC,
+    but=("Linear",),
+    fix="sum over the samples; the 1/N belongs to the loss alone",
+)
+def _averaged(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    return scale_parameters(module, right, 1 / _batch_size(module, dy), dy, *args)
+
+
+@mistake(
+    "parameter gradients multiplied by the batch size",
+    PARAMETRIC,
+    but=("Linear",),
+    fix="the sum over the samples is done by the matrix product already",
+)
+def _multiplied(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
+    return scale_parameters(module, right, _batch_size(module, dy), dy, *args)
 
 
 @mistake(

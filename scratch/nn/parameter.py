@@ -116,10 +116,6 @@ class Parameter:
             np.copyto(own, gradient)
             self.has_grad = True
 
-    def accumulate(self, function: Any, *args: Any) -> None:
-        """add_grad(function(*args)); to be removed."""
-        self.add_grad(function(*args))
-
     shape = property(attrgetter("_data.shape"), doc="The shape of ``data``.")
     dtype = property(attrgetter("_data.dtype"), doc="The dtype of ``data`` and ``grad``.")
 

@@ -45,7 +45,7 @@ class Scale(nn.Module):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         (x,) = self.saved()
-        self.w.accumulate(np.add.reduce, x * dy, 0)
+        self.w.add_grad((x * dy).sum(0))
         return dy * self.w.data
 
 
@@ -61,7 +61,7 @@ class Softplus(nn.Module):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         self.saved()
-        self.w.accumulate(np.multiply, np.add.reduce(dy, 0), 1 / (1 + np.exp(-self.w.data)))
+        self.w.add_grad(dy.sum(0) / (1 + np.exp(-self.w.data)))
         return dy
 
 
@@ -87,7 +87,7 @@ class Mix(nn.Module):
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         (x,) = self.saved()
-        self.w.accumulate(np.dot, x.T, dy)
+        self.w.add_grad(x.T @ dy)
         return dy @ self.w.data.T
 
 

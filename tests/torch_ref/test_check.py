@@ -161,8 +161,8 @@ class AsModule(nn.Module):
 
     def backward(self, dy):
         (x,) = self.saved()
-        self.gamma.accumulate(np.dot, dy.T, x)
-        self.beta.accumulate(np.mean if self.wrong else np.sum, dy, 0, None)
+        self.gamma.add_grad(dy.T @ x)
+        self.beta.add_grad(dy.mean(0) if self.wrong else dy.sum(0))
         return dy @ self.gamma.data
 
 
@@ -501,8 +501,8 @@ class BatchNormModule(nn.Module):
 
     def backward(self, dy):
         dx = BatchNorm.backward(self, dy)
-        self.scale.accumulate(np.add, self.dgamma, 0)
-        self.shift.accumulate(np.add, self.dbeta, 0)
+        self.scale.add_grad(self.dgamma)
+        self.shift.add_grad(self.dbeta)
         return dx
 
 

@@ -74,7 +74,7 @@ def cross_entropy(
     x: np.ndarray,
     t: np.ndarray,
     weight: np.ndarray | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = -100,
     label_smoothing: float = 0.0,
 ) -> tuple[np.ndarray, Any]:
     r"""$\ell_n = -\sum_c q_{nc} \log p_{nc}$ with $p = \operatorname{softmax}(x)$.
@@ -96,7 +96,7 @@ def cross_entropy(
         x: (C,), (N, C) or (N, C, d1, …).
         t: classes, integers (), (N,) or (N, d1, …); or probabilities, floating numbers of the shape of x.
         weight: w (C,), or None for ones.
-        ignore_index: samples of this class count nothing (of classes only).
+        ignore_index: samples of this class count nothing (of classes only); None if there are none.
         label_smoothing: ε (Szegedy et al. 2016, section 7).
 
     Returns:
@@ -115,6 +115,11 @@ def cross_entropy(
         q = w * ((1 - ε) * _rows(t) + ε / C)
         Σq = q.sum(axis=1, keepdims=True)
         ℓ = -(q * log_p).sum(axis=1)
+    elif weight is None and not ε and ignore_index is None:
+        n, c = np.arange(N), t.reshape(-1)
+        q, Σq = np.zeros((N, C), x.dtype, order="F"), None
+        q[n, c] = 1
+        ℓ = -log_p[n, c]
     else:
         (n,) = (t.reshape(-1) != ignore_index).nonzero()
         c = t.reshape(-1)[n]
@@ -125,7 +130,7 @@ def cross_entropy(
         if ε:
             q[n] += ε / C * w
             ℓ[n] -= (ε / C * w * log_p[n]).sum(axis=1)
-        Σq = 1 if weight is None and len(n) == N else q.sum(axis=1, keepdims=True)
+        Σq = q.sum(axis=1, keepdims=True)
     return ℓ.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()), (log_p, q, Σq, x.shape)
 
 
@@ -133,7 +138,8 @@ def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
     """dx = (p Σ q - q) dℓ, for plain classes p - t; derived in cross_entropy."""
     log_p, q, Σq, shape = saved
     dx = np.exp(log_p)  # p
-    dx *= Σq
+    if Σq is not None:
+        dx *= Σq
     dx -= q
     dx *= dℓ.reshape(-1, 1)
     return dx if len(shape) == 2 else _unrows(dx, shape)

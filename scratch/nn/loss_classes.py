@@ -126,9 +126,10 @@ class CrossEntropyLoss(_ClassLoss):
             and self.ignore_index < 0
         )
         Z = None if usual else self._check(input, target)
+        ignore_index = None if usual else self.ignore_index
         # By columns: sums over a few classes become long loops over the samples, twice as fast.
         input = np.asanyarray(input, order="F")
-        options = self.weight, self.ignore_index, self.label_smoothing
+        options = self.weight, ignore_index, self.label_smoothing
         return self.run_loss(
             F.cross_entropy, F.cross_entropy_backward, input, target, *options, total_weight=Z
         )

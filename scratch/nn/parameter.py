@@ -112,9 +112,11 @@ class Parameter:
             raise ValueError(f"Parameter.add_grad: got shape {np.shape(gradient)}, expected {own.shape}")
         if self.has_grad:
             own += gradient
+        elif gradient.dtype == own.dtype:
+            own[...] = gradient
         else:
             np.copyto(own, gradient)
-            self.has_grad = True
+        self.has_grad = True
 
     shape = property(attrgetter("_data.shape"), doc="The shape of ``data``.")
     dtype = property(attrgetter("_data.dtype"), doc="The dtype of ``data`` and ``grad``.")

@@ -158,8 +158,7 @@ def _diagonal(dp: np.ndarray, saved: Any) -> np.ndarray:
 def _jacobian_twice(dℓ: np.ndarray, saved: Any) -> np.ndarray:
     log_p, q, Σq, shape = saved
     p = np.exp(log_p)
-    dx = p * Σq
-    dx -= q
+    dx = (p if Σq is None else p * Σq) - q
     dx *= dℓ.reshape(-1, 1)
     dx = p * (dx - (p * dx).sum(axis=1, keepdims=True))
     if len(shape) > 2:

@@ -93,7 +93,7 @@ class Rounding:
         return out
 
     def _noise(self, array: np.ndarray) -> np.ndarray:
-        """A number within ``unit`` of 0 for each of ``array``, a hash of its bits and the seed (splitmix64)."""
+        """A number within ``unit`` of 0 for each of ``array``: of its bits and the seed (splitmix64)."""
         z = np.empty(array.shape, np.uint64)
         np.add(np.asarray(array, np.float64).view(np.uint64), self._start, out=z)
         shifted = np.empty_like(z)

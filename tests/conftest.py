@@ -52,10 +52,10 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def in_small():
-    """Within it, a quick report is quicker still, and its lesson empty unless asked for."""
+    """Within it, a quick report is quicker still, and its lesson empty: that is tested by itself."""
 
     @contextlib.contextmanager
-    def smaller(with_lesson=False, **given):
+    def smaller(**given):
         chosen = SMALL | given
         changed = [
             dataclasses.replace(option, quick=chosen[option.name]) if option.name in chosen else option
@@ -63,8 +63,7 @@ def in_small():
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(declared, "OPTIONS", changed)
-            if not with_lesson:
-                patch.setattr(lesson, "write", lambda path: path.write_text("no lesson"))
+            patch.setattr(lesson, "write", lambda path: path.write_text("no lesson"))
             yield
 
     return smaller

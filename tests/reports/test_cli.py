@@ -426,7 +426,7 @@ def ran(stopped, in_small) -> SimpleNamespace:
     """A whole report, in the folder of the killed one."""
     out = stopped["killed"].out
     stdout, stderr = io.StringIO(), io.StringIO()
-    with in_small(with_lesson=True), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+    with in_small(), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         code = cli.main(["report", "--quick", "--out", str(out)])
     return SimpleNamespace(
         out=out,

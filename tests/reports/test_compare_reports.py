@@ -489,14 +489,15 @@ def only_steps(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("only_steps")
-def test_two_honest_reports_of_the_same_are_not_told_apart():
-    assert verdicts(200, 1, 0.03)["not distinguishable"] >= 190
+@pytest.mark.parametrize("draws", [60, pytest.param(200, marks=pytest.mark.campaign)])
+def test_two_honest_reports_of_the_same_are_not_told_apart(draws):
+    assert verdicts(draws, 1, 0.03)["not distinguishable"] >= 0.95 * draws
 
 
 @pytest.mark.usefixtures("only_steps")
 def test_a_tenth_more_is_found_where_rounds_are_off_by_two_percent():
-    found = verdicts(50, 1.1, 0.02)
-    assert found["slower"] >= 48
+    found = verdicts(25, 1.1, 0.02)
+    assert found["slower"] >= 24
     assert found["faster"] == 0
 
 

@@ -39,8 +39,8 @@ kernels: setup
 	set -e; for kernel in $(BLAS_KERNELS); do echo "OpenBLAS: $$kernel"; \
 	OPENBLAS_CORETYPE=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); done
 
-# Every mistake in every module of the catalog that can make it, at three scales; reports that are killed, and
-# one on a cluster of two workers (minutes).
+# Every mistake in every module of the catalog that can make it, at three scales; every configuration by each
+# gradcheck, entry by entry; reports that are killed, and one on a cluster of two workers (minutes).
 campaign: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	$(TWO) $(BIN)/python -m pytest -n 2 -m campaign $(ARGS)

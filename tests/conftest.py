@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from reports import cli
 from reports.lesson import page as lesson
+from reports.page import page
 from reports.runner import options as declared
 
 threadpool_limits(1)
@@ -52,10 +53,13 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def in_small():
-    """Within it, a quick report is quicker still, and its lesson empty unless asked for."""
+    """Within it, a quick report is quicker still, and its lesson empty: that is tested by itself.
+
+    Without its figures, half of its time, its pages are whole but for them.
+    """
 
     @contextlib.contextmanager
-    def smaller(with_lesson=False, **given):
+    def smaller(with_figures=True, **given):
         chosen = SMALL | given
         changed = [
             dataclasses.replace(option, quick=chosen[option.name]) if option.name in chosen else option
@@ -63,8 +67,9 @@ def in_small():
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(declared, "OPTIONS", changed)
-            if not with_lesson:
-                patch.setattr(lesson, "write", lambda path: path.write_text("no lesson"))
+            patch.setattr(lesson, "write", lambda path: path.write_text("no lesson"))
+            if not with_figures:
+                patch.setattr(page, "draw", lambda section, found: iter(()))
             yield
 
     return smaller
@@ -79,6 +84,10 @@ def quick_report(tmp_path_factory, in_small) -> Path:
     with FileLock(f"{out}.lock"):
         if not (out / "lesson.html").exists():  # the last file of a report
             quiet = io.StringIO()
-            with in_small(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            with (
+                in_small(with_figures=False),
+                contextlib.redirect_stdout(quiet),
+                contextlib.redirect_stderr(quiet),
+            ):
                 assert cli.main([*words, "--out", str(out)]) == 0
     return out / "results.json"

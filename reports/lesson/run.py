@@ -14,7 +14,7 @@ from reports.lesson import operations
 from reports.lesson.operations.operation import Operation
 from reports.lesson.scene import Scene
 from reports.lesson.source import Ran, watch
-from scratch import functional, nn, optim
+from scratch import functional, nn, no_grad, optim
 from torch_ref import faults
 from torch_ref.faults import FAULTS, Fault, inject, replaced
 
@@ -123,7 +123,8 @@ class Run:
             for h in (_H, -_H):
                 moved = value.copy()
                 moved[at] += h
-                losses.append(self.forward({**given, name: moved}, {**before, name: moved}))
+                with no_grad():
+                    losses.append(self.forward({**given, name: moved}, {**before, name: moved}))
             slope[at] = (losses[0] - losses[1]) / (2 * _H)
         self.values = kept
         return slope

@@ -31,7 +31,7 @@ from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.kinks import kinks
 from torch_ref.checker.sides import Sides
 from torch_ref.checker.torch_side import run_torch
-from torch_ref.faults import FAULTS, Fault, inject
+from torch_ref.faults import FAULTS, PARAMETRIC, Fault, inject
 
 SCALES = (1.0, 1e-3, 1e3)
 RIGHT = "(right code)"
@@ -67,10 +67,12 @@ def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool 
     """
     kinds: set[str] = set()
     for case in (*MODULES, *LOSSES):
-        if case.kind in WRONG_IN_TORCH or case.name in NO_DERIVATIVE:
+        if case.kind in WRONG_IN_TORCH or case.name in NO_DERIVATIVE or (case.kind in kinds and not every):
+            continue
+        if fault and not {case.kind, PARAMETRIC} & {*fault.kinds}:
             continue
         right = case.make(np.float64)
-        if (fault and not fault.applies(right)) or (case.kind in kinds and not every):
+        if fault and not fault.applies(right):
             continue
         wrong = inject(fault, right) if fault else right
         for scale in scales:

@@ -10,6 +10,7 @@ relative error that would have shown. Above half of the digits (√u: 1.5e-8 in 
 check is inconclusive, and does not pass.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -226,8 +227,13 @@ class _Search:
         self.stops = np.cumsum([array.size for _, array, _ in self.tensors])
         self.size = int(self.stops[-1])
         self.gradient = np.concatenate([g.reshape(-1) for _, _, g in self.tensors]).astype(self.step.real)
-        spreads = numpy_spreads(objective)
-        self.spread = np.concatenate([spreads[name].reshape(-1) for name, _, _ in self.tensors])
+        self.objective = objective
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """How far rounding moves each entry of the gradient: measured only if a direction asks for it."""
+        spreads = numpy_spreads(self.objective)
+        return np.concatenate([spreads[name].reshape(-1) for name, _, _ in self.tensors])
 
     def slope(self, v: np.ndarray, low: int, high: int) -> float:
         """The derivative of L along v[low:high], the rest held."""
@@ -251,9 +257,11 @@ class _Search:
             return
         summands = self.gradient[low:high] * v[low:high]
         error = abs(self.slope(v, low, high) - float(np.add.reduce(summands)))
-        spread = self.spread[low:high] * v[low:high]
-        rounding = ROUNDINGS * self.unit * np.linalg.norm(summands) + SPREADS * np.linalg.norm(spread)
+        rounding = ROUNDINGS * self.unit * np.linalg.norm(summands)
         if error <= rounding:
+            return
+        spread = self.spread[low:high] * v[low:high]
+        if error <= rounding + SPREADS * np.linalg.norm(spread):
             return
         if high - low > 1:
             middle = (low + high) // 2

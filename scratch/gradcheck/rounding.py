@@ -65,7 +65,8 @@ class Rounding:
     """
 
     def __init__(self, unit: float, seed: int) -> None:
-        self.unit, self.seed = unit, seed
+        self.unit = unit
+        self._start = np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
 
     def wrap(self, array: np.ndarray) -> "Noisy":
         """A view of ``array`` whose operations round at random."""
@@ -74,15 +75,42 @@ class Rounding:
         return noisy
 
     def round(self, result: Any, out: Any, magnitude: Any) -> Any:
-        """``result`` with noise relative to ``magnitude``, Noisy; in the place of ``out`` if there is one."""
+        """``result`` with noise relative to ``magnitude``, Noisy; in the place of ``out`` if there is one.
+
+        ``magnitude`` is None where there is no noise.
+        """
         if not isinstance(result, np.ndarray | np.generic) or result.dtype.kind != "f":
             return result
-        size = np.where(np.isinf(magnitude), 0, magnitude)  # an infinity has no neighbours
-        noisy = np.asarray(result) + self.unit * _hashed(result, self.seed) * size
+        noisy = np.asarray(result)
+        if magnitude is not None:
+            noise = self._noise(noisy)
+            # An infinity has no neighbours.
+            noise *= np.where(np.isinf(magnitude), 0, magnitude)
+            noisy = np.add(noise, noisy, out=noise)
         if out is None:
             return self.wrap(noisy)
         _plain(out)[...] = noisy
         return out
+
+    def _noise(self, array: np.ndarray) -> np.ndarray:
+        """A number within ``unit`` of 0 for each of ``array``: of its bits and the seed (splitmix64)."""
+        z = np.empty(array.shape, np.uint64)
+        np.add(np.asarray(array, np.float64).view(np.uint64), self._start, out=z)
+        shifted = np.empty_like(z)
+        for shift, factor in _SPLITMIX:
+            z ^= np.right_shift(z, shift, out=shifted)
+            z *= factor
+        noise = np.multiply(np.right_shift(z, _ELEVEN, out=z), 2.0**-52, out=np.empty(array.shape))
+        noise -= 1
+        noise *= self.unit
+        return noise
+
+
+_SPLITMIX = tuple(
+    (np.uint64(shift), np.uint64(factor))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+)
+_ELEVEN = np.uint64(11)
 
 
 class Noisy(np.ndarray):
@@ -108,15 +136,13 @@ class Noisy(np.ndarray):
         result = call(*plain, **(kwargs | ({"out": targets} if out else {})))
         if method == "at":
             return None
-        if magnitude is None and ufunc.__name__ in _EXACT:
-            magnitude = 0
         if isinstance(result, tuple):
             return tuple(
                 rounding.round(r, o, np.abs(r)) for r, o in zip(result, out or [None] * 9, strict=False)
             )
-        return rounding.round(
-            result, out[0] if out else None, np.abs(result) if magnitude is None else magnitude
-        )
+        if magnitude is None and ufunc.__name__ not in _EXACT:
+            magnitude = np.abs(result)
+        return rounding.round(result, out[0] if out else None, magnitude)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Products of several axes get their noise here; all else is made of ufuncs, or does not round."""
@@ -152,16 +178,6 @@ def _error_of_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str
     squares = add(*(np.square(x) if isinstance(x, np.ndarray | float) else x for x in operands), **kwargs)
     rounded = n if len(sizes) > 1 else n - 1  # products are, and the first term of a sum is not
     return np.sqrt(rounded * (np.square(total) / 3 + squares / 2))
-
-
-def _hashed(array: Any, seed: int) -> np.ndarray:
-    """A number in [-1, 1) for each of ``array``, a hash of its bits and the seed (splitmix64)."""
-    z = np.asarray(array, np.float64).view(np.uint64)
-    with np.errstate(over="ignore"):
-        z = z + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-    return (z >> np.uint64(11)) * 2.0**-52 - 1
 
 
 def _plain(x: Any) -> Any:

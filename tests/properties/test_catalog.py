@@ -1,7 +1,7 @@
 """Every module and loss of the catalog: against torch, against the complex step, and as DESIGN promises.
 
-A property of a formula is tried on every configuration; a property of Module, on the first configuration of
-each kind.
+A property of a formula is tried on every configuration; a property of Module, or of a checker, on the first
+configuration of each kind.
 """
 
 import copy
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import scratch
+from all_in_one import all_in_one, dtypes
 from rounding import (
     arrays,
     assert_agree,
@@ -52,7 +53,6 @@ everything = pytest.mark.parametrize("case", MODULES + LOSSES, ids=lambda case: 
 with_parameters = pytest.mark.parametrize("case", WITH_PARAMETERS, ids=lambda case: case.name)
 kinds = pytest.mark.parametrize("case", KINDS, ids=lambda case: case.name)
 kinds_with_parameters = pytest.mark.parametrize("case", KINDS_WITH_PARAMETERS, ids=lambda case: case.name)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 @pytest.fixture(autouse=True)
@@ -118,15 +118,27 @@ def test_the_gradient_of_a_loss_is_that_of_the_complex_step(case, dtype) -> None
 
 @modules
 @dtypes
-def test_both_gradient_checks_pass(case, dtype) -> None:
-    module, inputs = case.make(dtype), case.draw(dtype)
-    assert (result := gradcheck.gradcheck(module, *inputs)), str(result)
-    assert (found := gradcheck.check_directions(module, *inputs)), str(found)
+def test_along_random_directions_the_gradients_are_those_of_the_complex_step(case, dtype) -> None:
+    found = gradcheck.check_directions(case.make(dtype), *case.draw(dtype))
+    assert found, str(found)
     assert found.forwards == 2
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[] if case in KINDS else pytest.mark.campaign, id=case.name)
+        for case in MODULES
+    ],
+)
+@dtypes
+def test_gradcheck_passes(case, dtype) -> None:
+    result = gradcheck.gradcheck(case.make(dtype), *case.draw(dtype))
+    assert result, str(result)
+
+
 @everything
-@pytest.mark.parametrize("dtype", [np.longdouble, np.complex128], ids=["longdouble", "complex128"])
+@all_in_one("dtype", {"longdouble": np.longdouble, "complex128": np.complex128})
 def test_forward_and_backward_run_in_longdouble_and_complex(case, dtype) -> None:
     inputs, module = case.draw(np.float64), case.make(np.float64)
     scratch.manual_seed(1)
@@ -162,9 +174,9 @@ LAYOUTS = {
 
 
 @everything
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout, request) -> None:
-    if case.is_random and "columns first" in request.node.callspec.id:
+@all_in_one("layout", LAYOUTS)
+def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -> None:
+    if case.is_random and layout is LAYOUTS["columns first"]:
         pytest.skip("masks are drawn in the order of memory, see tests/scratch/test_norms.py")
     module, inputs = case.make(np.float64), case.draw(np.float64)
 
@@ -185,7 +197,7 @@ def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout, r
 
 
 @pytest.mark.parametrize("case", KINDS + RANDOM, ids=lambda case: case.name)
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@all_in_one("training", {"training": True, "evaluation": False})
 def test_only_what_says_so_draws_random_numbers_and_only_in_training(case, training) -> None:
     module = case.make(np.float32).train(training)
     before = random.get_rng_state()

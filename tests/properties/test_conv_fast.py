@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import scratch
+from all_in_one import dtypes
 from scratch.functional import conv_fast
 from scratch.gradcheck import Objective, gradcheck
 from scratch.gradcheck.rounding import numpy_spreads
@@ -22,7 +23,6 @@ CASES = [
     Case("ConvTranspose1d", (normal(5, 6, 4),), (6, 2, 3), {"groups": 2}),
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 # How many columns at a time, how few are made in one go for the whole window, and where dx is a correlation.
 WAYS = {

@@ -426,7 +426,7 @@ def ran(stopped, in_small) -> SimpleNamespace:
     """A whole report, in the folder of the killed one."""
     out = stopped["killed"].out
     stdout, stderr = io.StringIO(), io.StringIO()
-    with in_small(with_lesson=True), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+    with in_small(), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         code = cli.main(["report", "--quick", "--out", str(out)])
     return SimpleNamespace(
         out=out,
@@ -494,11 +494,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
     assert set(told.left.csv["table"]) == {"gradients", "errors", "cost", "growth"}
 
 
-@pytest.fixture
-def tiny(in_small):
-    """A report that tries one of everything."""
-    with in_small(seeds=1, epochs=1, cost_hidden=1, growth_hidden=[], faults=1):
-        yield
+ONE_OF_EVERYTHING = {"seeds": 1, "epochs": 1, "cost_hidden": 1, "growth_hidden": [], "faults": 1}
 
 
 def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, monkeypatch):
@@ -561,8 +557,7 @@ def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monk
     )
 
 
-@pytest.mark.usefixtures("tiny")
-def test_a_wrong_gradient_ends_with_1_and_is_named(main, tmp_path, monkeypatch):
+def test_a_wrong_gradient_ends_with_1_and_is_named(main, in_small, tmp_path, monkeypatch):
     right = nn.Linear.backward
 
     def backward(self, dy):
@@ -572,7 +567,8 @@ def test_a_wrong_gradient_ends_with_1_and_is_named(main, tmp_path, monkeypatch):
         return dx
 
     monkeypatch.setattr(nn.Linear, "backward", backward)
-    said = main("report", "--quick", "--dataset", "digits", "--out", "a folder")
+    with in_small(**ONE_OF_EVERYTHING):
+        said = main("report", "--quick", "--dataset", "digits", "--out", "a folder")
     assert said.code == 1
     verdict = "The two sides disagree: 2.bias of XOR 2-4-2 in float64 (NumPy is wrong)"
     assert verdict in said.out
@@ -586,11 +582,11 @@ def test_a_wrong_gradient_ends_with_1_and_is_named(main, tmp_path, monkeypatch):
     assert verdict in (tmp_path / "a folder" / "report.html").read_text()
 
 
-@pytest.mark.usefixtures("tiny")
-def test_the_options_of_a_report_reach_its_sections(main, tmp_path):
+def test_the_options_of_a_report_reach_its_sections(main, in_small, tmp_path):
     options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64")
     grid = ("--models", "two_layer_net", "mlp_batchnorm", "--batch-sizes", 100, 700)
-    said = main("report", "--quick", "--datasets", "digits", *options, *grid, "--out", "out")
+    with in_small(with_figures=False, **ONE_OF_EVERYTHING):
+        said = main("report", "--quick", "--datasets", "digits", *options, *grid, "--out", "out")
     assert said.code == 0
     left = read(tmp_path / "out")
     final = pd.DataFrame(left.json["sections"]["accuracy"]["tables"]["accuracy"])

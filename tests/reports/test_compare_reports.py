@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reports.page import comparison
 from reports.runner import report
 from reports.runner.findings import Findings
 from reports.runner.loading import load
-from reports.runner.results import SCHEMA_VERSION
+from reports.runner.results import SCHEMA_VERSION, Results
 from reports.sections import timing
 from reports.sections.gradients import Gradients
 from reports.sections.section import Changes
@@ -57,9 +58,19 @@ def base(quick_report) -> dict:
     return content
 
 
+@pytest.fixture(scope="module")
+def loaded(base, tmp_path_factory) -> Results:
+    """The report as it is read from its file: once, since its schema takes half a second."""
+    path = tmp_path_factory.mktemp("base") / "base.json"
+    path.write_text(json.dumps(base))
+    return load(path)
+
+
 @pytest.fixture
-def compare(base, main, tmp_path):
+def compare(base, loaded, main, tmp_path, monkeypatch):
     """Compares the report with a changed one, or the changed one with it."""
+    read = {"base.json": lambda: copy.deepcopy(loaded), "changed.json": lambda: load("changed.json")}
+    monkeypatch.setattr(comparison, "load", lambda name: read[name]())
 
     def run(*changes, swapped=False) -> SimpleNamespace:
         changed = copy.deepcopy(base)
@@ -374,6 +385,7 @@ def test_the_accuracies_are_paired_by_seed_whatever_their_order(compare):
 def test_of_one_seed_nobody_can_tell(compare, base, monkeypatch):
     first = [row for row in table(base, "accuracy") if row["seed"] == 0]
     monkeypatch.setitem(base["sections"]["accuracy"]["tables"], "accuracy", first)
+    monkeypatch.setattr(comparison, "load", load)  # what was loaded is another
     said = compare(shifted(-30))
     assert said.code == 0
     assert said.verdict.startswith("1 thing changed, none for the worse: NumPy's accuracy of 64-50-10")
@@ -489,14 +501,15 @@ def only_steps(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("only_steps")
-def test_two_honest_reports_of_the_same_are_not_told_apart():
-    assert verdicts(200, 1, 0.03)["not distinguishable"] >= 190
+@pytest.mark.parametrize("draws", [60, pytest.param(200, marks=pytest.mark.campaign)])
+def test_two_honest_reports_of_the_same_are_not_told_apart(draws):
+    assert verdicts(draws, 1, 0.03)["not distinguishable"] >= 0.95 * draws
 
 
 @pytest.mark.usefixtures("only_steps")
 def test_a_tenth_more_is_found_where_rounds_are_off_by_two_percent():
-    found = verdicts(50, 1.1, 0.02)
-    assert found["slower"] >= 48
+    found = verdicts(25, 1.1, 0.02)
+    assert found["slower"] >= 24
     assert found["faster"] == 0
 
 

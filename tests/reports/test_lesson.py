@@ -17,7 +17,6 @@ from reports.lesson.scenes import scenes
 from reports.lesson.source import assigning, differing, watch
 from reports.lesson.texts import LANGUAGES, WORDS
 from reports.lesson.texts import WHY as OTHER_REASONS
-from reports.lesson.trace import trace
 from torch_ref import faults
 
 SCENES = scenes()
@@ -26,8 +25,20 @@ WHY = OTHER_REASONS | reasons()
 
 
 @pytest.fixture(scope="module")
-def traces():
-    return {scene.name: trace(scene) for scene in SCENES}
+def content():
+    """All that the page shows; made once, since it takes seconds."""
+    return page.traces()
+
+
+@pytest.fixture(scope="module")
+def traces(content):
+    return {shown["name"]: shown for shown in content["scenes"]}
+
+
+@pytest.fixture
+def made(content, monkeypatch):
+    """Lets the command write what has been traced already."""
+    monkeypatch.setattr(page, "traces", lambda: content)
 
 
 every_scene = pytest.mark.parametrize("name", [scene.name for scene in SCENES])
@@ -303,10 +314,14 @@ def test_every_text_is_there_in_every_language(traces):
     assert all(FAULTS[language].keys() == names for language in LANGUAGES.keys() - {"en"})
 
 
-def test_the_page_is_one_file_without_a_reference_to_elsewhere(traces):
-    text = page.render(
-        {"scenes": list(traces.values()), "words": WORDS, "titles": TITLES, "why": WHY, "faults": FAULTS}
-    )
+def test_the_content_of_the_page_are_all_scenes_and_texts(content):
+    assert [shown["name"] for shown in content["scenes"]] == [scene.name for scene in SCENES]
+    texts = {"words": WORDS, "titles": TITLES, "why": WHY, "faults": FAULTS}
+    assert {key: content[key] for key in texts} == texts
+
+
+def test_the_page_is_one_file_without_a_reference_to_elsewhere(content):
+    text = page.render(content)
     assert "default-src 'none'" in text
     assert not re.search(r"(?:src|href)\s*=", text)
     # The namespace of SVG is a name, not an address.
@@ -327,6 +342,7 @@ def test_a_number_that_json_does_not_have_is_refused():
         page.within_script({"loss": float("nan")})
 
 
+@pytest.mark.usefixtures("made")
 def test_the_command_writes_the_page_and_tells_its_size(capsys, tmp_path):
     out = tmp_path / "lesson.html"
     assert cli.main(["lesson", "--out", str(out)]) == 0
@@ -335,6 +351,7 @@ def test_the_command_writes_the_page_and_tells_its_size(capsys, tmp_path):
     assert 1e5 < size < 1e6
 
 
+@pytest.mark.usefixtures("made")
 def test_a_folder_that_cannot_be_written_ends_with_2(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     assert cli.main(["lesson", "--out", str(tmp_path / "file" / "lesson.html")]) == 2

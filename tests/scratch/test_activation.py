@@ -8,12 +8,11 @@ import pytest
 import torch
 
 import scratch
+from all_in_one import dtypes
 from rounding import assert_torch_agrees, same_draws
 from scratch import nn, random
 from scratch.functional.elementary import erf
 from torch_ref import mirror
-
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 # Every kink of every activation, what lies beside it, and the ends of the numbers.
 KINKS = [0.0, 1e-30, 0.5, 1.0, 3.0, 6.0, 20.0, 25.0, 88.0, 90.0, 800.0, np.inf]

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
+from all_in_one import dtypes
 from rounding import assert_agree, assert_torch_agrees, numpy_pass, shakes
 from scratch import nn
 from scratch.functional import conv_fast
 
 RNG = np.random.default_rng(0)
 SHAPES = {1: (2, 4, 9), 2: (2, 4, 7, 6), 3: (1, 4, 5, 4, 5)}
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 @dtypes

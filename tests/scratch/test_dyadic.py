@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from all_in_one import dtypes
 from scratch import nn
 from torch_ref import mirror
 
 SHAPES = [(4, 3, 5, 2), (8, 6, 4, 4), (2, 8, 8, 1), (16, 4, 8, 2), (1, 2, 3, 8)]
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 def grid(a: np.ndarray) -> float:

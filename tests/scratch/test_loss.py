@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from all_in_one import all_in_one, dtypes
 from rounding import assert_torch_agrees
 from scratch import nn
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 
 
@@ -78,8 +78,8 @@ def test_a_triplet_at_its_kinks_is_torchs(inputs, p, swap) -> None:
 @dtypes
 @reductions
 @pytest.mark.parametrize("p", [0.7, 1.0, 2.0, 2.5, math.inf])
-@pytest.mark.parametrize("swap", [False, True])
-@pytest.mark.parametrize("shape", [(5,), (6, 5), (3, 2, 4)])
+@all_in_one("swap", [False, True])
+@all_in_one("shape", [(5,), (6, 5), (3, 2, 4)])
 def test_triplets_of_any_norm_and_shape(shape, swap, p, reduction, dtype) -> None:
     inputs = [normal(*shape, dtype=dtype, seed=seed) for seed in range(3)]
     assert_torch_agrees(nn.TripletMarginLoss(2.0, p, 1e-3, swap, reduction=reduction), *inputs)

@@ -12,13 +12,12 @@ import torch
 
 import scratch
 import torch_ref.twin.models
+from all_in_one import dtypes
 from rounding import same_draws
 from scratch import models, nn, optim
 from scratch.datasets import mnist5k
 from scratch.nn.parameter import runs
 from torch_ref import compare, mirror
-
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 @lru_cache

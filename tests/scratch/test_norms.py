@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import scratch
+from all_in_one import dtypes
 from rounding import assert_torch_agrees
 from scratch import nn
 
 RNG = np.random.default_rng(0)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 def normal(*shape: int, dtype=np.float64) -> np.ndarray:

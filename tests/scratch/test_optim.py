@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from all_in_one import dtypes
 from scratch import nn, optim
 from scratch.optim import lr_scheduler
 from torch_ref.catalog import OPTIMIZERS
@@ -14,7 +15,6 @@ SHAPES = [(3, 4), (3,), (2, 3), (2,)]
 STEPS = 25
 
 optimizers = pytest.mark.parametrize("case", OPTIMIZERS, ids=lambda case: case.name)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 one_of_each = pytest.mark.parametrize(
     "case", {case.kind: case for case in OPTIMIZERS}.values(), ids=lambda case: case.kind
 )

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import scratch
+from all_in_one import all_in_one, dtypes
 from rounding import (
     Pass,
     arrays,
@@ -32,7 +33,6 @@ from torch_ref.faults import replaced
 
 KINDS = ("RNN", "LSTM", "GRU")
 kinds = pytest.mark.parametrize("kind", KINDS)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +67,8 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("kind", "options", "extra"), LAYERS)
-@pytest.mark.parametrize("stateful", [False, True], ids=["from 0", "from a state"])
-@pytest.mark.parametrize("batched", [True, False], ids=["batch", "no batch"])
+@all_in_one("stateful", {"from 0": False, "from a state": True})
+@all_in_one("batched", {"batch": True, "no batch": False})
 @dtypes
 def test_all_options_together_give_torchs_numbers(kind, options, extra, stateful, batched, dtype) -> None:
     module = getattr(nn, kind)(5, 4, **options, **extra, dtype=dtype)

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 import scratch
+from all_in_one import dtypes
 from rounding import assert_torch_agrees, same_draws
 from scratch import nn
 from torch_ref import mirror
 
 RNG = np.random.default_rng(0)
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 X = np.array([[4, 1, 1], [0, 4, 2]])
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from all_in_one import dtypes
 from rounding import assert_torch_agrees
 from scratch import nn
 
 SHAPES = {1: (2, 3, 11), 2: (2, 2, 7, 8), 3: (1, 2, 5, 4, 6)}
-dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 
 @dtypes

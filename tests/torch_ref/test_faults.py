@@ -9,20 +9,39 @@ from reports.runner import detectors
 from reports.runner.detectors import DETECTORS, RIGHT, SCALES, confirmed_names, kill_matrix, trials
 from scratch import nn
 from torch_ref import check, first_divergence, mirror
-from torch_ref.faults import FAULTS, Fault, faults_of, inject, switch_on
+from torch_ref.faults import FAULTS, PARAMETRIC, Fault, faults_of, inject, switch_on
+
+# Every module with parameters can make the same few mistakes around its formula. These stand for all: they
+# have one input or several, a state, integers, running statistics, or parameters in several forms.
+SOME = {
+    "Linear",
+    "PReLU",
+    "LSTM",
+    "GRUCell",
+    "Conv2d",
+    "BatchNorm1d",
+    "MultiheadAttention",
+    "Embedding",
+    "Bilinear",
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("scales", [(1.0,), pytest.param(SCALES, marks=pytest.mark.campaign)], ids=str)
 def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, ...]) -> None:
-    tried = list(trials(fault, scales, every=scales is SCALES))
+    everywhere = scales is SCALES
+    tried = [
+        trial
+        for trial in trials(fault, scales, every=everywhere)
+        if everywhere or PARAMETRIC not in fault.kinds or trial.case.kind in SOME
+    ]
     assert tried
     for trial in tried:
         found = check(trial.module, trial.reference, *trial.inputs)
         assert not found, trial.case.name
         # Where numbers are all very large, two mistakes may give the same ones.
         names = confirmed_names(found)
-        assert names == {fault.name} or (scales is SCALES and fault.name in names), trial.case.name
+        assert names == {fault.name} or (everywhere and fault.name in names), trial.case.name
 
 
 def test_a_mistake_that_changes_no_number_is_not_tried() -> None:

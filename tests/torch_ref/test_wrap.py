@@ -16,7 +16,8 @@ from torch_ref.adapters import AgainstTarget, adapt
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 
 
-def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
+def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...], fast: bool = False) -> bool:
+    """By every entry; ``fast`` along a random direction for each input and output."""
     wrapped = as_torch(module)
     tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for _, x in leaves(inputs)]
     parameters = {name: p.detach().clone().requires_grad_() for name, p in wrapped.named_parameters()}
@@ -27,34 +28,34 @@ def passes_gradcheck(module: nn.Module, inputs: tuple[Any, ...]) -> bool:
         y = torch.func.functional_call(wrapped, weights, unflatten_as(inputs, iter(args[: len(tensors)])))
         return tuple(each for _, each in leaves(y))
 
-    return torch.autograd.gradcheck(function, (*tensors, *parameters.values()))
+    return torch.autograd.gradcheck(function, (*tensors, *parameters.values()), fast_mode=fast)
 
 
 def one_of_each_kind(cases: tuple[Case, ...]) -> list[Any]:
-    """All cases, of which the first of each kind are quick enough for every run."""
-    first = first_of_each_kind(cases)
-    marks = {False: pytest.mark.campaign, True: ()}
-    return [pytest.param(case, marks=marks[case in first], id=case.name) for case in cases]
+    """In every run the first of each kind, along a direction; in the campaign all, entry by entry."""
+    first = [pytest.param(case, True, id=f"{case.name}-fast") for case in first_of_each_kind(cases)]
+    return first + [pytest.param(case, False, id=case.name, marks=pytest.mark.campaign) for case in cases]
 
 
-@pytest.mark.parametrize("case", one_of_each_kind(MODULES))
-def test_torchs_gradcheck_passes_every_module(case: Case) -> None:
-    assert passes_gradcheck(case.make(np.float64), case.draw(np.float64))
+@pytest.mark.parametrize(("case", "fast"), one_of_each_kind(MODULES))
+def test_torchs_gradcheck_passes_every_module(case: Case, fast: bool) -> None:
+    assert passes_gradcheck(case.make(np.float64), case.draw(np.float64), fast)
 
 
-@pytest.mark.parametrize("case", one_of_each_kind(LOSSES))
-def test_torchs_gradcheck_passes_every_loss(case: Case) -> None:
+@pytest.mark.parametrize(("case", "fast"), one_of_each_kind(LOSSES))
+def test_torchs_gradcheck_passes_every_loss(case: Case, fast: bool) -> None:
     inputs, at = case.draw(np.float64), case.target
     others = tuple(x for i, x in enumerate(inputs) if i != at)
     assert passes_gradcheck(
-        AgainstTarget(case.make(np.float64), None if at is None else inputs[at], at), others
+        AgainstTarget(case.make(np.float64), None if at is None else inputs[at], at), others, fast
     )
 
 
-def test_torchs_gradcheck_refuses_a_wrong_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_torchs_gradcheck_refuses_a_wrong_backward(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Tanh, "backward", lambda self, dy: dy)
     with pytest.raises(GradcheckError):
-        passes_gradcheck(nn.Tanh(), (np.ones((2, 3)),))
+        passes_gradcheck(nn.Tanh(), (np.ones((2, 3)),), fast)
 
 
 def a_model() -> nn.Sequential:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import isfunction
 from typing import Any
 
 from scratch import functional as F
@@ -22,9 +23,20 @@ PARAMETRIC = "any module with parameters"
 
 # Tuned twins of formulas, by file; a mistake is made in the plain ones.
 _FAST: tuple[Any, ...] = (conv_fast, rnn_fast)
-_TUNED = [(file, name) for file in _FAST for name in vars(file) if hasattr(F, name)]
-# F has imported all its files. Listed once: a mistake is switched on and off in every forward.
+# Found once, since a mistake is switched on and off in every forward. F has imported all its files.
 _FILES = [file for key, file in sys.modules.items() if key.startswith(F.__name__)]
+# The namespaces in which each formula stands, and what takes the place of each tuned twin.
+_NAMESPACES = {
+    name: [
+        *(vars(file) for file in _FILES if vars(file).get(name) is right),
+        *(vars(file) for file in _FAST if name in vars(file)),
+    ]
+    for name, right in vars(F).items()
+    if isfunction(right)
+}
+_PLAIN = [
+    (vars(file), name, getattr(F, name)) for file in _FAST for name in vars(file) if name in _NAMESPACES
+]
 
 
 @dataclass(frozen=True)
@@ -97,19 +109,16 @@ def mistake(
 @contextmanager
 def replaced(formulas: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
     """Let these functions stand in for scratch.functional's, and the plain formulas for their tuned twins."""
-    places = [(file, name, getattr(F, name)) for file, name in _TUNED]
-    for name, wrong in formulas.items():
-        right = getattr(F, name)
-        places += [(file, name, wrong) for file in _FILES if getattr(file, name, None) is right]
-        places += [(file, name, wrong) for file in _FAST if hasattr(file, name)]
-    before = [(place, name, getattr(place, name)) for place, name, _ in places]
+    wrong = [(place, name, f) for name, f in formulas.items() for place in _NAMESPACES[name]]
+    places = [*_PLAIN, *wrong]
+    before = [place[name] for place, name, _ in places]
     for place, name, function in places:
-        setattr(place, name, function)
+        place[name] = function
     try:
         yield
     finally:
-        for place, name, function in reversed(before):
-            setattr(place, name, function)
+        for (place, name, _), function in zip(reversed(places), reversed(before), strict=True):
+            place[name] = function
 
 
 def inject(fault: Fault, module: Any) -> Any:

@@ -81,7 +81,7 @@ class Check:
 
 def check(
     mine: Any,
-    reference: torch.nn.Module | Callable[..., Any],
+    reference: torch.nn.Module | Callable[..., Any] | None = None,
     *inputs: Any,
     dtypes: Any = ("float64", "float32"),
     transposed: str | Sequence[str] = (),
@@ -89,10 +89,15 @@ def check(
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
+    check(MyLayerNorm(16), torch.nn.LayerNorm(16), x)     # or a function: torch.nn.functional.gelu
+    check(MyLayerNorm(16), None, x)                       # the numeric derivative alone
+
     Args:
         mine: an object with forward and backward, or a pair of functions; see adapt.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
-            of torch.nn, the input that its forward calls target is held.
+            of torch.nn, the input that its forward calls target is held. None: the numeric derivative of
+            your forward alone judges your backward, on the weights that mine has; nothing is then said
+            about your forward, and nothing tried on ties and kinks, where there is no derivative.
         inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype.
         dtypes: to compare in: "float64", "float32", or both.
         transposed: our parameters that are stored the other way round than the reference's.
@@ -112,14 +117,16 @@ def check(
     found = Check()
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
+    if reference is None:
+        return replace(found, untried="there is no derivative there, and no reference whose choice to follow")
     return _examined_on_kinks(found, sides, max(names), cotangent)
 
 
 def _checked(reference: Any, dtypes: Any) -> list[str]:
     """The names of the dtypes, if they and the reference can be used."""
-    if not callable(reference) or isinstance(reference, type):
+    if reference is not None and (not callable(reference) or isinstance(reference, type)):
         kind = f"the class {reference.__name__}" if isinstance(reference, type) else type(reference).__name__
-        raise TypeError(f"check: reference is {kind}, expected a torch module or a function")
+        raise TypeError(f"check: reference is {kind}, expected a torch module, a function or None")
     dtypes = dtypes if isinstance(dtypes, list | tuple) else (dtypes,)
     names = [np.dtype(dtype).name for dtype in dtypes]
     if not names or not {*names} <= {*VISIBLE}:

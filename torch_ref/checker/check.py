@@ -41,12 +41,14 @@ class Check:
             random numbers, keep state from one call to the next.
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
         untried: why there is no comparison on ties and kinks, or "".
+        notes: sentences on what else was not tried.
     """
 
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     side_effects: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
     untried: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -70,10 +72,11 @@ class Check:
         if not self.ok:
             wrong = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
             return "\n".join([*wrong, *self.side_effects, *map(str, self.causes)])
-        return self.comparisons[min(self.comparisons)].verdict
+        return "\n".join([self.comparisons[min(self.comparisons)].verdict, *self.notes])
 
     def __str__(self) -> str:
         parts = [self.verdict, f"Not tried on {TIES}: {self.untried}." if self.untried else ""]
+        parts += self.notes if not self.ok else ()
         for name, comparison in self.comparisons.items():
             parts += [f"In {name}:", comparison.table, comparison.details()]
         return "\n\n".join(part for part in parts if part)

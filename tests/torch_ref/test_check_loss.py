@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from torch_ref import check_loss
 
@@ -369,3 +370,59 @@ def test_a_wrong_network_does_not(form):
     assert not found
     assert found.verdict.startswith("float64: NumPy is wrong"), str(found)
     assert not found.side_effects
+
+
+# ---- beside PyTorch
+
+
+def by_torch(p, X, Y):
+    h = torch.tanh(X @ p["W1"] + p["b1"])
+    return 0.5 * torch.sum((h @ p["W2"] + p["b2"] - Y) ** 2) / len(X)
+
+
+def test_beside_a_function_of_tensors():
+    f, params, data = dict_and_dict(False)
+    found = check_loss(f, params, *data, reference=by_torch)
+    assert found, str(found)
+    assert "The two sides agree in 5 tensors" in found.verdict
+
+
+def test_beside_a_function_of_tensors_the_wrong_side_is_named():
+    f, params, data = dict_and_dict(True)
+    found = check_loss(f, params, *data, reference=by_torch)
+    assert found.verdict.startswith("float64: NumPy is wrong: W1, b1.")
+
+
+def test_beside_another_loss_the_forwards_differ():
+    f, params, data = dict_and_dict(False)
+    found = check_loss(f, params, *data, reference=lambda p, X, Y: 2 * by_torch(p, X, Y))
+    assert found.verdict.startswith("float64: The forwards differ, in loss.")
+
+
+@pytest.mark.parametrize("form", [separate_arguments, layers_of_dicts, plain_python])
+def test_the_reference_is_called_as_f_is(form):
+    def reference(*arguments):
+        if form is separate_arguments:
+            return by_torch(dict(zip(NAMES, arguments[:4], strict=True)), *arguments[4:])
+        if form is layers_of_dicts:
+            first, second = arguments[0]
+            named = {"W1": first["W"], "b1": first["b"], "W2": second["W"], "b2": second["b"]}
+            return by_torch(named, *arguments[1:])
+        net, samples = arguments
+        w, b = net["w"], net["b"]
+        ys = [(1 / (1 + torch.exp(-(w[0] * x + w[1] * y + b))), t) for x, y, t in samples]
+        return sum((y - t) ** 2 for y, t in ys)
+
+    f, params, data = form(False)
+    found = check_loss(f, params, *data, reference=reference)
+    assert found, str(found)
+    assert found.verdict.startswith("The two sides agree")
+
+
+@pytest.mark.parametrize("reference", [torch.nn.Linear(4, 3), 3])
+def test_another_reference_is_refused(reference):
+    f, params, data = dict_and_dict(False)
+    with pytest.raises(
+        TypeError, match=r"check_loss: reference is a .*, expected a function of torch tensors"
+    ):
+        check_loss(f, params, *data, reference=reference)

@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
 from torch_ref.adapters.networks import ALONG, Network, Part
+from torch_ref.adapters.torch_networks import TorchNetwork
 from torch_ref.checker.check import Check
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
@@ -26,7 +28,7 @@ from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 
 # Above so many entries, or so many seconds for all of them, only these many of each parameter are tried.
 MOST_ENTRIES, MOST_SECONDS = 20_000, 8.0
-ENTRIES, DIRECTIONS = 24, 3
+ENTRIES, DIRECTIONS = 16, 3
 
 
 def check_loss(
@@ -58,6 +60,11 @@ def check_loss(
         TypeError: f, params or what f returns has none of these forms.
         ValueError: dtypes is empty, or has another one; the loss is nan or inf.
     """
+    if reference is not None and (not callable(reference) or isinstance(reference, torch.nn.Module)):
+        raise TypeError(
+            f"check_loss: reference is a {type(reference).__name__}, expected a function of torch tensors, "
+            "called as f is, that returns the loss"
+        )
     names = _dtypes(dtypes)
     network, notes = _without_numbers_held(Network.of(f, params, data))
     names, more = _precisions(network, names)
@@ -113,7 +120,8 @@ def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Che
     network.to(dtype)
     network, sampled = _of_a_sample(network)
     objective = Objective(network, cotangent=np.ones((), dtype))
-    comparison = compare_objective(objective, None, None)
+    twin = None if reference is None else TorchNetwork(network, reference)
+    comparison = compare_objective(objective, twin, None)
     comparison = _with_places(comparison, network)
     side_effects = found.side_effects or tuple([*side_effects_of(objective), *network.changed_data()])
     causes = found.causes
@@ -158,7 +166,9 @@ def _with_places(comparison: Comparison, network: Network) -> Comparison:
         if part is not None and leaf is not None:
             indices = np.unravel_index(part.entries, leaf.shape)
             places = tuple(tuple(map(int, index)) for index in zip(*indices, strict=True))
-        tensors.append(replace(t, ours=ours if ours.shape != t.ours.shape else t.ours, places=places))
+        name = "loss" if t.name == "output" else t.name
+        ours = ours if ours.shape != t.ours.shape else t.ours
+        tensors.append(replace(t, name=name, ours=ours, places=places))
     return replace(comparison, tensors=tuple(tensors))
 
 

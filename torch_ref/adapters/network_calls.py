@@ -118,8 +118,8 @@ def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, dat
         return "first"
     if isinstance(params, dict) and params.keys() <= {*names} and names[0] not in params:
         return "by name"
-    several = len(params) if isinstance(params, list | tuple | dict) else 0
-    if several and least <= several + count <= most:
+    several = len(params) if isinstance(params, list | tuple) else 0
+    if several and least <= several + count <= most and names[:1] not in _TOGETHER:
         return "spread"
     if least <= count <= most:
         return "by itself"
@@ -128,6 +128,10 @@ def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, dat
         f"check_loss: f is {_name(function)}{inspect.signature(function)}, which takes neither params and "
         f"{given} nor {given} alone; {HOW}"
     )
+
+
+# The names of an argument that is all parameters together.
+_TOGETHER = (["params"], ["p"], ["parameters"], ["weights"], ["theta"])
 
 
 def _arity(function: Callable[..., Any]) -> tuple[int, float, list[str]]:
@@ -150,10 +154,9 @@ def _keeps(owner: Any, params: Any, tree: Any) -> bool:
 def _by_argument(function: Callable[..., Any], params: Any) -> dict[str, Any]:
     """The parameters by the names of the arguments that they are."""
     names = _arity(function)[2]
-    values = list(params.values()) if isinstance(params, dict) else params
-    if len(names) < len(values):
-        names = [f"params[{i}]" for i in range(len(values))]
-    return dict(zip(names, values, strict=False))
+    if len(names) < len(params):
+        names = [f"params[{i}]" for i in range(len(params))]
+    return dict(zip(names, params, strict=False))
 
 
 def _names_reached(function: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     """The result of check; truthy if all is well.
 
@@ -73,6 +74,14 @@ class Check:
             wrong = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
             return "\n".join([*wrong, *self.side_effects, *map(str, self.causes)])
         return "\n".join([self.comparisons[min(self.comparisons)].verdict, *self.notes])
+
+    def __repr__(self) -> str:
+        first = self.verdict.partition("\n")[0]
+        return f"<Check: {'ok' if self.ok else 'not ok'}; {first}>"
+
+    def _repr_html_(self) -> str:
+        tables = [f"<p>In {escape(name)}:</p>\n{c.html()}" for name, c in self.comparisons.items()]
+        return "\n".join([f"<pre>{escape(self.verdict)}</pre>", *tables])
 
     def __str__(self) -> str:
         parts = [self.verdict, f"Not tried on {TIES}: {self.untried}." if self.untried else ""]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of compare; truthy if the two sides agree.
 
@@ -102,14 +103,18 @@ class Comparison:
                 lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}{second}{third}{ratio}")
         return "\n".join(lines)
 
-    @property
-    def table(self) -> str:
-        """The frame in short, as Markdown, with notes."""
+    def _short(self) -> pd.DataFrame:
+        """The frame in short, under headings for people."""
         left_out = {"kinks"} if not self.frame["kinks"].any() else set()
         if not self.has_reference:
             left_out |= {"numpy_torch", "torch_numeric"}
         headings = {k: heading for k, heading in _HEADINGS.items() if k not in left_out}
-        short = self.frame[[*headings]].rename(columns=headings)
+        return self.frame[[*headings]].rename(columns=headings)
+
+    @property
+    def table(self) -> str:
+        """The frame in short, as Markdown, with notes."""
+        short = self._short()
         table = short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
         notes: list[str] = []
         if faint := [t for t in self.tensors if t.is_faint]:
@@ -122,8 +127,15 @@ class Comparison:
     def __str__(self) -> str:
         return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {'ok' if self.ok else 'not ok'}; {self.verdict}>"
+
+    def html(self) -> str:
+        """The table as HTML."""
+        return self._short().to_html(index=False, float_format="{:.2g}".format, na_rep="")
+
     def _repr_html_(self) -> str:
-        return self.frame.to_html(index=False, float_format="{:.2g}".format)
+        return f"<p>{escape(self.verdict)}</p>\n{self.html()}"
 
 
 _HEADINGS = {

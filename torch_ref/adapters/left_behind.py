@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from torch_ref.adapters.gradient_names import gradient_key
+from torch_ref.adapters.loss_and_gradients import GRADIENTS
 from torch_ref.adapters.parameter_tree import Leaf
 from torch_ref.adapters.paths import Path, entries, put, walk
-from torch_ref.adapters.returned import GRADIENTS
 
 
 def collections(root: list[Any]) -> list[Any]:

@@ -16,10 +16,10 @@ import numpy as np
 from scratch import nn
 from scratch.grad_mode import is_grad_enabled, no_grad
 from torch_ref.adapters.left_behind import beside, clear_gradients, collections, steps
+from torch_ref.adapters.loss_and_gradients import NAMED, Found, matched, split
 from torch_ref.adapters.network_calls import HOW, Call, as_call, described
 from torch_ref.adapters.parameter_tree import Leaf, leaves_of, value_of
 from torch_ref.adapters.paths import Path, get, put, walk
-from torch_ref.adapters.returned import NAMED, Found, matched, split
 
 ALONG = " along directions"
 
@@ -46,6 +46,33 @@ class Part:
         """The gradient by the entries, and by how far one goes along the directions."""
         flat = gradient.reshape(-1)
         return flat[self.entries], self.directions @ flat
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """A way to cut the data of a network: all that are so long along an axis; None cuts lists alone."""
+
+    network: "Network"
+    length: int
+    axis: int | None
+
+    def __call__(self, count: int) -> "Network":
+        """The network on the first so many samples or time steps."""
+        other = copy.deepcopy(self.network)
+        other.held = tuple(self._cut(x, count) for x in other.held)
+        return other
+
+    def _cut(self, x: Any, count: int) -> Any:
+        if isinstance(x, list | tuple):
+            return x[:count] if len(x) == self.length else x
+        if (
+            self.axis is None
+            or not isinstance(x, np.ndarray)
+            or not x.ndim
+            or x.shape[self.axis] != self.length
+        ):
+            return x
+        return np.take(x, range(count), axis=self.axis)
 
 
 class Network(nn.Module):
@@ -196,6 +223,19 @@ class Network(nn.Module):
         pairs = enumerate(zip(_arrays_of(self.held), _arrays_of(other.held), strict=False))
         changed = [i for i, (a, b) in pairs if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")]
         return [f"a call changes data {i} in place" for i in changed]
+
+    def with_fewer_data(self) -> Iterator["Fewer"]:
+        """Ways to cut the data to fewer samples or time steps, some of which may not be what they are."""
+        data = self.held
+        lists = [len(x) for x in data if isinstance(x, list | tuple)]
+        arrays = [x for x in data if isinstance(x, np.ndarray) and x.ndim]
+        if lists and lists[0] > 1:
+            yield Fewer(self, lists[0], None)
+        for axis in (0, -1):
+            sizes = [*lists, *(x.shape[axis] for x in arrays)]
+            n = max(sizes, key=sizes.count, default=0)
+            if n > 1:
+                yield Fewer(self, n, axis)
 
     def _by_parameter(self, found: Found) -> Found:
         """The gradients by the names of the parameters that they are added to."""

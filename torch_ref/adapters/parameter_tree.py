@@ -45,19 +45,23 @@ class Leaf:
         return _as_numbers(array.reshape(self.shape), self.kind)
 
 
-def grown(value: Any, path: Path = (), seen: frozenset[int] = frozenset()) -> Any:
-    """The tree of ``value``; None if there is no parameter in it."""
+def grown(value: Any, path: Path = (), seen: frozenset[int] = frozenset(), is_needed: bool = True) -> Any:
+    """The tree of ``value``; None if there is no parameter in it.
+
+    Of the arrays that an object keeps, those are parameters for certain that are named as such.
+    """
     if isinstance(value, np.ndarray):
-        return Leaf(name_of(path), path, value.shape) if value.dtype.kind == "f" else None
+        return Leaf(name_of(path), path, value.shape, None, is_needed) if value.dtype.kind == "f" else None
     if _are_numbers(value):
-        return _leaf_of_numbers(value, path)
+        return _leaf_of_numbers(value, path, is_needed)
     if id(value) in seen or isinstance(value, str | bytes):
         return None
-    kept = entries(value)
+    kept, is_object = entries(value), not isinstance(value, list | tuple | dict)
     below = {}
     for key, each in kept:
         if not _is_gradient(key, each, kept):
-            below[key] = grown(each, (*path, key), seen | {id(value)})
+            named = looks_learned(key) if is_object else is_needed
+            below[key] = grown(each, (*path, key), seen | {id(value)}, named)
     found = {key: tree for key, tree in below.items() if tree is not None}
     if not found:
         return None
@@ -117,18 +121,23 @@ def _flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-# A number beside arrays that is named so is a parameter; any other may be a learning rate.
-_WEIGHT = re.compile(r"(?:[wb]|bias\w*|weights?|theta|slope|intercept|coef\w*)(?:_?\d+)?|[wb]_\w*|\d+", re.I)
+# A number that is named so is a parameter; any other may be a learning rate.
+_NUMBER = r"(?:[wb]|bias\w*|weights?|theta|slope|intercept|coef\w*)(?:_?\d+)?|[wb]_\w*"
+_ARRAY = rf"{_NUMBER}|(?:params?|parameters|w[a-z]{{1,3}}|b[a-z]{{1,2}}|[uv]|kernels?|weights\w*|gamma|beta)(?:_?\d+)?"
 
 
-def _leaf_of_numbers(value: Any, path: Path) -> Leaf | None:
-    last = path[-1] if path else 0
-    looks_learned = not isinstance(last, str) or _WEIGHT.fullmatch(last) is not None
-    if isinstance(value, int | np.integer) and not looks_learned:
+def looks_learned(key: Any, pattern: str = _ARRAY) -> bool:
+    """Whether what is kept under this key looks like a parameter by its name, or has none."""
+    return not isinstance(key, str) or re.fullmatch(pattern, key, re.I) is not None
+
+
+def _leaf_of_numbers(value: Any, path: Path, is_needed: bool) -> Leaf | None:
+    is_needed = is_needed and looks_learned(path[-1] if path else 0, _NUMBER)
+    if isinstance(value, int | np.integer) and not is_needed:
         return None
     kind = type(value) if isinstance(value, list | tuple) else float
     kind = tuple if issubclass(kind, tuple) else kind
-    return Leaf(name_of(path), path, np.shape(value), kind, looks_learned)
+    return Leaf(name_of(path), path, np.shape(value), kind, is_needed)
 
 
 def _is_gradient(key: Any, value: Any, kept: list[tuple[Any, Any]]) -> bool:

@@ -30,6 +30,7 @@ from torch_ref.checker.diagnosis import Cause, diagnose
 from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
+from torch_ref.checker.without_gradient import without_gradient
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,8 +131,21 @@ def check(
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
     if reference is None:
-        return replace(found, untried="there is no derivative there, and no reference whose choice to follow")
+        return _with_what_has_no_gradient(found, sides)
     return _examined_on_kinks(found, sides, max(names), cotangent)
+
+
+def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
+    """``found``, and what is not judged without a reference: arrays that have no gradient, and ties."""
+    learned, others = without_gradient(sides.module, sides.inputs)
+    note = f"Held, since there is no gradient of it: {', '.join(others)}."
+    forgotten = [f"the output depends on {name}, and backward leaves no gradient of it" for name in learned]
+    return replace(
+        found,
+        side_effects=(*found.side_effects, *forgotten),
+        notes=(note,) if others else (),
+        untried="there is no derivative there, and no reference whose choice to follow",
+    )
 
 
 def _checked(reference: Any, dtypes: Any) -> list[str]:

@@ -18,12 +18,12 @@ import torch
 
 from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
-from torch_ref.adapters.networks import ALONG, Network, Part
+from torch_ref.adapters.networks import Network, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
 from torch_ref.checker.check import Check
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.diagnosis import Cause, diagnose
+from torch_ref.checker.network_causes import network_causes
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 
 # Above so many entries, or so many seconds for all of them, only these many of each parameter are tried.
@@ -126,7 +126,7 @@ def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Che
     side_effects = found.side_effects or tuple([*side_effects_of(objective), *network.changed_data()])
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
-        causes = tuple(_causes(objective, comparison, network))
+        causes = tuple(network_causes(network, objective, comparison))
     notes = tuple(dict.fromkeys((*found.notes, *sampled)))
     comparisons = {**found.comparisons, dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
@@ -170,19 +170,3 @@ def _with_places(comparison: Comparison, network: Network) -> Comparison:
         ours = ours if ours.shape != t.ours.shape else t.ours
         tensors.append(replace(t, name=name, ours=ours, places=places))
     return replace(comparison, tensors=tuple(tensors))
-
-
-# ---- causes
-
-
-def _causes(objective: Objective, comparison: Comparison, network: Network) -> list[Cause]:
-    """Why gradients are wrong: those that are missing, and what the numbers of the others say."""
-    given, returned = network.answer()
-    missing = [name for name in network.leaves if name not in given]
-    causes: list[Cause] = []
-    if absent := tuple(t.name for t in comparison.wrong if t.name.removesuffix(ALONG) in missing):
-        evidence = f"f returns {returned}"
-        fix = "return it under the name of its parameter, or in the order of the parameters"
-        causes.append(Cause("there is no gradient", evidence, fix, absent))
-    others = tuple(t for t in comparison.tensors if t.name not in absent)
-    return causes + diagnose(objective, replace(comparison, tensors=others), None)

@@ -230,6 +230,62 @@ class Graded:
         return loss
 
 
+class Layers:
+    """Layers with the gradients beside the weights, and a training loop of their own."""
+
+    def __init__(self, wrong):
+        W1, b1, W2, b2 = weights()
+        self.layers, self.wrong = [Dense(W1, b1), Dense(W2, b2)], wrong
+
+    def loss(self, X, y):
+        self.X, (first, second) = X, self.layers
+        self.h = np.tanh(X @ first.W + first.b)
+        self.e = self.h @ second.W + second.b - y
+        return 0.5 * np.sum(self.e**2)
+
+    def train(self, X, y, epochs=100, learning_rate=0.01):
+        for _ in range(epochs):
+            self.loss(X, y)
+            first, second = self.layers
+            second.dW, second.db = self.h.T @ self.e, self.e.sum(0)
+            d = self.e @ second.W.T * (1 if self.wrong else 1 - self.h**2)
+            first.dW, first.db = X.T @ d, d.sum(0)
+            for layer in self.layers:
+                layer.W -= learning_rate * layer.dW
+                layer.b -= learning_rate * layer.db
+
+
+class Dense:
+    def __init__(self, W, b):
+        self.W, self.b, self.dW = W, b, None
+
+
+class Stepping:
+    """Keeps its data as well; its backprop takes no arguments, and the step is the gradient."""
+
+    def __init__(self, wrong):
+        self.wrong, self.input, self.y, self.output = wrong, X, Y, np.zeros(Y.shape)
+        self.weights1, _, self.weights2, _ = weights()
+
+    def feedforward(self):
+        self.layer1 = np.tanh(self.input @ self.weights1)
+        self.output = self.layer1 @ self.weights2
+
+    def backprop(self):
+        d = 2 * (self.y - self.output)
+        d1 = d @ self.weights2.T * (1 if self.wrong else 1 - self.layer1**2)
+        self.weights1 += self.input.T @ d1
+        self.weights2 += self.layer1.T @ d
+
+
+def without_data(wrong):
+    def loss(net):
+        net.feedforward()
+        return np.sum((net.y - net.output) ** 2)
+
+    return (loss, Stepping.backprop), Stepping(wrong), ()
+
+
 def mlp(wrong):
     """Loss and gradients of an object without a loss, said by two functions."""
     return (lambda net, X, y: np.mean((net.forward(X) - y) ** 2), Trained.backward), Trained(wrong), (X, Y)
@@ -343,15 +399,15 @@ FORMS = {
     for form in (
         dict_and_dict, with_activations, hyperparameters_among_them, in_a_list, one_behind_the_other,
         separate_arguments, loss_last, names_for_both, flat, layers_of_dicts, by_kind, weights_and_biases,
-        objects, two_functions, mlp, method, closure, softmax_regression, logistic_columns, plain_python,
-        lists_of_lists, rnn, draws_a_mask,
+        objects, two_functions, without_data, mlp, method, closure, softmax_regression, logistic_columns,
+        plain_python, lists_of_lists, rnn, draws_a_mask,
     )
 } | {
     f"gradients named {pattern}": named(pattern, NAMES[::-1])
     for pattern in ("{}", "grad_{}", "{}_grad", "d_{}", "nabla_{}", "g{}", "dL_d{}", "delta{}", "{}.grad")
 } | {
     f"an object, {kind.__name__}": lambda wrong, kind=kind: (kind(wrong), None, (X, Y))
-    for kind in (Book, Trained, Graded)
+    for kind in (Book, Trained, Graded, Layers)
 }  # fmt: skip
 
 
@@ -426,3 +482,234 @@ def test_another_reference_is_refused(reference):
         TypeError, match=r"check_loss: reference is a .*, expected a function of torch tensors"
     ):
         check_loss(f, params, *data, reference=reference)
+
+
+# ---- what is refused, and what is said
+
+
+def line(p, x, t):
+    """A line through points; the gradient of its slope and of its offset."""
+    e = p["w"] * x + p["b"] - t
+    return np.mean(e**2), {"dw": np.mean(2 * e * x, keepdims=True), "db": np.mean(2 * e, keepdims=True)}
+
+
+def start():
+    return {"w": np.array([0.5]), "b": np.array([0.25])}
+
+
+POINTS = (np.array([1.0, 2.0, 4.0]), np.array([1.5, 1.0, 3.0]))
+
+
+def test_nothing_of_yours_is_changed():
+    p, before = start(), start()
+    x, t = (each.copy() for each in POINTS)
+    assert check_loss(line, p, x, t)
+    assert p == before
+    assert np.array_equal(x, POINTS[0])
+    assert np.array_equal(t, POINTS[1])
+
+
+def test_what_a_closure_reads_is_put_back():
+    p = start()
+    w = p["w"]
+    assert check_loss(lambda: line(p, *POINTS), p)
+    assert p["w"] is w
+    assert w == 0.5
+
+
+def test_a_missing_gradient_is_a_wrong_one_and_named():
+    def f(p, x, t):
+        loss, grads = line(p, x, t)
+        return loss, {"dw": grads["dw"], "dbb": grads["db"]}
+
+    found = check_loss(f, start(), *POINTS)
+    assert not found
+    assert "there is no gradient (b): f returns a dict of dw, dbb. Fix: return it" in found.verdict
+
+
+def test_a_gradient_left_by_an_earlier_call_is_none_of_this_one():
+    class Stale(Graded):
+        def loss(self, X, y):
+            loss, grads = two_layers(**self.params, X=X, Y=y)
+            self.grads["W1"] = grads[0]
+            return loss
+
+    net = Stale(False)
+    Graded.loss(net, X, Y)
+    found = check_loss(net.loss, net.params, X, Y)
+    assert found.verdict.startswith("float64: NumPy is wrong: b1, W2, b2.")
+
+
+@pytest.mark.parametrize(
+    ("f", "params", "message"),
+    [
+        (
+            lambda p, x, t: line(p, x, t)[0],
+            start(),
+            "f returns None, in which there is no gradient of any param",
+        ),
+        (lambda p, x, t: line(p, x, t)[1], start(), "f returns a dict of dw, db, in which there is no loss"),
+        (line, {"units": 3}, "params is a dict of units, expected floating numbers"),
+        (line, None, "params is None, expected floating numbers"),
+        ("line", start(), "f is 'line', expected a function"),
+        (lambda p: line(p, *POINTS), start(), "f is <lambda>.p., which takes neither params and 2 data nor"),
+        (lambda p, x, t: line(start(), x, t), start(), "the loss of f does not depend on params .w, b."),
+        (SimpleNamespace(), start(), "f is a SimpleNamespace, expected a function"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_what_is_expected(f, params, message):
+    with pytest.raises(TypeError, match=f"^check_loss: {message}"):
+        check_loss(f, params, *POINTS)
+
+
+def test_an_object_without_a_loss_is_told_how_to_say_it():
+    with pytest.raises(
+        TypeError, match=r"check_loss\(\(lambda net, X, y: .* Stepping.backprop\), net, X, y\)"
+    ):
+        check_loss(Stepping(False), None)
+
+
+def test_a_gradient_of_a_wrong_shape_is_a_disagreement():
+    def f(p, X, Y):
+        loss, (dW1, db1, dW2, _) = two_layers(*p, X, Y)
+        return loss, [dW1, db1, dW2, np.ones((6, 2))]
+
+    found = check_loss(f, weights(), X, Y)
+    assert found.verdict.startswith("float64: shapes differ: params[3].")
+    assert "params[3]: NumPy's has shape (6, 2), expected (2,)" in str(found)
+
+
+def test_a_step_in_place_is_a_side_effect():
+    def f(p, X, Y):
+        loss, grads = two_layers(*p, X, Y)
+        p[0][...] -= 0.1 * grads[0]
+        return loss, grads
+
+    found = check_loss(f, weights(), X, Y)
+    assert found.verdict == "a call changes params[0], expected the weights left to the optimizer"
+
+
+def test_data_changed_in_place_are_a_side_effect():
+    def f(p, X, Y):
+        X -= X.mean()
+        return two_layers(*p, X, Y)
+
+    found = check_loss(f, weights(), X.copy(), Y)
+    assert not found
+    assert "a call changes data 0 in place" in found.verdict
+
+
+def test_random_numbers_of_its_own_generator_are_no_evidence():
+    generator = np.random.default_rng(0)
+    found = check_loss(lambda p, X, Y: two_layers(*p, generator.random(X.shape), Y), weights(), X, Y)
+    assert found.verdict.startswith("forward is random")
+
+
+def test_a_generator_among_the_data_draws_alike():
+    def f(p, X, Y, generator):
+        return two_layers(*p, generator.random(X.shape), Y)
+
+    assert check_loss(f, weights(), X, Y, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("factor", [1, 1.001])
+def test_a_network_of_float32_is_judged_there(factor):
+    def f(W, X, y):
+        e = X @ W.astype(np.float32) - y
+        return np.mean(e**2), factor * 2 * X.T @ e / len(X)
+
+    found = check_loss(f, normal(4), X.astype(np.float32), X[:, 0].astype(np.float32))
+    assert found.ok == (factor == 1)
+    assert [*found.comparisons] == ["float32"]
+    assert "Judged in float32 alone, since the network computes in float32" in str(found)
+
+
+def test_numbers_of_python_are_judged_in_float64():
+    f, params, data = plain_python(False)
+    found = check_loss(f, params, *data)
+    assert [*found.comparisons] == ["float64"]
+    assert "Held, since there is no gradient of it: lr." in found.verdict
+    assert "Not tried in float32" in found.verdict
+
+
+@pytest.mark.parametrize("dtypes", [(), "float16"])
+def test_other_dtypes_are_refused(dtypes):
+    with pytest.raises(ValueError, match="check_loss: dtypes is"):
+        check_loss(line, start(), *POINTS, dtypes=dtypes)
+
+
+# ---- causes
+
+
+def causes(f, params, *data):
+    found = check_loss(f, params, *data)
+    assert not found
+    return [str(cause) for cause in found.causes]
+
+
+def test_the_number_of_samples_is_named_if_fewer_samples_confirm_it():
+    def f(p, X, Y):
+        loss, (dW1, db1, dW2, db2) = two_layers(*p, X, Y)
+        return loss, (dW1, db1 * len(X), dW2, db2 / len(X))
+
+    by_n, by_one = causes(f, weights(), X, Y)
+    assert by_n.startswith(
+        "a factor of the number of samples, 6, too much (params[1]): on 5 samples it is 5."
+    )
+    assert by_one.startswith("a factor of 1 by the number of samples, 6, too much (params[3])")
+
+
+def test_another_factor_that_is_the_number_of_samples_by_chance_is_not_called_so():
+    def f(p, X, Y):
+        loss, (dW1, db1, dW2, db2) = two_layers(*p, X, Y)
+        return loss, (dW1, db1 * 6, dW2, db2)
+
+    assert "samples" not in "".join(causes(f, weights(), X, Y))
+
+
+def test_what_is_not_handed_on_in_time_is_right_for_one_step():
+    (cause,) = causes(*rnn(True)[:2], *rnn(True)[2])
+    assert cause.startswith("right for one sample or time step alone, and wrong for several (")
+
+
+def test_interchanged_gradients_are_seen():
+    def f(p, X):
+        e = np.tanh(X @ p[0]) @ p[1] - X
+        d = 2 * e @ p[1].T * (1 - np.tanh(X @ p[0]) ** 2)
+        return np.sum(e**2), (2 * np.tanh(X @ p[0]).T @ e, X.T @ d)
+
+    (cause,) = causes(f, (normal(4, 4), normal(4, 4, seed=1)), X)
+    assert cause.startswith("the two gradients are interchanged (params[0], params[1])")
+
+
+# ---- large networks
+
+
+def wide(wrong):
+    def f(p, X, y):
+        z = X @ p["W1"] + p["b1"]
+        h = np.maximum(z, 0)
+        e = h @ p["W2"] - y
+        dh = np.outer(e, p["W2"]) * (z > 0)
+        dW1 = X.T @ dh
+        dW1[17, 3] *= 1.5 if wrong else 1
+        return e @ e, {"W2": 2 * h.T @ e, "dW1": 2 * dW1, "db1": 2 * dh.sum(0)}
+
+    params = {"W1": 0.1 * normal(300, 70), "b1": np.zeros(70), "W2": normal(70, seed=1)}
+    return f, params, (normal(5, 300), normal(5))
+
+
+def test_of_many_entries_some_are_tried_and_all_together():
+    f, params, data = wide(False)
+    found = check_loss(f, params, *data, dtypes="float64")
+    assert found, str(found)
+    assert (
+        "Not all of the 21,140 entries were tried by themselves, but 16 each of W1, b1, W2" in found.verdict
+    )
+    assert {"W1", "W1 along directions"} <= {*found.frame["tensor"]}
+
+
+def test_one_wrong_entry_among_many_is_seen():
+    f, params, data = wide(True)
+    found = check_loss(f, params, *data, dtypes="float64")
+    assert found.verdict.startswith("float64: NumPy is wrong: W1 along directions.")

@@ -9,6 +9,7 @@ import numpy as np
 
 from torch_ref.adapters.network_objects import (
     DATA,
+    backward_of,
     filled,
     functions_of,
     is_object,
@@ -96,7 +97,9 @@ def _functions(f: Any) -> tuple[Any, tuple[Callable[..., Any], ...]]:
     owner = getattr(functions[0], "__self__", None)
     if owner is None or isinstance(owner, type) or inspect.ismodule(owner):
         return None, functions
-    return owner, tuple(getattr(each, "__func__", each) for each in functions)
+    functions = tuple(getattr(each, "__func__", each) for each in functions)
+    # Called only where the loss comes without gradients.
+    return owner, (*functions, *backward_of(owner)) if len(functions) == 1 else functions
 
 
 def _name(function: Any) -> str:

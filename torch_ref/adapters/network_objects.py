@@ -77,7 +77,13 @@ def functions_of(net: Any) -> tuple[Callable[..., Any], ...]:
             "what the loss is, and which method gives its gradients: check_loss((lambda net, X, y: "
             f"((net.forward(X) - y) ** 2).mean(), {kind}.{backward or 'backward'}), net, X, y)"
         )
-    return (filled(loss), filled(backward)) if backward else (filled(loss),)
+    return (filled(loss), *backward_of(net))
+
+
+def backward_of(net: Any) -> tuple[Callable[..., Any], ...]:
+    """The function of (net, *data) that gives, leaves or uses the gradients, if there is one."""
+    backward = _method(net, _BACKWARDS)
+    return (filled(backward),) if backward else ()
 
 
 def kept_parameters(net: Any) -> Any:

@@ -133,7 +133,8 @@ class Network(nn.Module):
         data = cast(self.held, dtype.type(0).real.dtype)
         values = {name: self._value(name) for name in self.leaves}
         with self._written(values), _drawing_alike():
-            clear_gradients(self.call.root)
+            if not self.call.is_shared:
+                clear_gradients(self.call.root)
             returned = self.call(0, data)
             loss, candidates = split(returned)
             if loss is None:
@@ -170,19 +171,23 @@ class Network(nn.Module):
         self, values: dict[str, np.ndarray], candidates: list[Any], data: tuple[Any, ...]
     ) -> tuple[Found, dict[str, np.ndarray], str]:
         """The gradients, wherever they are; the parameters as the call left them; and what was returned."""
-        found = matched(self.tree, candidates)
-        if len(found) < len(self.leaves) and len(self.call.functions) > 1:
+        found, root = matched(self.tree, candidates), self.call.root
+        is_step = not found and len(self.call.functions) > 1
+        if is_step:
             returned = self.call(1, data)
             candidates = [returned, *split(returned)[1]]
-            found = matched(self.tree, candidates) or found
-        root = self.call.root
+            found = matched(self.tree, candidates)
+            is_step = not found
         if len(found) < len(self.leaves):
             left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
             found = left | found
         after = {name: get(root, self.places[name][0]) for name in self.leaves}
         if not found:
-            found, after = steps(values, after, self.call.learning_rate(data)), {}
-        return found, self._of_parts(after), described(candidates[0] if candidates else None)
+            needed = {name: value for name, value in values.items() if self.leaves[name].is_needed}
+            found = steps(needed, after, self.call.learning_rate(data))
+        # The second function may be there to take a step.
+        after = {} if is_step else self._of_parts(after)
+        return found, after, described(candidates[0] if candidates else None)
 
     def loss_at(self, change: float) -> float:
         """The loss, each parameter by so much larger, relatively and at random."""

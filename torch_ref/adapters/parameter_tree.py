@@ -123,7 +123,8 @@ def _flat(value: Any) -> Iterator[Any]:
 
 # A number that is named so is a parameter; any other may be a learning rate.
 _NUMBER = r"(?:[wb]|bias\w*|weights?|theta|slope|intercept|coef\w*)(?:_?\d+)?|[wb]_\w*"
-_ARRAY = rf"{_NUMBER}|(?:params?|parameters|w[a-z]{{1,3}}|b[a-z]{{1,2}}|[uv]|kernels?|weights\w*|gamma|beta)(?:_?\d+)?"
+_NAMES = r"params?|parameters|w[a-z]{1,3}|b[a-z]{1,2}|[uv]|kernels?|weights\w*|gamma|beta"
+_ARRAY = rf"{_NUMBER}|(?:{_NAMES})(?:_?\d+)?"
 
 
 def looks_learned(key: Any, pattern: str = _ARRAY) -> bool:

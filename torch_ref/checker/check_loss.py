@@ -166,7 +166,7 @@ def _with_places(comparison: Comparison, network: Network) -> Comparison:
         if part is not None and leaf is not None:
             indices = np.unravel_index(part.entries, leaf.shape)
             places = tuple(tuple(map(int, index)) for index in zip(*indices, strict=True))
-        name = "loss" if t.name == "output" else t.name
+        name = t.name if t.name in network.leaves or t.name != "output" else "loss"
         ours = ours if ours.shape != t.ours.shape else t.ours
         tensors.append(replace(t, name=name, ours=ours, places=places))
     return replace(comparison, tensors=tuple(tensors))

@@ -672,6 +672,36 @@ def test_what_is_not_handed_on_in_time_is_right_for_one_step():
     assert cause.startswith("right for one sample or time step alone, and wrong for several (")
 
 
+@pytest.mark.parametrize(
+    ("in_loss", "in_gradient", "cause"),
+    [
+        (
+            0.1,
+            0,
+            "the gradient of the regularisation is missing (W1, W2): with 0.1 times the weight added it",
+        ),
+        (
+            0.1,
+            0.05,
+            "the gradient of the regularisation is missing (W1, W2): with 0.05 times the weight added",
+        ),
+        (
+            0,
+            0.1,
+            "weight decay is in the gradient and not in the loss (W1, W2): without 0.1 times the weight",
+        ),
+    ],
+)
+def test_regularisation_in_one_place_alone_is_seen(in_loss, in_gradient, cause):
+    def f(p, X, Y):
+        loss, grads = two_layers(**p, X=X, Y=Y)
+        grads = {k: g + in_gradient * p[k] * (k[0] == "W") for k, g in zip(NAMES, grads, strict=True)}
+        return loss + in_loss / 2 * (np.sum(p["W1"] ** 2) + np.sum(p["W2"] ** 2)), grads
+
+    (found,) = causes(f, parameters(), X, Y)
+    assert found.startswith(cause)
+
+
 def test_interchanged_gradients_are_seen():
     def f(p, X):
         e = np.tanh(X @ p[0]) @ p[1] - X

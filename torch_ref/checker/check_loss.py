@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
@@ -70,7 +71,7 @@ def check_loss(
     names, more = _precisions(network, names)
     network.require_use()
     found = Check(notes=(*notes, *more))
-    for dtype in names:
+    for dtype in tqdm(names, "check_loss", disable=None, delay=2, leave=False):
         found = _examined(found, network, dtype, reference)
     return found
 

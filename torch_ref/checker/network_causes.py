@@ -21,6 +21,7 @@ def network_causes(network: Network, objective: Objective, comparison: Compariso
     """The causes of what is wrong: those that the network shows, and those of each gradient by itself."""
     wrong = [t for t in comparison.wrong if t.numeric is not None and t.verdict != CORRECT_FOR_FORWARD]
     causes = [*_absent(network, wrong), *_interchanged(wrong)]
+    causes += _regularisation(network, _without(wrong, causes))
     by_size, between = _on_fewer_data(network, _without(wrong, causes))
     causes += by_size
     done = {name for cause in causes for name in cause.tensors}
@@ -59,6 +60,37 @@ def _interchanged(wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
                 evidence = "each equals the numeric derivative by the other parameter"
                 fix = "return them in the order of the parameters, or under their names"
                 yield Cause("the two gradients are interchanged", evidence, fix, (a.name, b.name))
+
+
+def _regularisation(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
+    """Gradients that are right but for a multiple of the weight itself, or of its signs."""
+    weights = {name: p.data for name, p in network.named_parameters()}
+    found: dict[tuple[str, str], list[str]] = {}
+    for t in wrong:
+        weight = weights[t.name]
+        for words, term in (("the weight", weight), ("the signs of the weight", np.sign(weight))):
+            c = _share(t, term)
+            if c and t.ours.size > 1 and not np.any(t.wrong(t.ours + c * term)):
+                found.setdefault((f"{abs(c):.6g} times {words}", "missing" if c > 0 else "much"), []).append(
+                    t.name
+                )
+                break
+    for (term, what), names in found.items():
+        if what == "missing":
+            name, evidence = "the gradient of the regularisation is missing", f"with {term} added"
+            fix = f"add {term} to the gradient: the loss grows by it"
+        else:
+            name, evidence = "weight decay is in the gradient and not in the loss", f"without {term}"
+            fix = "add the regularisation to the loss, or leave weight decay to the optimizer"
+        yield Cause(name, f"{evidence} it equals the numeric derivative", fix, tuple(names))
+
+
+def _share(t: TensorVerdict, term: np.ndarray) -> float:
+    """The multiple of ``term`` that is missing in the gradient, by least squares; 0 if there is none."""
+    if t.ours.shape != term.shape or not np.any(term) or not np.any(t.ours):
+        return 0.0
+    c = float(np.sum((t.expected - t.ours) * term) / np.sum(term * term))
+    return c if np.isfinite(c) else 0.0
 
 
 def _on_fewer_data(network: Network, wrong: Sequence[TensorVerdict]) -> tuple[list[Cause], Cause | None]:

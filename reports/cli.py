@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 
-from reports import commands
+from reports import commands, output
 from reports.commands import Command
 from reports.errors import DisagreementError, UnusableError
 
@@ -36,7 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     options.words = words[1:]
     try:
-        return options.run(options)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        output.close()
+        return 0
     except UnusableError as error:
         return _end(words, f"error: {error}", 2)
     except DisagreementError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch_ref.checker.check import Check, check
+    from torch_ref.checker.check_loss import check_loss
     from torch_ref.checker.compare import compare
     from torch_ref.checker.compare_training import compare_training
     from torch_ref.checker.comparison import Comparison
@@ -25,6 +26,7 @@ _HOMES = {
     "Training": "checker.training",
     "as_torch": "twin.wrap",
     "check": "checker.check",
+    "check_loss": "checker.check_loss",
     "check_optimizer": "checker.optimizers",
     "compare": "checker.compare",
     "compare_training": "checker.compare_training",
@@ -41,6 +43,7 @@ __all__ = [
     "Training",
     "as_torch",
     "check",
+    "check_loss",
     "check_optimizer",
     "compare",
     "compare_training",

@@ -18,8 +18,10 @@ import torch
 
 import scratch
 from reports.errors import UnusableError
+from reports.output import show
 from scratch.checkpoint import write_whole
 from torch_ref.checker.check import Check, check
+from torch_ref.checker.check_loss import check_loss
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,44 +31,130 @@ def run(options: argparse.Namespace) -> int:
         UnusableError: a name cannot be found, an argument not be read, or the two sides not be compared.
         OSError: the JSON file cannot be written.
     """
-    mine, reference = _find(options.mine, "mine"), _find(options.against, "--against")
-    args, kwargs = _arguments(options.args)
+    is_network = _is_network(options)
+    mine = _find(options.mine, "mine")
+    reference = _find(options.against, "--against") if options.against else None
     found: dict[int, Check] = {}
     for seed in range(options.seed, options.seed + options.seeds):
         scratch.manual_seed(seed)
         torch.manual_seed(seed)
-        rng = np.random.default_rng(seed)
-        inputs = [_draw(rng, words, options.scale) for words in options.input]
+        np.random.seed(seed)
         try:
-            found[seed] = check(
-                _made(mine, args, kwargs, "mine"),
-                _made(reference, args, kwargs, "--against"),
-                *inputs,
-                dtypes=options.dtype or ("float64", "float32"),
-                transposed=options.transposed or (),
-            )
+            found[seed] = (_check_network if is_network else _check_layer)(options, mine, reference, seed)
+        except UnusableError:
+            raise
         except Exception as error:
-            if blamed := _blamed(error, options.mine, options.against):
+            if blamed := _blamed(error, options.mine, options.against or "", options.case or ""):
                 raise UnusableError(blamed) from error
             if not isinstance(error, TypeError | ValueError | RuntimeError):
                 raise
-            raise UnusableError(f"the two sides cannot be compared: {_as_option(error)}") from error
+            compared = "the two sides cannot be compared" if options.against else "it cannot be checked"
+            raise UnusableError(f"{compared}: {_as_option(error)}") from error
     everything = json.dumps(_as_json(found), indent=1, allow_nan=False) + "\n" if options.json else ""
     if options.json == "-":
-        print(everything, end="")
+        show(everything)
     else:
-        print(next((each for each in found.values() if not each), next(iter(found.values()))))
-        if options.seeds > 1:
-            agreeing = sum(map(bool, found.values()))
-            print(f"\n{agreeing} of {len(found)} seeds agree")
         if options.json:
             write_whole(options.json, everything.encode())
+        shown = str(next((each for each in found.values() if not each), next(iter(found.values()))))
+        if options.seeds > 1:
+            shown += f"\n\n{sum(map(bool, found.values()))} of {len(found)} seeds agree"
+        show(shown + "\n")
     return 0 if all(found.values()) else 1
 
 
-def _blamed(error: Exception, mine: str, against: str) -> str:
+def _is_network(options: argparse.Namespace) -> bool:
+    """Whether the options are those of a whole network.
+
+    Raises:
+        UnusableError: they are neither those of a network nor those of a layer, or of both.
+    """
+    of_network = [name for name in ("params", "data", "case") if getattr(options, name)]
+    of_layer = [name for name in ("input", "held", "transposed") if getattr(options, name)]
+    if of_network and of_layer:
+        raise UnusableError(
+            f"--{of_layer[0]} is for a layer and --{of_network[0]} for a whole network; say --input for each "
+            "input of a layer, or --params and --data for a network"
+        )
+    if options.case and len(of_network) > 1:
+        raise UnusableError("--case makes params and data, so say it without --params and --data")
+    if not of_network and not options.input:
+        raise UnusableError(
+            "there are no inputs: say --input 4x16 for each input of a layer; or, for a whole network, "
+            "--params FILE.py:NAME and --data 8x5 for each of its data"
+        )
+    return bool(of_network)
+
+
+def _check_layer(options: argparse.Namespace, mine: Any, reference: Any, seed: int) -> Check:
+    args, kwargs = _arguments(options.args, "--args")
+    theirs = (args, kwargs)
+    if options.against_args is not None:
+        theirs = _arguments(options.against_args, "--against-args")
+    rng = np.random.default_rng(seed)
+    inputs = [_draw(rng, words, options.scale, "--input") for words in options.input]
+    held = {"held": tuple(map(_position, options.held))} if options.held else {}
+    return check(
+        _made(mine, args, kwargs, "mine"),
+        _made(reference, *theirs, "--against"),
+        *inputs,
+        dtypes=options.dtype or ("float64", "float32"),
+        transposed=options.transposed or (),
+        **held,
+    )
+
+
+def _position(word: str) -> int | str:
+    return int(word) if word.isdigit() else word
+
+
+def _check_network(options: argparse.Namespace, mine: Any, reference: Any, seed: int) -> Check:
+    args, kwargs = _arguments(options.args, "--args")
+    if options.case:
+        made = _called(_find(options.case, "--case"), "--case")
+        if not isinstance(made, tuple | list) or len(made) < 2:
+            raise UnusableError(
+                f"--case: {options.case} returns a {type(made).__name__}, expected (params, *data)"
+            )
+        params, *data = made
+    else:
+        params = _called(_find(options.params, "--params"), "--params") if options.params else None
+        rng = np.random.default_rng(seed)
+        data = [each for words in options.data for each in _data(rng, words, options.scale)]
+    dtypes = options.dtype or ("float64", "float32")
+    network = _made(mine, args, kwargs, "mine")
+    return check_loss(network, params, *data, reference=reference, dtypes=dtypes)
+
+
+def _called(what: Any, argument: str) -> Any:
+    """What the function returns; or what is no function, itself."""
+    if not callable(what):
+        return what
+    try:
+        return what()
+    except TypeError as error:
+        raise UnusableError(
+            f"{argument}: {what.__name__} cannot be called without arguments: {error}"
+        ) from error
+
+
+def _data(rng: np.random.Generator, words: str, scale: float) -> list[Any]:
+    """The data that --data says: one drawn, one number, or those that a function makes."""
+    if ".py:" in words:
+        made = _called(_find(words, "--data"), "--data")
+        return list(made) if isinstance(made, tuple) else [made]
+    if "." in words and ":" not in words:
+        try:
+            return [float(words)]
+        except ValueError:
+            return [_called(_find(words, "--data"), "--data")]
+    return [_draw(rng, words, scale, "--data")]
+
+
+def _blamed(error: Exception, mine: str, *others: str) -> str:
     """Which function of the user's files, or of their neighbours, raised it, and where; "" if none did."""
-    folders = {Path(place.partition(":")[0]).resolve().parent for place in (mine, against) if ":" in place}
+    places = (mine, *others)
+    folders = {Path(place.partition(":")[0]).resolve().parent for place in places if ":" in place}
     imported = None if ":" in mine else getattr(sys.modules[mine.rpartition(".")[0]], "__file__", None)
     frames = [
         frame
@@ -132,7 +220,7 @@ def _attribute(module: ModuleType, name: str, argument: str) -> Any:
         raise UnusableError(f"{argument}: {module.__name__} has no {name!r}; there is {there}") from None
 
 
-def _arguments(words: list[str]) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(words: list[str], argument: str) -> tuple[list[Any], dict[str, Any]]:
     """["16", "bias=False"] as ([16], {"bias": False})."""
     args, kwargs = [], {}
     for word in words:
@@ -144,13 +232,13 @@ def _arguments(words: list[str]) -> tuple[list[Any], dict[str, Any]]:
                 args.append(ast.literal_eval(word))
         except (ValueError, SyntaxError):
             raise UnusableError(
-                f"--args: cannot read {word!r}; expected 16, name=value or \"'text'\""
+                f"{argument}: cannot read {word!r}; expected 16, name=value or \"'text'\""
             ) from None
     return args, kwargs
 
 
 def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> Any:
-    if not isinstance(what, type):
+    if not isinstance(what, type) or issubclass(what, torch.autograd.Function):
         return what
     try:
         return what(*args, **kwargs)
@@ -160,7 +248,7 @@ def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> 
         ) from error
 
 
-def _draw(rng: np.random.Generator, words: str, scale: float) -> np.ndarray:
+def _draw(rng: np.random.Generator, words: str, scale: float, argument: str) -> np.ndarray:
     """ "4x16" as 4x16 normal numbers, "4x16:positive" some above 0, "4:10" as 4 whole ones below 10."""
     sizes, _, kind = words.partition(":")
     try:
@@ -172,8 +260,8 @@ def _draw(rng: np.random.Generator, words: str, scale: float) -> np.ndarray:
         return rng.integers(0, int(kind), shape) if ":" in words else scale * rng.standard_normal(shape)
     except ValueError:
         raise UnusableError(
-            f"--input: cannot read {words!r}; expected a shape such as 4x16, 4x16:positive or 4x16:unit, or "
-            "4:10 for whole numbers below 10"
+            f"{argument}: cannot read {words!r}; expected a shape such as 4x16, 4x16:positive or 4x16:unit, "
+            "or 4:10 for whole numbers below 10"
         ) from None
 
 
@@ -186,6 +274,7 @@ def _as_json(found: dict[int, Check]) -> dict[str, Any]:
                 "verdict": each.verdict,
                 "side_effects": list(each.side_effects),
                 "untried": each.untried,
+                "notes": list(each.notes),
                 "causes": [vars(cause) for cause in each.causes],
                 "tensors": each.frame.astype(object)
                 .where(

@@ -117,6 +117,8 @@ def _channel_axis(output: Callable[[np.ndarray], np.ndarray], value: np.ndarray,
     if value.ndim == 0:
         return None
     axes = [axis for axis in range(1, z.ndim) if z.shape[axis] == len(value)]
+    if not axes:
+        return None
     number = np.arange(len(value))
     for bit in range(max(1, (len(value) - 1).bit_length())):
         for side in (0, 1):

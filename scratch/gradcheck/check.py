@@ -11,6 +11,7 @@ check is inconclusive, and does not pass.
 """
 
 from functools import cached_property
+from html import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -57,15 +58,32 @@ class GradcheckResult(NamedTuple):
     def __bool__(self) -> bool:
         return self.ok
 
+    def __repr__(self) -> str:
+        wrong = [row.name for row in self.rows if not row.ok]
+        said = f"not ok: {', '.join(wrong)}" if wrong else "ok"
+        return f"<GradcheckResult of {len(self.rows)} gradients: {said}>"
+
     def __str__(self) -> str:
-        lines = [f"{'gradient':24} {'max |Δ|':>10} {'relative':>10} {'detection limit':>15}  verdict"]
-        for row in self.rows:
-            relative = row.error / row.scale if row.scale else np.inf if row.error else 0.0
-            lines.append(
-                f"{row.name:24} {row.error:10.1e} {relative:10.1e} {row.detection_limit:15.1e}  "
-                f"{_verdict(row)}"
-            )
-        return "\n".join(lines)
+        widths = (f"{{:{width}}}" for width in ("24", ">10", ">10", ">15"))
+        line = " ".join(widths) + "  {}"
+        return "\n".join(line.format(*cells) for cells in (_HEADINGS, *map(_cells, self.rows)))
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row)) + "</tr>\n"
+            for row in self.rows
+        )
+        head = "".join(f"<th>{escape(heading)}</th>" for heading in _HEADINGS)
+        return f"<table>\n<tr>{head}</tr>\n{rows}</table>"
+
+
+_HEADINGS = ("gradient", "max |Δ|", "relative", "detection limit", "verdict")
+
+
+def _cells(row: TensorCheck) -> tuple[str, ...]:
+    """A row as text."""
+    relative = row.error / row.scale if row.scale else np.inf if row.error else 0.0
+    return row.name, f"{row.error:.1e}", f"{relative:.1e}", f"{row.detection_limit:.1e}", _verdict(row)
 
 
 def _verdict(row: TensorCheck) -> str:

@@ -1,6 +1,7 @@
 """``gradmirror check``, ``faults`` and ``alarms``: what they print, write, and end with."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -307,3 +308,137 @@ def test_a_draw_is_the_same_again_masks_included():
 def test_a_draw_stays_where_the_function_is_finite():
     case = next(case for case in false_alarms.cases() if case.kind == "PoissonNLLLoss")
     assert all(false_alarms.defined(*false_alarms.draw(case, seed)[:2]) for seed in range(20))
+
+
+# ---- whole networks, and layers without a reference
+
+NETWORK = """
+import numpy as np
+import torch
+
+FACTOR = 1
+
+def init():
+    return {"W": np.random.randn(5, 3), "b": np.zeros(3)}
+
+def loss(params, X, y):
+    z = X @ params["W"] + params["b"]
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    loss = -np.log(p[np.arange(len(X)), y]).mean()
+    p[np.arange(len(X)), y] -= 1
+    return loss, {"dW": FACTOR * X.T @ p / len(X), "db": p.mean(axis=0)}
+
+def by_torch(params, X, y):
+    return torch.nn.functional.cross_entropy(X @ params["W"] + params["b"], y)
+
+def data():
+    return np.random.randn(8, 5), np.random.randint(0, 3, 8)
+
+def case():
+    return init(), *data()
+
+class Net:
+    def __init__(self, inputs, outputs):
+        self.params = {"W": np.random.randn(inputs, outputs), "b": np.zeros(outputs)}
+
+    def loss(self, X, y):
+        return loss(self.params, X, y)
+
+class Square:
+    def forward(self, x):
+        self.x = x
+        return x * x
+
+    def backward(self, dy):
+        return FACTOR * 2 * self.x * dy
+"""
+
+DATA = ("--data", "8x5", "--data", "8:3")
+NETWORKS = {
+    "params and data": ("net.py:loss", "--params", "net.py:init", *DATA),
+    "data by a function": ("net.py:loss", "--params", "net.py:init", "--data", "net.py:data"),
+    "a case": ("net.py:loss", "--case", "net.py:case"),
+    "a class": ("net.py:Net", "--args", "5", "3", *DATA),
+    "beside PyTorch": ("net.py:loss", "--params", "net.py:init", *DATA, "--against", "net.py:by_torch"),
+    "a layer": ("net.py:Square", "--input", "4x5"),
+}
+
+
+@pytest.mark.parametrize("words", NETWORKS.values(), ids=NETWORKS)
+def test_a_right_network_ends_with_0(main, words):
+    Path("net.py").write_text(NETWORK)
+    done = main("check", *words)
+    assert (done.code, done.err) == (0, "")
+    agrees = (
+        "The two sides agree" if "--against" in words else "The backward agrees with the numeric derivative"
+    )
+    assert done.out.startswith(agrees)
+
+
+@pytest.mark.parametrize("words", NETWORKS.values(), ids=NETWORKS)
+def test_a_wrong_network_ends_with_1(main, words):
+    Path("net.py").write_text(NETWORK.replace("FACTOR = 1", "FACTOR = 3"))
+    done = main("check", *words, "--dtype", "float64")
+    assert (done.code, done.err) == (1, "")
+    assert done.out.startswith(f"float64: NumPy is wrong: {'input' if 'net.py:Square' in words else 'W'}.")
+
+
+def test_the_json_of_a_network_has_the_same_columns(main):
+    Path("net.py").write_text(NETWORK)
+    found = json.loads(main("check", *NETWORKS["params and data"], "--json", "-").out)["seeds"]["0"]
+    first = found["tensors"][0]
+    assert (first["tensor"], first["verdict"], first["made_in"]) == ("W", "agree", "float64")
+    assert first["numpy_torch"] is None
+    assert first["numpy_numeric"] <= first["tolerance"]
+    assert found["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("net.py:Square",), "there are no inputs: say --input 4x16 for each input of a layer; or"),
+        (("net.py:loss", *DATA, "--input", "3"), "--input is for a layer and --data for a whole network"),
+        (("net.py:loss", "--case", "net.py:case", *DATA), "--case makes params and data, so say it without"),
+        (
+            ("net.py:loss", "--case", "net.py:init"),
+            "--case: net.py:init returns a dict, expected (params, *data)",
+        ),
+        (
+            ("net.py:loss", "--params", "net.py:loss", *DATA),
+            "--params: loss cannot be called without arguments",
+        ),
+        (
+            ("net.py:loss", "--params", "net.py:init", "--data", "8x"),
+            "--data: cannot read '8x'; expected a shape",
+        ),
+        (
+            ("net.py:loss", "--params", "net.py:init", "--data", "8x5"),
+            "it cannot be checked: check_loss: f is loss",
+        ),
+        (
+            ("net.py:loss", "--params", "net.py:init", "--data", "8x6", "--data", "8:3"),
+            "your loss raises ValueError",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_checked_ends_with_2(main, words, message):
+    Path("net.py").write_text(NETWORK)
+    done = main("check", *words)
+    assert done.code == 2
+    assert done.err.startswith(f"gradmirror check: error: {message}")
+
+
+def test_the_two_constructors_may_have_arguments_of_their_own(main):
+    words = ("mine.py:Book", "--args", "3", "5", "--against", "torch.nn.Linear", "--against-args", "5", "3")
+    done = main("check", *words, "--input", "4x5")
+    assert done.code == 0, done.err
+
+
+def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
+    (tmp_path / "net.py").write_text(NETWORK.replace("FACTOR = 1", "FACTOR = 3"))
+    command = [sys.executable, "-c", "import sys; from reports.cli import main; sys.exit(main())", "check"]
+    words, pipe = ("net.py:Square", "--input", "4x5"), subprocess.PIPE
+    with subprocess.Popen([*command, *words], cwd=tmp_path, stdout=pipe, stderr=pipe) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1

@@ -915,7 +915,7 @@ def test_neither_side_is_changed() -> None:
         (Affine(), torch.nn.Linear(5, 3, bias=False), {}, "yours has 2 parameters.*the reference has 1"),
         (Affine(), torch.nn.Linear(5, 3), {"transposed": ["V"]}, r"there is no parameter \['V'\]"),
         (object(), torch.nn.Tanh(), {}, "object has no forward and backward"),
-        (nn.Tanh(), "torch.nn.Tanh", {}, "reference is str, expected a torch module or a function"),
+        (nn.Tanh(), "torch.nn.Tanh", {}, "reference is str, expected a torch module, a function or None"),
         ((lambda x: x / 0, lambda dy, x: dy), lambda x: x, {}, "nan or inf"),
         (
             Affine(),

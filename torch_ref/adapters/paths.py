@@ -1,7 +1,7 @@
 """Attribute paths: get and set arrays nested inside an object, by names of attributes and keys of entries."""
 
 from collections.abc import Iterator
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 Path = tuple[Any, ...]
@@ -15,6 +15,8 @@ def entries(kept: Any) -> list[tuple[Any, Any]]:
         return list(kept.items())
     if isinstance(kept, list | tuple):
         return list(enumerate(kept))
+    if isinstance(kept, SimpleNamespace):
+        return list(vars(kept).items())
     # A class, a module; or what is copied in a way of its own: an array, a logger.
     if isinstance(kept, type | ModuleType) or type(kept).__reduce__ is not object.__reduce__:
         return []

@@ -16,6 +16,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,10 @@ from torch_ref.checker.diagnosis import Cause, diagnose
 from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
+from torch_ref.checker.without_gradient import without_gradient
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     """The result of check; truthy if all is well.
 
@@ -41,12 +43,14 @@ class Check:
             random numbers, keep state from one call to the next.
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
         untried: why there is no comparison on ties and kinks, or "".
+        notes: sentences on what else was not tried.
     """
 
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     side_effects: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
     untried: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -70,10 +74,19 @@ class Check:
         if not self.ok:
             wrong = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
             return "\n".join([*wrong, *self.side_effects, *map(str, self.causes)])
-        return self.comparisons[min(self.comparisons)].verdict
+        return "\n".join([self.comparisons[min(self.comparisons)].verdict, *self.notes])
+
+    def __repr__(self) -> str:
+        first = self.verdict.partition("\n")[0]
+        return f"<Check: {'ok' if self.ok else 'not ok'}; {first}>"
+
+    def _repr_html_(self) -> str:
+        tables = [f"<p>In {escape(name)}:</p>\n{c.html()}" for name, c in self.comparisons.items()]
+        return "\n".join([f"<pre>{escape(self.verdict)}</pre>", *tables])
 
     def __str__(self) -> str:
         parts = [self.verdict, f"Not tried on {TIES}: {self.untried}." if self.untried else ""]
+        parts += self.notes if not self.ok else ()
         for name, comparison in self.comparisons.items():
             parts += [f"In {name}:", comparison.table, comparison.details()]
         return "\n\n".join(part for part in parts if part)
@@ -81,7 +94,7 @@ class Check:
 
 def check(
     mine: Any,
-    reference: torch.nn.Module | Callable[..., Any],
+    reference: torch.nn.Module | Callable[..., Any] | None = None,
     *inputs: Any,
     dtypes: Any = ("float64", "float32"),
     transposed: str | Sequence[str] = (),
@@ -89,10 +102,15 @@ def check(
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
+    check(MyLayerNorm(16), torch.nn.LayerNorm(16), x)     # or a function: torch.nn.functional.gelu
+    check(MyLayerNorm(16), None, x)                       # the numeric derivative alone
+
     Args:
         mine: an object with forward and backward, or a pair of functions; see adapt.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
-            of torch.nn, the input that its forward calls target is held.
+            of torch.nn, the input that its forward calls target is held. None: the numeric derivative of
+            your forward alone judges your backward, on the weights that mine has; nothing is then said
+            about your forward, and nothing tried on ties and kinks, where there is no derivative.
         inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype.
         dtypes: to compare in: "float64", "float32", or both.
         transposed: our parameters that are stored the other way round than the reference's.
@@ -112,14 +130,29 @@ def check(
     found = Check()
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
+    if reference is None:
+        return _with_what_has_no_gradient(found, sides)
     return _examined_on_kinks(found, sides, max(names), cotangent)
+
+
+def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
+    """``found``, and what is not judged without a reference: arrays that have no gradient, and ties."""
+    learned, others = without_gradient(sides.module, sides.inputs)
+    note = f"Held, since there is no gradient of it: {', '.join(others)}."
+    forgotten = [f"the output depends on {name}, and backward leaves no gradient of it" for name in learned]
+    return replace(
+        found,
+        side_effects=(*found.side_effects, *forgotten),
+        notes=(note,) if others else (),
+        untried="there is no derivative there, and no reference whose choice to follow",
+    )
 
 
 def _checked(reference: Any, dtypes: Any) -> list[str]:
     """The names of the dtypes, if they and the reference can be used."""
-    if not callable(reference) or isinstance(reference, type):
+    if reference is not None and (not callable(reference) or isinstance(reference, type)):
         kind = f"the class {reference.__name__}" if isinstance(reference, type) else type(reference).__name__
-        raise TypeError(f"check: reference is {kind}, expected a torch module or a function")
+        raise TypeError(f"check: reference is {kind}, expected a torch module, a function or None")
     dtypes = dtypes if isinstance(dtypes, list | tuple) else (dtypes,)
     names = [np.dtype(dtype).name for dtype in dtypes]
     if not names or not {*names} <= {*VISIBLE}:

@@ -6,6 +6,7 @@ not guessed (scratch/gradcheck/rounding.py), and each tensor states its detectio
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
-from scratch.gradcheck.rounding import Tensors, numpy_spreads, spreads
+from scratch.gradcheck.rounding import Tensors, jitter, numpy_spreads, spreads
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.numeric import NumericDerivative, numeric_derivative
@@ -69,7 +70,7 @@ def compare(
 
 def compare_objective(
     objective: Objective,
-    twin: torch.nn.Module,
+    twin: torch.nn.Module | None,
     twin_loss_fn: torch.nn.Module | None,
     numeric: bool = True,
     ties: bool = False,
@@ -79,8 +80,11 @@ def compare_objective(
 
     With ``ties``, numbers of an input that are equal stay equal under noise: which of them the gradient goes
     to is not a matter of rounding. Given ``theirs``, some of the tensors as another framework or device
-    computed them, those are judged, and the twin only shows how far rounding moves each entry.
+    computed them, those are judged, and the twin only shows how far rounding moves each entry. Without a twin
+    the numeric derivative judges the gradients, and outputs are not compared.
     """
+    if twin is None:
+        return _against_the_numeric_derivative(objective)
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
@@ -90,6 +94,26 @@ def compare_objective(
     tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, spread)
     skipped = tuple(name for name in theirs if name not in ours)
     return Comparison(tuple(tensors), derivative.method, skipped)
+
+
+def _against_the_numeric_derivative(objective: Objective) -> Comparison:
+    """A verdict on each gradient by the numeric derivative alone.
+
+    Raises:
+        ValueError: there is none, since the forward takes no other numbers.
+    """
+    ours = objective.backward().named()
+    derivative = numeric_derivative(objective)
+    if not derivative.method:
+        raise ValueError(
+            "compare: without a reference the numeric derivative judges, and there is none, since forward "
+            "raises an error as soon as its numbers are moved a little; pass a reference, or mend that"
+        )
+    rng = np.random.default_rng(0)
+    moved = (objective.run(prepare=lambda a: jitter(a, rng))[1].named() for _ in range(8))
+    spread = _with_numpy_spreads(spreads(ours, moved), objective)
+    found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, spread)
+    return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method)
 
 
 def _require_same_count(ours: Tensors, theirs: Tensors) -> None:
@@ -103,7 +127,13 @@ def _rounding(
 ) -> Tensors:
     """How far rounding moves each entry: the larger of PyTorch's, on numbers an ulp off, and NumPy's."""
     rng = np.random.default_rng(0)
-    spread = spreads(exact, (run_torch(twin, objective, loss_fn, rng, ties) for _ in range(8)))
+    return _with_numpy_spreads(
+        spreads(exact, (run_torch(twin, objective, loss_fn, rng, ties) for _ in range(8))), objective
+    )
+
+
+def _with_numpy_spreads(spread: Tensors, objective: Objective) -> Tensors:
+    """The larger of each spread and that of NumPy's own roundings."""
     with suppress(Exception):  # from code that cannot take a subclass of ndarray, or no other dtype
         for name, off in numpy_spreads(objective).items():
             if name in spread and off.shape == spread[name].shape:

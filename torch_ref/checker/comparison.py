@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of compare; truthy if the two sides agree.
 
@@ -22,7 +23,8 @@ class Comparison:
 
     * tensor, shape
     * scale: the largest entry in absolute value
-    * numpy_torch: the largest difference of the two sides; relative is that by the scale
+    * numpy_torch: the largest difference of the two sides; relative is that by the scale or, without a
+      reference, numpy_numeric by the scale
     * numpy_numeric, torch_numeric: how far each is from the numeric derivative (nan where there is none)
     * roundings: NumPy's largest error, in units of the rounding of that entry; up to 8 are allowed
     * tolerance: how far an entry may be off
@@ -69,35 +71,50 @@ class Comparison:
         verdicts = dict.fromkeys(t.verdict for t in self.wrong)
         return "; ".join(f"{v}: {_names([t for t in self.wrong if t.verdict == v])}" for v in verdicts) + "."
 
+    @property
+    def has_reference(self) -> bool:
+        """Whether there is a PyTorch side."""
+        return all(t.has_reference for t in self.tensors)
+
     def _agreement(self) -> str:
         limit = max((t.detection_limit for t in self.tensors), default=0.0)
         agree = f"agree in {len(self.tensors)} tensors; an error of {limit:.1e} would have shown"
+        if not self.has_reference:
+            several = f"{len(self.tensors)} tensor{'s' * (len(self.tensors) > 1)}"
+            agree = f"agrees with the numeric derivative in {several}; detection limit {limit:.1e}"
         if kinks := sum(t.kinks for t in self.tensors):
             entries = sum(t.expected.size for t in self.tensors)
             agree += f"; {kinks:,} of {entries:,} entries sit on kinks and are not judged"
-        return f"The two sides {agree}."
+        return f"The {'two sides' if self.has_reference else 'backward'} {agree}."
 
     def details(self, count: int = 3) -> str:
         """The first wrong entries of each wrong tensor: index, values, NumPy's ratio to the expected one."""
         lines = []
         for t in self.wrong:
             if t.verdict == SHAPES_DIFFER:
-                lines.append(f"{t.name}: NumPy's has shape {t.ours.shape}, PyTorch's {t.reference.shape}")
+                other = "PyTorch's" if t.has_reference else "expected"
+                lines.append(f"{t.name}: NumPy's has shape {t.ours.shape}, {other} {t.reference.shape}")
             for index, ours, theirs, numeric in t.worst(count):
                 expected = theirs if np.isnan(numeric) else numeric
                 ratio = f"   ratio {ours / expected:.6g}" if expected else ""
                 third = "" if np.isnan(numeric) else f"   numeric {numeric:.9g}"
                 at = ", ".join(map(str, index))
-                lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}   PyTorch {theirs:.9g}{third}{ratio}")
+                second = f"   PyTorch {theirs:.9g}" if t.has_reference else ""
+                lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}{second}{third}{ratio}")
         return "\n".join(lines)
+
+    def _short(self) -> pd.DataFrame:
+        """The frame in short, under headings for people."""
+        left_out = {"kinks"} if not self.frame["kinks"].any() else set()
+        if not self.has_reference:
+            left_out |= {"numpy_torch", "torch_numeric"}
+        headings = {k: heading for k, heading in _HEADINGS.items() if k not in left_out}
+        return self.frame[[*headings]].rename(columns=headings)
 
     @property
     def table(self) -> str:
         """The frame in short, as Markdown, with notes."""
-        headings = {
-            k: heading for k, heading in _HEADINGS.items() if k != "kinks" or self.frame["kinks"].any()
-        }
-        short = self.frame[[*headings]].rename(columns=headings)
+        short = self._short()
         table = short.astype(object).where(short.notna(), None).to_markdown(index=False, floatfmt=".2g")
         notes: list[str] = []
         if faint := [t for t in self.tensors if t.is_faint]:
@@ -110,8 +127,15 @@ class Comparison:
     def __str__(self) -> str:
         return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {'ok' if self.ok else 'not ok'}; {self.verdict}>"
+
+    def html(self) -> str:
+        """The table as HTML."""
+        return self._short().to_html(index=False, float_format="{:.2g}".format, na_rep="")
+
     def _repr_html_(self) -> str:
-        return self.frame.to_html(index=False, float_format="{:.2g}".format)
+        return f"<p>{escape(self.verdict)}</p>\n{self.html()}"
 
 
 _HEADINGS = {

@@ -27,6 +27,11 @@ class Sides:
     def __init__(
         self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
     ) -> None:
+        self.twin: torch.nn.Module | None
+        if reference is None:
+            self.module, self.twin, self.inputs = adapt(copy.deepcopy(mine), None, transposed), None, inputs
+            self.target = self._right = None
+            return
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference) if is_module else _TorchFunction(reference)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
@@ -45,7 +50,7 @@ class Sides:
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""
-        if self._right is None:
+        if self._right is None or self.twin is None:
             return None
         return copy.deepcopy(self._right).to(dtype).train(self.twin.training)
 
@@ -63,8 +68,14 @@ class Sides:
             other.module, other.twin, other._right = losses
         return other
 
-    def cast(self, dtype: np.dtype, cotangent: Any = None) -> tuple[Objective, torch.nn.Module]:
-        """The NumPy side's objective and the twin, in this dtype and on PyTorch's weights."""
+    def cast(self, dtype: np.dtype, cotangent: Any = None) -> tuple[Objective, Any]:
+        """The NumPy side's objective and the twin, in this dtype and on PyTorch's weights.
+
+        Without a reference there is no twin, and the weights are your own.
+        """
+        if self.twin is None:
+            module = copy.deepcopy(self.module).to(dtype)
+            return Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype)), None
         twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
         module = copy.deepcopy(self.module).to(dtype).train(twin.training)
         for (_, p), theirs in zip(module.named_parameters(), twin.parameters(), strict=True):

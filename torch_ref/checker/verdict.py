@@ -1,4 +1,7 @@
-"""One tensor by NumPy, by PyTorch and by the numeric derivative: do they agree, and which is wrong?"""
+"""One tensor by NumPy, by PyTorch and by the numeric derivative: do they agree, and which is wrong?
+
+Without a reference the numeric derivative alone judges.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +24,7 @@ class TensorVerdict:
     Args:
         name: "output", "loss", "buffer …", "input" or a parameter's name.
         ours: NumPy's.
-        reference: PyTorch's.
+        reference: PyTorch's; the numeric derivative if there is no reference.
         numeric: the numeric derivative; None where there is none, as for an output.
         spread: how far rounding moves each entry.
         doubt: how far each entry of the numeric derivative may be off.
@@ -30,6 +33,8 @@ class TensorVerdict:
             included. For an output or buffer its own largest entry, or 1.
         same_forward: whether both sides compute the same function. If not, the numeric derivative, which
             comes from NumPy's forward, says nothing about PyTorch.
+        has_reference: whether there is a PyTorch side at all.
+        places: the indices of the entries in the whole tensor, where these are only some of its entries.
     """
 
     name: str
@@ -41,6 +46,8 @@ class TensorVerdict:
     dtype: np.dtype
     standard: float
     same_forward: bool = True
+    has_reference: bool = True
+    places: tuple[tuple[int, ...], ...] = ()
 
     @cached_property
     def expected(self) -> np.ndarray:
@@ -128,7 +135,9 @@ class TensorVerdict:
 
     def _wrong_sides(self) -> list[str]:
         """The sides that the numeric derivative refutes."""
-        sides = {"NumPy": self.ours} | ({"PyTorch": self.reference} if self.same_forward else {})
+        sides = {"NumPy": self.ours}
+        if self.same_forward and self.has_reference:
+            sides["PyTorch"] = self.reference
         return [name for name, side in sides.items() if np.any(self.wrong(side))]
 
     @property
@@ -152,10 +161,10 @@ class TensorVerdict:
             for side in (self.ours, self.reference)
         )
         return {
-            "numpy_torch": pair,
+            "numpy_torch": pair if self.has_reference else np.nan,
             "relative": pair / self.scale if self.scale else pair and np.inf,
             "numpy_numeric": ours,
-            "torch_numeric": theirs,
+            "torch_numeric": theirs if self.has_reference else np.nan,
             "roundings": _most(self.in_roundings(_difference(self.ours, self.expected))),
             "tolerance": largest(self.tolerance[self.decidable]),
             "detection_limit": self.detection_limit,
@@ -183,7 +192,8 @@ class TensorVerdict:
         for flat in first:
             index = tuple(int(i) for i in np.unravel_index(flat, error.shape))
             numeric = np.nan if self.numeric is None else float(self.numeric[index])
-            found.append((index, float(self.ours[index]), float(self.reference[index]), numeric))
+            place = self.places[flat] if self.places else index
+            found.append((place, float(self.ours[index]), float(self.reference[index]), numeric))
         return found
 
 

@@ -1,0 +1,195 @@
+"""How a network is called: with the parameters as an argument, as several, or as a method that reads them."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from torch_ref.adapters.network_objects import (
+    DATA,
+    backward_of,
+    filled,
+    functions_of,
+    is_object,
+    kept_parameters,
+    learning_rate,
+)
+from torch_ref.adapters.parameter_tree import grown, leaves_of
+from torch_ref.adapters.paths import Path, get, walk
+
+HOW = (
+    "expected a function f(params, *data) that returns (loss, gradients), or one with the parameters as "
+    "separate arguments; a method of the object that keeps params; two functions, (loss, gradients); or an "
+    "object with such methods"
+)
+
+
+class Call:
+    """The functions for the loss and the gradients, the object they belong to, and the parameters.
+
+    ``root`` is the object and the parameters; a copy of the Call has copies of both. But functions that reach
+    the parameters by themselves (``is_shared``), as globals or in a closure, cannot be copied with them:
+    there ``root`` has those names as well, and what is written is put back.
+    """
+
+    def __init__(self, functions: tuple[Callable[..., Any], ...], root: list[Any], style: str) -> None:
+        self.functions, self.root, self.style = functions, root, style
+        self.is_shared = style == "by itself" and root[0] is None
+
+    def __deepcopy__(self, memo: Any) -> "Call":
+        return self if self.is_shared else Call(self.functions, copy.deepcopy(self.root, memo), self.style)
+
+    def __call__(self, number: int, data: tuple[Any, ...]) -> Any:
+        """The result of one of the functions."""
+        function, owner, params = self.functions[number], self.root[0], self.root[1]
+        if owner is not None:
+            function = function.__get__(owner)
+        if self.style == "first":
+            return function(params, *data)
+        if self.style == "spread":
+            return function(*params.values(), *data)
+        if self.style == "by name":
+            return function(*data, **params)
+        return function(*data)
+
+    def learning_rate(self, data: tuple[Any, ...]) -> float:
+        """That of the step that the second function takes."""
+        kept = self.root[1] if self.root[0] is None else self.root[0]
+        return learning_rate(self.functions[-1], kept, data)
+
+
+def as_call(f: Any, params: Any, data: tuple[Any, ...]) -> tuple[Call, Any, dict[str, list[Path]]]:
+    """The Call, the tree of the parameters, and where each is to be written: everywhere where its array is.
+
+    Raises:
+        TypeError: f is nothing that can be called so, or params has no floating numbers.
+    """
+    owner, functions = _functions(f)
+    if params is None and owner is not None:
+        params = kept_parameters(owner)
+    tree = grown(params)
+    if tree is None:
+        raise TypeError(
+            f"check_loss: params is {described(params)}, expected floating numbers: a dict, list or tuple of "
+            "arrays, an array, or these in each other; None only where f is an object or a method of one"
+        )
+    style = "by itself" if is_object(f) else _style(functions[0], owner, params, tree, data)
+    if style == "spread":
+        params = _by_argument(functions[0], params)
+        tree = grown(params)
+    if style == "first" and len(functions) > 1 and getattr(type(params), _name(functions[1]), None):
+        functions = (functions[0], filled(_name(functions[1])))  # Net.train, of an object that is params
+    call = copy.deepcopy(Call(functions, [owner, params], style))
+    if call.is_shared:
+        call.root += [_names_reached(each) for each in functions]
+    return call, tree, _places(call, tree)
+
+
+def _functions(f: Any) -> tuple[Any, tuple[Callable[..., Any], ...]]:
+    """The object whose methods the functions are, or None, and the functions, to be bound to it."""
+    if is_object(f):
+        return f, functions_of(f)
+    functions = tuple(f) if isinstance(f, tuple | list) else (f,)
+    if not 1 <= len(functions) <= 2 or not all(map(callable, functions)):
+        raise TypeError(f"check_loss: f is {described(f)}, {HOW}")
+    owner = getattr(functions[0], "__self__", None)
+    if owner is None or isinstance(owner, type) or inspect.ismodule(owner):
+        return None, functions
+    functions = tuple(getattr(each, "__func__", each) for each in functions)
+    # Called only where the loss comes without gradients.
+    return owner, (*functions, *backward_of(owner)) if len(functions) == 1 else functions
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", ""))
+
+
+def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, data: tuple[Any, ...]) -> str:
+    """How the parameters get to the function: "first", "spread", "by name", or "by itself".
+
+    Raises:
+        TypeError: it can be called in none of these ways.
+    """
+    least, most, names = _arity(function if owner is None else function.__get__(owner))
+    count = len(data)
+    if owner is not None and least <= count and _keeps(owner, params, tree):
+        return "by itself"
+    looks_like_data = least <= count and names and names[0].lower() in DATA
+    if least <= count + 1 <= most and not looks_like_data:
+        return "first"
+    if isinstance(params, dict) and params.keys() <= {*names} and names[0] not in params:
+        return "by name"
+    several = len(params) if isinstance(params, list | tuple) else 0
+    if several and least <= several + count <= most and names[:1] not in _TOGETHER:
+        return "spread"
+    if least <= count <= most:
+        return "by itself"
+    given = "1 datum" if count == 1 else f"{count} data"
+    raise TypeError(
+        f"check_loss: f is {_name(function)}{inspect.signature(function)}, which takes neither params and "
+        f"{given} nor {given} alone; {HOW}"
+    )
+
+
+# The names of an argument that is all parameters together.
+_TOGETHER = (["params"], ["p"], ["parameters"], ["weights"], ["theta"])
+
+
+def _arity(function: Callable[..., Any]) -> tuple[int, float, list[str]]:
+    """The least and the most arguments that it takes, and their names."""
+    try:
+        arguments = list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return 0, np.inf, []
+    named = [a for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
+    most = np.inf if any(a.kind == a.VAR_POSITIONAL for a in arguments) else len(named)
+    return sum(a.default is a.empty for a in named), most, [a.name for a in named]
+
+
+def _keeps(owner: Any, params: Any, tree: Any) -> bool:
+    """Whether the object has the parameters, or what holds them, or is it."""
+    first = get([params], (0, *next(leaves_of(tree)).path))
+    return params is owner or any(value is params or value is first for _, value in walk([owner]))
+
+
+def _by_argument(function: Callable[..., Any], params: Any) -> dict[str, Any]:
+    """The parameters by the names of the arguments that they are."""
+    names = _arity(function)[2]
+    if len(names) < len(params):
+        names = [f"params[{i}]" for i in range(len(params))]
+    return dict(zip(names, params, strict=False))
+
+
+def _names_reached(function: Any) -> dict[str, Any]:
+    """The global names and the closure of a function, through which it may reach the parameters."""
+    cells = getattr(function, "__closure__", None) or ()
+    return {"names": getattr(function, "__globals__", {}), "cells": cells}
+
+
+def _places(call: Call, tree: Any) -> dict[str, list[Path]]:
+    everywhere = list(walk(call.root[:2]))
+    for i, reached in enumerate(call.root[2:], 2):
+        everywhere += [((i, "names", name), value) for name, value in reached["names"].items()]
+        cells = [(i, "cells", at, "cell_contents") for at in range(len(reached["cells"]))]
+        everywhere += [(cell, get(call.root, cell)) for cell in cells]
+    places = {}
+    for leaf in leaves_of(tree):
+        path = (1, *leaf.path)
+        array = get(call.root, path)
+        same = [at for at, value in everywhere if value is array and isinstance(array, np.ndarray)]
+        places[leaf.name] = [path, *(at for at in same if at != path)]
+    return places
+
+
+def described(value: Any) -> str:
+    """A value in a few words: its kind, and what is in it."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"an array {value.shape}"
+    if isinstance(value, dict):
+        return f"a dict of {', '.join(map(str, value)) or 'nothing'}"
+    if isinstance(value, list | tuple):
+        each = ", ".join(map(described, value[:8])) + (", …" if len(value) > 8 else "")
+        return f"a {type(value).__name__} of {each or 'nothing'}"
+    return f"{value!r}" if isinstance(value, int | float | str | None) else f"a {type(value).__name__}"

@@ -1,0 +1,149 @@
+"""A network that is an object: its loss, and its gradients, by the methods that people give it.
+
+    loss(X, y)                      gives (loss, gradients); or the loss alone, beside
+    gradient(X, y), backward(…)     which gives the gradients, or leaves them in the object, as dW beside W
+    train(X, y, learning_rate)      which takes a step: the gradient is the step over the learning rate
+
+A method's arguments are filled by their names: X, y, the output of forward, a learning rate.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch_ref.adapters.paths import ABSENT
+
+DATA = ("x", "inputs", "input", "data", "features", "batch", "images", "xs", "x_train", "x_batch", "samples")
+_TARGETS = (
+    *("y", "t", "target", "targets", "label", "labels", "y_true", "ys", "y_train", "y_batch", "actual", "d"),
+    *("expected", "truth", "ground_truth"),
+)
+_OUTPUTS = (
+    *(
+        "out",
+        "output",
+        "outputs",
+        "o",
+        "y_pred",
+        "y_hat",
+        "yhat",
+        "pred",
+        "preds",
+        "predictions",
+        "predicted",
+    ),
+    *("prediction", "a", "al", "a2", "a3", "probs", "logits", "scores"),
+)
+RATES = ("lr", "learning_rate", "eta", "alpha", "rate", "step_size", "learningrate")
+_ROUNDS = ("epochs", "epoch", "n_epochs", "iterations", "num_iters", "n_iter", "steps", "num_epochs", "iters")
+
+_LOSSES = (
+    *("loss_and_grads", "loss_and_grad", "loss_and_gradients", "loss", "compute_loss", "calculate_loss"),
+    *("calc_loss", "get_loss", "loss_function", "loss_func", "lossfun", "loss_fn", "cost", "compute_cost"),
+    *("cost_function", "costfunction", "calculate_cost", "calc_cost", "error", "compute_error", "objective"),
+)
+_FORWARDS = (
+    *("forward", "feedforward", "feed_forward", "forward_pass", "forward_propagation", "forward_prop"),
+    *("forwardpropagation", "fprop", "propagate", "predict", "__call__"),
+)
+_BACKWARDS = (
+    *("gradient", "gradients", "grad", "compute_gradients", "compute_gradient", "get_gradients"),
+    *("calc_gradients", "calculate_gradients", "backward", "backprop", "back_propagation", "backpropagation"),
+    *("backward_pass", "backward_propagation", "back_prop", "backpropagate", "bprop", "backward_prop"),
+    *("costfunctionprime", "train_step", "train_on_batch", "step", "train", "update", "learn", "fit"),
+)
+_KEPT = ("params", "parameters", "theta")
+
+
+def is_object(f: Any) -> bool:
+    """Whether it is no function but an object with methods of a network."""
+    if inspect.isroutine(f) or isinstance(f, type | tuple | list):
+        return False
+    return any(_method(f, names) for names in (_LOSSES, _FORWARDS[:-1], _BACKWARDS))
+
+
+def functions_of(net: Any) -> tuple[Callable[..., Any], ...]:
+    """Functions of (net, *data): one for the loss, and one that gives, leaves or uses the gradients, if any.
+
+    Raises:
+        TypeError: none of its methods is a loss.
+    """
+    loss, backward = _method(net, _LOSSES), _method(net, _BACKWARDS)
+    if not loss:
+        methods = [name for name in dir(type(net)) if not name.startswith("_")]
+        kind = type(net).__name__
+        raise TypeError(
+            f"check_loss: {kind} has the methods {', '.join(methods)}, and none of them is its loss. Say "
+            "what the loss is, and which method gives its gradients: check_loss((lambda net, X, y: "
+            f"((net.forward(X) - y) ** 2).mean(), {kind}.{backward or 'backward'}), net, X, y)"
+        )
+    return (filled(loss), *backward_of(net))
+
+
+def backward_of(net: Any) -> tuple[Callable[..., Any], ...]:
+    """The function of (net, *data) that gives, leaves or uses the gradients, if there is one."""
+    backward = _method(net, _BACKWARDS)
+    return (filled(backward),) if backward else ()
+
+
+def kept_parameters(net: Any) -> Any:
+    """What the object keeps its parameters in: ``params`` or the like, or itself."""
+    for name in _KEPT:
+        value = getattr(net, name, None)
+        if value is not None and not callable(value):
+            return value
+    return net
+
+
+def filled(name: str) -> Callable[..., Any]:
+    """A function of (net, *data) that calls this method, its arguments filled by their names."""
+
+    def call(net: Any, *data: Any) -> Any:
+        method = getattr(net, name)
+        arguments = list(inspect.signature(method).parameters.values())
+        needed = [a for a in arguments if a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD]
+        if len(needed) == len(data) and not any(a.name.lower() in (*_OUTPUTS, *RATES) for a in needed):
+            values = list(data)
+        else:
+            values = [_argument(a.name.lower(), i, net, data) for i, a in enumerate(needed)]
+        rates = {a.name: 1.0 for a in arguments if a.name.lower() in RATES and a not in needed}
+        rounds = {a.name: 1 for a in arguments if a.name.lower() in _ROUNDS and a not in needed}
+        return method(*values, **rates, **rounds)
+
+    call.__name__ = name
+    return call
+
+
+def _argument(name: str, at: int, net: Any, data: Sequence[Any]) -> Any:
+    """The value for an argument of this name at this place."""
+    if name in RATES:
+        return 1.0
+    if name in _ROUNDS:
+        return 1
+    if name in _OUTPUTS:
+        forward = _method(net, _FORWARDS)
+        output = getattr(net, forward)(data[0]) if forward else ABSENT
+        return output[0] if isinstance(output, tuple) else output
+    if name in DATA:
+        return data[0]
+    return data[-1] if name in _TARGETS or at >= len(data) else data[at]
+
+
+def learning_rate(function: Any, owner: Any, data: Sequence[Any]) -> float:
+    """The learning rate of a step: among the data, or kept in the object; else 1."""
+    try:
+        names = [name.lower() for name in inspect.signature(function).parameters]
+    except (TypeError, ValueError):
+        names = []
+    names = names[len(names) - len(data) :]
+    for name, value in zip(names, data, strict=False):
+        if name in RATES and isinstance(value, int | float):
+            return float(value)
+    kept = (getattr(owner, name, None) for name in RATES)
+    return next((float(value) for value in kept if isinstance(value, int | float) and value), 1.0)
+
+
+def _method(net: Any, names: Sequence[str]) -> str:
+    """The first of these names that is a method of the object, whatever its case; or ""."""
+    methods = {name.lower(): name for name in dir(type(net)) if callable(getattr(net, name, None))}
+    return next((methods[name] for name in names if name in methods), "")

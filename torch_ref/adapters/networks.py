@@ -1,0 +1,338 @@
+"""A whole network that gives (loss, gradients), as a module without inputs whose output is the loss.
+
+The data are held: they belong to the module. Parameters are written to where the network reads them before
+each call: into the argument, or into the object whose method it is.
+"""
+
+import copy
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scratch import nn
+from scratch.grad_mode import is_grad_enabled, no_grad
+from torch_ref.adapters.left_behind import beside, clear_gradients, collections, steps
+from torch_ref.adapters.loss_and_gradients import NAMED, Found, matched, split
+from torch_ref.adapters.network_calls import HOW, Call, as_call, described
+from torch_ref.adapters.parameter_tree import Leaf, leaves_of, value_of
+from torch_ref.adapters.paths import Path, get, put, walk
+
+ALONG = " along directions"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some entries of a large parameter, and directions through all of them, in the place of the whole.
+
+    Args:
+        entries: positions in the flat parameter.
+        directions: (K, n), random.
+    """
+
+    entries: np.ndarray
+    directions: np.ndarray
+
+    def put_into(self, whole: np.ndarray, at_entries: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """The parameter with these entries, moved by so much along each direction."""
+        moved = (whole.astype(at_entries.dtype) + 0 * at_entries[0]).reshape(-1)
+        moved[self.entries] = at_entries
+        return (moved + along @ self.directions).reshape(whole.shape)
+
+    def of(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient by the entries, and by how far one goes along the directions."""
+        flat = gradient.reshape(-1)
+        return flat[self.entries], self.directions @ flat
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """A way to cut the data of a network: all that are so long along an axis; None cuts lists alone."""
+
+    network: "Network"
+    length: int
+    axis: int | None
+
+    def __call__(self, count: int) -> "Network":
+        """The network on the first so many samples or time steps."""
+        other = copy.deepcopy(self.network)
+        other.held = tuple(self._cut(x, count) for x in other.held)
+        return other
+
+    def _cut(self, x: Any, count: int) -> Any:
+        if isinstance(x, list | tuple):
+            return x[:count] if len(x) == self.length else x
+        if (
+            self.axis is None
+            or not isinstance(x, np.ndarray)
+            or not x.ndim
+            or x.shape[self.axis] != self.length
+        ):
+            return x
+        return np.take(x, range(count), axis=self.axis)
+
+
+class Network(nn.Module):
+    """The loss as a module of the parameters, and the gradients that the network gives beside it."""
+
+    def __init__(
+        self, call: Call, tree: Any, places: Mapping[str, list[Path]], data: tuple[Any, ...]
+    ) -> None:
+        self.call, self.tree, self.places, self.held = call, tree, places, data
+        self.leaves = {leaf.name: leaf for leaf in leaves_of(tree)}
+        self.parts: dict[str, Part] = {}
+        # Not as attributes, where arrays would be taken for parameters.
+        self.start = {name: [value_of(get(call.root, places[name][0]))] for name in self.leaves}
+        for name, (value,) in self.start.items():
+            setattr(self, name, nn.Parameter(value.copy()))
+
+    @classmethod
+    def of(cls, f: Any, params: Any, data: tuple[Any, ...]) -> "Network":
+        """The network that f computes, of these parameters and on these data; neither is changed.
+
+        Raises:
+            TypeError: f cannot be called with them, or params has no floating numbers.
+        """
+        return cls(*as_call(f, params, data), copy.deepcopy(data))
+
+    @property
+    def size(self) -> int:
+        """The number of all entries of all parameters."""
+        return sum(value.size for (value,) in self.start.values())
+
+    def without(self, names: set[str]) -> "Network":
+        """The same, these numbers held."""
+        other = copy.copy(self)
+        other.tree = _pruned(self.tree, names)
+        other.leaves = {name: leaf for name, leaf in self.leaves.items() if name not in names}
+        for name in names:
+            delattr(other, name)
+        return copy.deepcopy(other)
+
+    def restricted(self, parts: Mapping[str, Part]) -> "Network":
+        """The same, as a function of some entries of these parameters, and of steps along directions."""
+        other = copy.deepcopy(self)
+        for name, part in parts.items():
+            value = getattr(self, name).data.reshape(-1)
+            other.parts[name] = Part(part.entries, part.directions.astype(value.dtype))
+            other.start[name] = [value.reshape(self.leaves[name].shape).copy()]
+            setattr(other, name, nn.Parameter(value[part.entries].copy()))
+            setattr(other, name + ALONG, nn.Parameter(np.zeros(len(part.directions), value.dtype)))
+        return other
+
+    def forward(self) -> np.ndarray:
+        """The loss, (). Random numbers of np.random and random are the same in every call.
+
+        Raises:
+            TypeError: f returns no loss.
+        """
+        dtype = next(self.parameters()).dtype
+        data = cast(self.held, dtype.type(0).real.dtype)
+        values = {name: self._value(name) for name in self.leaves}
+        with self._written(values), _drawing_alike():
+            if not self.call.is_shared:
+                clear_gradients(self.call.root)
+            returned = self.call(0, data)
+            loss, candidates = split(returned)
+            if loss is None:
+                raise TypeError(
+                    f"check_loss: f returns {described(returned)}, in which there is no loss; expected "
+                    "(loss, gradients), the loss one number"
+                )
+            if is_grad_enabled():
+                self.save(*self._found(values, candidates, data))
+        return np.asanyarray(loss).reshape(())
+
+    def backward(self, dy: Any) -> tuple[()]:
+        """Add the gradients that the network gave to those of the parameters; there are no inputs."""
+        found, after, _ = self.saved()
+        for name, gradient in self._by_parameter(found).items():
+            p = getattr(self, name)
+            if p.shape == gradient.shape:
+                p.add_grad((gradient * dy).astype(p.dtype))
+        for name, value in after.items():
+            getattr(self, name).data = value  # a step may have been taken
+        return ()
+
+    def answer(self) -> tuple[Found, str]:
+        """The gradients that the network gives, by name, of whatever shape; and what it returned, in words.
+
+        A parameter of which it gives none is left out.
+        """
+        other = copy.deepcopy(self)
+        other.forward()
+        found, _, words = other.saved()
+        return other._by_parameter(found), words
+
+    def _found(
+        self, values: dict[str, np.ndarray], candidates: list[Any], data: tuple[Any, ...]
+    ) -> tuple[Found, dict[str, np.ndarray], str]:
+        """The gradients, wherever they are; the parameters as the call left them; and what was returned."""
+        found, root = matched(self.tree, candidates), self.call.root
+        is_step = not found and len(self.call.functions) > 1
+        if is_step:
+            returned = self.call(1, data)
+            candidates = [returned, *split(returned)[1]]
+            found = matched(self.tree, candidates)
+            is_step = not found
+        if len(found) < len(self.leaves):
+            left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
+            found = left | found
+        after = {name: get(root, self.places[name][0]) for name in self.leaves}
+        if not found:
+            needed = {name: value for name, value in values.items() if self.leaves[name].is_needed}
+            found = steps(needed, after, self.call.learning_rate(data))
+        # The second function may be there to take a step.
+        after = {} if is_step else self._of_parts(after)
+        return found, after, described(candidates[0] if candidates else None)
+
+    def loss_at(self, change: float) -> float:
+        """The loss, each parameter by so much larger, relatively and at random."""
+        other = copy.deepcopy(self)
+        rng = np.random.default_rng(0)
+        for p in other.parameters():
+            p.data = p.data + change * rng.uniform(0.5, 1, p.shape) * (np.abs(p.data) + 0.1)
+        with no_grad():
+            return float(other.forward().real)
+
+    def require_use(self) -> None:
+        """Refuse a network that does not read the parameters from where they are written.
+
+        Raises:
+            TypeError: the loss is the same whatever the parameters.
+        """
+        here = self.loss_at(0)
+        if np.isfinite(here) and all(self.loss_at(change) == here for change in (1e-3, 0.5)):
+            raise TypeError(
+                f"check_loss: the loss of f does not depend on params ({', '.join(self.leaves)}); expected "
+                f"those that f reads; {HOW}"
+            )
+
+    def computes_in_float32(self) -> bool:
+        """Whether it rounds to float32, or gives gradients of float32, even if its parameters are float64."""
+        double = copy.deepcopy(self)
+        double.to(np.float64)
+        if any(gradient.dtype == np.float32 for gradient in double.answer()[0].values()):
+            return True
+        # A step that float64 shows, and float32 does not.
+        here = double.loss_at(0)
+        return double.loss_at(1e-10) == here != double.loss_at(1e-4)
+
+    def changed_data(self) -> list[str]:
+        """Which data a call changes, in words."""
+        other = copy.deepcopy(self)
+        other.forward()
+        pairs = enumerate(zip(_arrays_of(self.held), _arrays_of(other.held), strict=False))
+        changed = [i for i, (a, b) in pairs if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")]
+        return [f"a call changes data {i} in place" for i in changed]
+
+    def with_fewer_data(self) -> Iterator["Fewer"]:
+        """Ways to cut the data to fewer samples or time steps, some of which may not be what they are."""
+        data = self.held
+        lists = [len(x) for x in data if isinstance(x, list | tuple)]
+        arrays = [x for x in data if isinstance(x, np.ndarray) and x.ndim]
+        if lists and lists[0] > 1:
+            yield Fewer(self, lists[0], None)
+        for axis in (0, -1):
+            sizes = [*lists, *(x.shape[axis] for x in arrays)]
+            n = max(sizes, key=sizes.count, default=0)
+            if n > 1:
+                yield Fewer(self, n, axis)
+
+    def _by_parameter(self, found: Found) -> Found:
+        """The gradients by the names of the parameters that they are added to."""
+        gradients = {}
+        for name, gradient in found.items():
+            part = self.parts.get(name)
+            if part is None or gradient.shape != self.leaves[name].shape:
+                gradients[name] = gradient
+            else:
+                gradients[name], gradients[name + ALONG] = part.of(gradient)
+        return gradients
+
+    def _value(self, name: str) -> np.ndarray:
+        data, part = getattr(self, name).data, self.parts.get(name)
+        if part is None:
+            return np.array(data, subok=True)
+        (whole,) = self.start[name]
+        return part.put_into(whole, data, getattr(self, name + ALONG).data)
+
+    def _of_parts(self, after: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """These parameters, or those of their entries that are tried; some may have become something else."""
+        whole = {name: np.asarray(value) for name, value in after.items()}
+        return {
+            name: value.reshape(-1)[self.parts[name].entries] if name in self.parts else value
+            for name, value in whole.items()
+            if value.shape == self.leaves[name].shape and value.dtype.kind in "fc"
+        }
+
+    @contextmanager
+    def _written(self, values: dict[str, np.ndarray]) -> Iterator[None]:
+        """Within, the network has these parameters; what cannot be copied is put back afterwards."""
+        root = self.call.root
+        before = {place: get(root, place) for name in values for place in self.places[name]}
+        for name, value in values.items():
+            kept = self.leaves[name].as_kept(value.copy())
+            for place in self.places[name]:
+                put(root, place, kept)
+        try:
+            yield
+        finally:
+            if self.call.is_shared:
+                for place, value in before.items():
+                    put(root, place, value)
+
+    def __repr__(self) -> str:
+        function = self.call.functions[0]
+        return getattr(function, "__name__", type(function).__name__)
+
+
+def _pruned(tree: Any, names: set[str]) -> Any:
+    if isinstance(tree, Leaf):
+        return None if tree.name in names else tree
+    if isinstance(tree, dict):
+        below = {key: _pruned(each, names) for key, each in tree.items()}
+        return {key: each for key, each in below.items() if each is not None}
+    return None if tree is None else [_pruned(each, names) for each in tree]
+
+
+def cast(data: Any, dtype: Any) -> Any:
+    """The data, floating arrays in this dtype, also those in lists, tuples and dicts.
+
+    Python's numbers stay as they are. A generator is copied, so that each call draws the same from it.
+    """
+    if isinstance(data, np.random.Generator | np.random.RandomState | random.Random):
+        return copy.deepcopy(data)
+    if isinstance(data, np.ndarray | np.floating):
+        return data.astype(dtype) if data.dtype.kind == "f" and data.dtype != dtype else data
+    if isinstance(data, tuple) and hasattr(data, "_make"):
+        return data._make(cast(each, dtype) for each in data)
+    if type(data) in (list, tuple):
+        return type(data)(cast(each, dtype) for each in data)
+    if type(data) is dict:
+        return {key: cast(each, dtype) for key, each in data.items()}
+    return data
+
+
+def _arrays_of(data: Any) -> Iterator[np.ndarray]:
+    if isinstance(data, np.ndarray):
+        yield data
+    for _, value in walk(data):
+        if isinstance(value, np.ndarray):
+            yield value
+
+
+@contextmanager
+def _drawing_alike() -> Iterator[None]:
+    """Within, the global generators begin with the same numbers; afterwards they are as before."""
+    before, python = np.random.get_state(), random.getstate()
+    np.random.seed(0)
+    random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
+        random.setstate(python)

@@ -1,0 +1,173 @@
+"""check_loss(f, params, *data): are the gradients of my network right? And if not, which, and why.
+
+For a whole network, a function that gives its loss and the gradients of its parameters, in whatever form
+(adapters/networks.py). Data are held. The numeric derivative of the loss judges; PyTorch only if a reference
+is given.
+
+A parameter with many entries is judged by some of them, and by all of them together along random directions:
+an error in any entry shows there, unless it is perpendicular to all of them by chance.
+"""
+
+import copy
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from scratch.gradcheck import Objective
+from scratch.gradcheck.tolerance import VISIBLE
+from torch_ref.adapters.networks import Network, Part
+from torch_ref.adapters.torch_networks import TorchNetwork
+from torch_ref.checker.check import Check
+from torch_ref.checker.compare import compare_objective
+from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.network_causes import network_causes
+from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
+
+# Above so many entries, or so many seconds for all of them, only these many of each parameter are tried.
+MOST_ENTRIES, MOST_SECONDS = 20_000, 8.0
+ENTRIES, DIRECTIONS = 16, 3
+
+
+def check_loss(
+    f: Any, params: Any, *data: Any, reference: Any = None, dtypes: Any = ("float64", "float32")
+) -> Check:
+    """Compare the gradients that a network gives beside its loss with the numeric derivative of the loss.
+
+        def loss(params, X, y):
+            ...
+            return loss, {"dW1": dW1, "db1": db1}
+
+        check_loss(loss, {"W1": W1, "b1": b1}, X, y)
+        check_loss(net.loss, net.params, X, y)       # a method that reads net.params itself
+        check_loss((loss, gradient), params, X, y)   # two functions of the same arguments
+
+    Args:
+        f: a function of (params, *data), or of (*params, *data), that returns (loss, gradients); a method of
+            the object that keeps params, of (*data); or two such functions, for the loss and its gradients.
+        params: the parameters: a dict, list or tuple of arrays, an array, Python numbers, objects that keep
+            arrays, or these in each other.
+        data: passed on as they are, floating arrays in the dtype under test.
+        reference: a function of torch tensors, called as f is, that returns the loss; or None.
+        dtypes: to compare in: "float64", "float32", or both.
+
+    Gradients are found by their names (W1, dW1, grad_W1, …), in the order of the parameters, or by their
+    shapes; what else is returned is left aside. params and data are not changed.
+
+    Raises:
+        TypeError: f, params or what f returns has none of these forms.
+        ValueError: dtypes is empty, or has another one; the loss is nan or inf.
+    """
+    if reference is not None and (not callable(reference) or isinstance(reference, torch.nn.Module)):
+        raise TypeError(
+            f"check_loss: reference is a {type(reference).__name__}, expected a function of torch tensors, "
+            "called as f is, that returns the loss"
+        )
+    names = _dtypes(dtypes)
+    network, notes = _without_numbers_held(Network.of(f, params, data))
+    names, more = _precisions(network, names)
+    network.require_use()
+    found = Check(notes=(*notes, *more))
+    for dtype in tqdm(names, "check_loss", disable=None, delay=2, leave=False):
+        found = _examined(found, network, dtype, reference)
+    return found
+
+
+def _dtypes(dtypes: Any) -> list[str]:
+    dtypes = dtypes if isinstance(dtypes, list | tuple) else (dtypes,)
+    names = [np.dtype(dtype).name for dtype in dtypes]
+    if not names or not {*names} <= {*VISIBLE}:
+        raise ValueError(f"check_loss: dtypes is {names}, expected some of {[*VISIBLE]}")
+    return names
+
+
+def _without_numbers_held(network: Network) -> tuple[Network, list[str]]:
+    """The network, numbers such as a learning rate held, and what to say of them.
+
+    Raises:
+        TypeError: no parameter has a gradient.
+    """
+    given, returned = network.answer()
+    if not given:
+        raise TypeError(
+            f"check_loss: f returns {returned}, in which there is no gradient of any parameter; there are "
+            f"{', '.join(network.leaves)}. Return (loss, gradients), the gradients named as the parameters, "
+            "W1 or dW1, or in their order"
+        )
+    held = {name for name, leaf in network.leaves.items() if not leaf.is_needed and name not in given}
+    if not held:
+        return network, []
+    return network.without(held), [f"Held, since there is no gradient of it: {', '.join(sorted(held))}."]
+
+
+def _precisions(network: Network, names: list[str]) -> tuple[list[str], list[str]]:
+    """The dtypes that the network can be judged in, and what to say of the others."""
+    if all(leaf.kind is not None for leaf in network.leaves.values()) and "float64" in names:
+        others = [name for name in names if name != "float64"]
+        note = "Not tried in float32: the parameters are Python's numbers, which have float64's digits."
+        return ["float64"], [note] if others else []
+    if "float64" in names and network.computes_in_float32():
+        note = "Judged in float32 alone, since the network computes in float32 whatever it is given."
+        return ["float32"], [note]
+    return names, []
+
+
+def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Check:
+    """``found``, and one comparison more; side effects and causes are looked for until there are some."""
+    network = copy.deepcopy(network)
+    network.to(dtype)
+    network, sampled = _of_a_sample(network)
+    objective = Objective(network, cotangent=np.ones((), dtype))
+    twin = None if reference is None else TorchNetwork(network, reference)
+    comparison = compare_objective(objective, twin, None)
+    comparison = _with_places(comparison, network)
+    side_effects = found.side_effects or tuple([*side_effects_of(objective), *network.changed_data()])
+    causes = found.causes
+    if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
+        causes = tuple(network_causes(network, objective, comparison))
+    notes = tuple(dict.fromkeys((*found.notes, *sampled)))
+    comparisons = {**found.comparisons, dtype: comparison}
+    return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
+
+
+def _of_a_sample(network: Network) -> tuple[Network, list[str]]:
+    """The network as a function of some entries and directions, if there are too many to try all."""
+    start = time.perf_counter()
+    network.loss_at(0)
+    seconds = time.perf_counter() - start
+    if network.size <= MOST_ENTRIES and network.size * seconds <= MOST_SECONDS:
+        return network, []
+    rng = np.random.default_rng(0)
+    parts = {
+        name: Part(
+            np.sort(rng.choice(p.numel(), ENTRIES, replace=False)),
+            rng.standard_normal((DIRECTIONS, p.numel())),
+        )
+        for name, p in network.named_parameters()
+        if p.numel() > 2 * ENTRIES
+    }
+    note = (
+        f"Not all of the {network.size:,} entries were tried by themselves, but {ENTRIES} each of "
+        f"{', '.join(parts)}, and all together along {DIRECTIONS} random directions."
+    )
+    return network.restricted(parts), [note] if parts else []
+
+
+def _with_places(comparison: Comparison, network: Network) -> Comparison:
+    """The comparison, gradients of a wrong shape as they are, and the entries of a sample by their places."""
+    gradients, _ = network.answer()
+    tensors = []
+    for t in comparison.tensors:
+        ours = gradients.get(t.name, t.ours)
+        part, leaf = network.parts.get(t.name), network.leaves.get(t.name)
+        places: tuple[tuple[int, ...], ...] = ()
+        if part is not None and leaf is not None:
+            indices = np.unravel_index(part.entries, leaf.shape)
+            places = tuple(tuple(map(int, index)) for index in zip(*indices, strict=True))
+        name = t.name if t.name in network.leaves or t.name != "output" else "loss"
+        ours = ours if ours.shape != t.ours.shape else t.ours
+        tensors.append(replace(t, name=name, ours=ours, places=places))
+    return replace(comparison, tensors=tuple(tensors))

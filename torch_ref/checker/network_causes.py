@@ -1,0 +1,153 @@
+"""Why a gradient of a whole network is wrong, as far as its data and its other gradients tell.
+
+In a network nothing of ours can make the mistake again. But its data can be cut: a gradient that is right for
+one sample, and wrong for several, is wrong in what happens between them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from scratch.gradcheck import Objective
+from torch_ref.adapters.networks import ALONG, Network
+from torch_ref.checker.compare import compare_objective
+from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.diagnosis import Cause, diagnose
+from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict
+
+
+def network_causes(network: Network, objective: Objective, comparison: Comparison) -> list[Cause]:
+    """The causes of what is wrong: those that the network shows, and those of each gradient by itself."""
+    wrong = [t for t in comparison.wrong if t.numeric is not None and t.verdict != CORRECT_FOR_FORWARD]
+    causes = [*_absent(network, wrong), *_interchanged(wrong)]
+    causes += _regularisation(network, _without(wrong, causes))
+    by_size, between = _on_fewer_data(network, _without(wrong, causes))
+    causes += by_size
+    done = {name for cause in causes for name in cause.tensors}
+    others = tuple(t for t in comparison.tensors if t.name not in done)
+    for cause in diagnose(objective, replace(comparison, tensors=others), None):
+        names = tuple(name for name in cause.tensors if between is None or name not in between.tensors)
+        if cause.name != "unknown" or names == cause.tensors:
+            causes.append(cause)
+        elif between is not None:
+            causes += [replace(cause, tensors=names)] if names else []
+            causes += [between] if between not in causes else []
+    return causes
+
+
+def _without(tensors: Sequence[TensorVerdict], causes: Sequence[Cause]) -> list[TensorVerdict]:
+    explained = {name for cause in causes for name in cause.tensors}
+    return [t for t in tensors if t.name not in explained]
+
+
+def _absent(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
+    """The parameters of which there is no gradient."""
+    given, returned = network.answer()
+    absent = tuple(t.name for t in wrong if t.name.removesuffix(ALONG) not in given)
+    if absent:
+        fix = "return it under the name of its parameter, or in the order of the parameters"
+        yield Cause("there is no gradient", f"f returns {returned}", fix, absent)
+
+
+def _interchanged(wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
+    """Two gradients of one shape, each in the place of the other."""
+    for i, a in enumerate(wrong):
+        for b in wrong[i + 1 :]:
+            if a.ours.shape == b.ours.shape == a.expected.shape == b.expected.shape and not (
+                np.any(a.wrong(b.ours)) or np.any(b.wrong(a.ours))
+            ):
+                evidence = "each equals the numeric derivative by the other parameter"
+                fix = "return them in the order of the parameters, or under their names"
+                yield Cause("the two gradients are interchanged", evidence, fix, (a.name, b.name))
+
+
+def _regularisation(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
+    """Gradients that are right but for a multiple of the weight itself, or of its signs."""
+    weights = {name: p.data for name, p in network.named_parameters()}
+    found: dict[tuple[str, str], list[str]] = {}
+    for t in wrong:
+        weight = weights[t.name]
+        for words, term in (("the weight", weight), ("the signs of the weight", np.sign(weight))):
+            c = _share(t, term)
+            if c and t.ours.size > 1 and not np.any(t.wrong(t.ours + c * term)):
+                found.setdefault((f"{abs(c):.6g} times {words}", "missing" if c > 0 else "much"), []).append(
+                    t.name
+                )
+                break
+    for (term, what), names in found.items():
+        if what == "missing":
+            name, evidence = "the gradient of the regularisation is missing", f"with {term} added"
+            fix = f"add {term} to the gradient: the loss grows by it"
+        else:
+            name, evidence = "weight decay is in the gradient and not in the loss", f"without {term}"
+            fix = "add the regularisation to the loss, or leave weight decay to the optimizer"
+        yield Cause(name, f"{evidence} it equals the numeric derivative", fix, tuple(names))
+
+
+def _share(t: TensorVerdict, term: np.ndarray) -> float:
+    """The multiple of ``term`` that is missing in the gradient, by least squares; 0 if there is none."""
+    if t.ours.shape != term.shape or not np.any(term) or not np.any(t.ours):
+        return 0.0
+    c = float(np.sum((t.expected - t.ours) * term) / np.sum(term * term))
+    return c if np.isfinite(c) else 0.0
+
+
+def _on_fewer_data(network: Network, wrong: Sequence[TensorVerdict]) -> tuple[list[Cause], Cause | None]:
+    """Factors that are the number of samples; and the gradients that are right for one sample alone."""
+    for few in network.with_fewer_data() if wrong else ():
+        try:
+            fewer = [_compared(few(count)) for count in (few.length - 1, 1)]
+        except Exception:  # from other people's code, on data that it does not take
+            continue
+        by_size = _factors_of_the_length(wrong, fewer[0], few.length)
+        left = _without(wrong, by_size)
+        alone = tuple(t.name for t in left if _verdict(fewer[1], t.name) == AGREE)
+        if not alone:
+            return by_size, None
+        name = "right for one sample or time step alone, and wrong for several"
+        evidence = f"with the first of {few.length} it equals the numeric derivative"
+        fix = "look at what is summed, averaged or handed on from one to the next"
+        return by_size, Cause(name, evidence, fix, alone)
+    return [], None
+
+
+def _compared(network: Network) -> Comparison:
+    dtype = next(network.parameters()).dtype
+    return compare_objective(Objective(network, cotangent=np.ones((), dtype)), None, None)
+
+
+def _verdict(comparison: Comparison, name: str) -> str:
+    return next((t.verdict for t in comparison.tensors if t.name == name), "")
+
+
+def _factors_of_the_length(wrong: Sequence[TensorVerdict], fewer: Comparison, n: int) -> list[Cause]:
+    """The gradients that are off by the number of samples, n, and by n - 1 on one sample less."""
+    found = {"": (), "1 by ": ()}  # type: dict[str, tuple[str, ...]]
+    others = {t.name: t for t in fewer.tensors}
+    for t in wrong:
+        other = others.get(t.name)
+        for words, power in (("", 1), ("1 by ", -1)):
+            if other and n > 2 and _is_factor(t, float(n) ** power) and _is_factor(other, (n - 1.0) ** power):
+                found[words] += (t.name,)
+    fixes = {
+        "": "the sum over the samples is to be a mean, as in the loss, or the mean is taken twice",
+        "1 by ": "the mean over the samples is taken, where the loss is a sum, or it is taken twice",
+    }
+    return [
+        Cause(
+            f"a factor of {words}the number of samples, {n}, too much",
+            f"on {n - 1} samples it is {words}{n - 1}",
+            fixes[words],
+            names,
+        )
+        for words, names in found.items()
+        if names
+    ]
+
+
+def _is_factor(t: TensorVerdict, factor: float) -> bool:
+    """Whether the gradient by this factor is right, and any other than as it is."""
+    if t.ours.shape != t.expected.shape or not np.any(t.wrong(t.ours)):
+        return False
+    return not np.any(t.wrong(t.ours / factor))

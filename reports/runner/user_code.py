@@ -19,6 +19,7 @@ import torch
 import scratch
 from reports.errors import UnusableError
 from scratch.checkpoint import write_whole
+from torch_ref.adapters import takes_tensors
 from torch_ref.checker.check import Check, check
 
 
@@ -150,7 +151,7 @@ def _arguments(words: list[str]) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> Any:
-    if not isinstance(what, type):
+    if not isinstance(what, type) or takes_tensors(what):  # a Function is never made an object
         return what
     try:
         return what(*args, **kwargs)

@@ -2,5 +2,6 @@
 
 from torch_ref.adapters.layers import adapt
 from torch_ref.adapters.losses import AgainstTarget, TorchAgainstTarget
+from torch_ref.adapters.tensor_forms import takes_tensors
 
-__all__ = ["AgainstTarget", "TorchAgainstTarget", "adapt"]
+__all__ = ["AgainstTarget", "TorchAgainstTarget", "adapt", "takes_tensors"]

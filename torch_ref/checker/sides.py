@@ -11,7 +11,7 @@ import torch
 from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget, TorchAgainstTarget, adapt
+from torch_ref.adapters import AgainstTarget, TorchAgainstTarget, adapt, takes_tensors
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
@@ -36,7 +36,7 @@ class Sides:
         twin = copy.deepcopy(reference) if is_module else _TorchFunction(reference)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
-        module = adapt(copy.deepcopy(mine), shapes, transposed, buffers)
+        module = adapt(mine if takes_tensors(mine) else copy.deepcopy(mine), shapes, transposed, buffers)
         right = _reflection(reference if is_module else _namesake(reference))
         self.target = None
         if isinstance(reference, _LOSSES):

@@ -1,7 +1,8 @@
 """People's code as it comes: objects, pairs of functions, losses with a target, as modules of scratch.nn."""
 
+from torch_ref.adapters.constants import with_constants
 from torch_ref.adapters.layers import adapt
 from torch_ref.adapters.losses import AgainstTarget, TorchAgainstTarget
 from torch_ref.adapters.tensor_forms import takes_tensors
 
-__all__ = ["AgainstTarget", "TorchAgainstTarget", "adapt", "takes_tensors"]
+__all__ = ["AgainstTarget", "TorchAgainstTarget", "adapt", "takes_tensors", "with_constants"]

@@ -23,6 +23,7 @@ import pandas as pd
 import torch
 
 from scratch.gradcheck.tolerance import VISIBLE
+from torch_ref.adapters import takes_tensors, with_constants
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
@@ -112,6 +113,8 @@ def check(
             nor a parameter; dtypes is empty, or has another one.
     """
     names = _checked(reference, dtypes)
+    if takes_tensors(mine):
+        mine, reference, inputs = with_constants(mine, reference, inputs)
     sides = Sides(mine, reference, as_arrays("input", inputs), transposed)
     cotangent = as_arrays("cotangent", cotangent)
     found = Check()

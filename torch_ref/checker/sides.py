@@ -28,15 +28,16 @@ class Sides:
         self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
     ) -> None:
         self.twin: torch.nn.Module | None
+        mine = mine if takes_tensors(mine) else copy.deepcopy(mine)  # an operator of torch cannot be copied
         if reference is None:
-            self.module, self.twin, self.inputs = adapt(copy.deepcopy(mine), None, transposed), None, inputs
+            self.module, self.twin, self.inputs = adapt(mine, None, transposed), None, inputs
             self.target = self._right = None
             return
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference) if is_module else _TorchFunction(reference)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
-        module = adapt(mine if takes_tensors(mine) else copy.deepcopy(mine), shapes, transposed, buffers)
+        module = adapt(mine, shapes, transposed, buffers)
         right = _reflection(reference if is_module else _namesake(reference))
         self.target = None
         if isinstance(reference, _LOSSES):

@@ -3,6 +3,16 @@
 from torch_ref.adapters.constants import with_constants
 from torch_ref.adapters.layers import adapt
 from torch_ref.adapters.losses import AgainstTarget, TorchAgainstTarget
+from torch_ref.adapters.second import GradientOf
 from torch_ref.adapters.tensor_forms import takes_tensors
+from torch_ref.adapters.torch_functions import TensorCode
 
-__all__ = ["AgainstTarget", "TorchAgainstTarget", "adapt", "takes_tensors", "with_constants"]
+__all__ = [
+    "AgainstTarget",
+    "GradientOf",
+    "TensorCode",
+    "TorchAgainstTarget",
+    "adapt",
+    "takes_tensors",
+    "with_constants",
+]

@@ -54,16 +54,17 @@ class _Slot:
         self.data = data
 
 
-class _Shared:
+class Shared:
     """A function that its copies share: what is made by torch.library cannot be copied."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, *inputs: Any) -> Any:
+        """The function's result."""
         return self.function(*inputs)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Shared":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Shared":
         return self
 
 
@@ -82,7 +83,7 @@ class TensorCode(nn.Module):
 
     def __init__(self, thing: Any) -> None:
         self.code: Any = (
-            copy.deepcopy(thing) if isinstance(thing, torch.nn.Module) else _Shared(as_function(thing))
+            copy.deepcopy(thing) if isinstance(thing, torch.nn.Module) else Shared(as_function(thing))
         )
         self.name = name_of(thing)
         self.precision: torch.dtype | None = None

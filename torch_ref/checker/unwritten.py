@@ -12,10 +12,10 @@ import torch
 @contextmanager
 def marked_memory() -> Iterator[None]:
     """Within, new floating arrays and tensors that are not filled hold nan, and not what lay there before."""
-    before = np.empty, np.empty_like
+    before: list[Callable[..., Any]] = [np.empty, np.empty_like]
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    _put(map(_marking, before))
+    _put([_marking(make) for make in before])
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         with warnings.catch_warnings():

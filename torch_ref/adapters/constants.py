@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from scratch.nested import leaves
+from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters.tensor_forms import as_function, name_of
 
 
 def with_constants(mine: Any, reference: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
     """(mine, reference, inputs), with None in the place of each constant, and both sides knowing them.
 
-    A list is an array. If there would be no array left, a number is one.
+    Tensors become arrays, and a list is an array. If there would be no array left, a number is one.
     """
+    inputs = tuple(_without_tensors(x) for x in inputs)
     constants = {at: x for at, x in enumerate(inputs) if x is not None and not _is_array(x)}
     if not constants or len(constants) == len(inputs):
         return mine, reference, inputs
@@ -28,7 +29,18 @@ def with_constants(mine: Any, reference: Any, inputs: tuple[Any, ...]) -> tuple[
 
 
 def _is_array(x: Any) -> bool:
-    return isinstance(x, list) or any(isinstance(each, np.ndarray | torch.Tensor) for _, each in leaves(x))
+    return isinstance(x, list) or any(isinstance(each, np.ndarray) for _, each in leaves(x))
+
+
+def _without_tensors(x: Any) -> Any:
+    return unflatten_as(x, (_as_array(each) for _, each in leaves(x)))
+
+
+def _as_array(x: Any) -> Any:
+    if not isinstance(x, torch.Tensor):
+        return x
+    x = x.detach().cpu()
+    return (x.double() if x.is_floating_point() else x).numpy()  # NumPy has no bfloat16
 
 
 def _knowing(thing: Any, constants: dict[int, Any]) -> Any:

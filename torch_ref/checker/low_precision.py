@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.gradcheck.rounding import Rounding, Tensors, spreads
 from scratch.nested import is_floating, leaves, unflatten_as
@@ -50,8 +51,10 @@ def compare_low(sides: Sides, name: str, cotangent: Any = None) -> Comparison:
         ValueError: there is no reference, and your forward cannot be differentiated in float64.
     """
     dtype = getattr(torch, name)
+    sides = copy.copy(sides)
+    sides.module = _in_precision(sides.module, dtype)
     objective, twin = _drawn(*sides.cast(np.dtype(np.float64), cotangent), dtype)
-    ours = _in_precision(objective, dtype)
+    ours = _run(objective)
     judges = _own(objective, dtype) if twin is None else _reference(objective, twin, dtype)
     gradients = {key for key in judges.exact if not key.startswith(("output", "buffer"))}
     standard = largest(
@@ -111,13 +114,13 @@ def _run(objective: Objective) -> Tensors:
     return {name: np.asarray(array) for name, array in (outputs | gradients.named()).items()}
 
 
-def _in_precision(objective: Objective, dtype: torch.dtype) -> Tensors:
-    """Outputs and gradients, computed in ``dtype``."""
-    model = copy.deepcopy(objective.model)
+def _in_precision(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
+    """A copy that computes in ``dtype``."""
+    model = copy.deepcopy(model)
     for module in model.modules():
         if isinstance(module, TensorCode):
             module.precision = dtype
-    return _run(objective.of(model))
+    return model
 
 
 def _reference(objective: Objective, twin: torch.nn.Module, dtype: torch.dtype) -> _Judges:
@@ -134,7 +137,7 @@ def _reference(objective: Objective, twin: torch.nn.Module, dtype: torch.dtype) 
 def _both(objective: Objective, twin: torch.nn.Module, dtype: torch.dtype) -> tuple[Tensors, Tensors]:
     """The reference in float64 and in the low precision."""
     exact = run_torch(twin, objective)
-    low = _in_precision(objective.of(adapt(twin)), dtype)
+    low = _run(objective.of(_in_precision(adapt(twin), dtype)))
     return {name: x for name, x in exact.items() if name in low and low[name].shape == x.shape}, low
 
 
@@ -144,6 +147,7 @@ def _off(low: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 def _own(objective: Objective, dtype: torch.dtype) -> _Judges:
     """By the numeric derivative of your own forward; the stick is your own code, rounded at random."""
+    objective = objective.of(_in_precision(objective.model, None))
     exact = numeric_derivative(objective).gradients
     if not exact:
         raise ValueError(

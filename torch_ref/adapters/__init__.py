@@ -5,7 +5,7 @@ from torch_ref.adapters.layers import adapt
 from torch_ref.adapters.losses import AgainstTarget, TorchAgainstTarget
 from torch_ref.adapters.second import GradientOf
 from torch_ref.adapters.tensor_forms import takes_tensors
-from torch_ref.adapters.torch_functions import TensorCode
+from torch_ref.adapters.torch_functions import TensorCode, device_of
 
 __all__ = [
     "AgainstTarget",
@@ -13,6 +13,7 @@ __all__ = [
     "TensorCode",
     "TorchAgainstTarget",
     "adapt",
+    "device_of",
     "takes_tensors",
     "with_constants",
 ]

@@ -35,6 +35,12 @@ def as_function(thing: Any) -> Callable[..., Any]:
     return thing
 
 
+def is_function(thing: Any) -> bool:
+    """Whether it is an autograd.Function, or the ``apply`` of one."""
+    owner = getattr(as_function(thing), "__self__", None)
+    return isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
+
+
 def name_of(thing: Any) -> str:
     """The name that people know it by."""
     if isinstance(thing, MethodType) and isinstance(thing.__self__, type):

@@ -22,7 +22,7 @@ from scratch.nested import leaves, unflatten_as
 from scratch.nn.parameter import lay_out
 from torch_ref.adapters.names import match_names
 from torch_ref.adapters.shapes import Shapes
-from torch_ref.adapters.tensor_forms import as_function, name_of
+from torch_ref.adapters.tensor_forms import as_function, is_function, name_of
 from torch_ref.adapters.tensor_rounding import RandomRounding
 
 _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
@@ -38,7 +38,7 @@ def adapt_tensor_code(
     """
     module = TensorCode(thing)
     own = dict(module.code.named_parameters()) if isinstance(module.code, torch.nn.Module) else {}
-    slots = {name: _Slot(p.detach().numpy()) for name, p in own.items()}
+    slots = {name: _Slot(p.detach().cpu().numpy()) for name, p in own.items()}
     if unknown := sorted(set(transposed) - set(slots)):
         raise ValueError(f"transposed: there is no parameter {unknown}; there are {list(slots)}")
     for name, taken in match_names(slots, shapes, transposed).items():
@@ -79,6 +79,7 @@ class TensorCode(nn.Module):
         precision: a dtype of torch that NumPy may not have, to compute in; arrays in and out are float64.
         strided: whether the incoming gradients are handed on in memory that is not contiguous.
         only: the one input (by number) or parameter (by name) that requires a gradient; None for all.
+        device: where its tensors are; that of its parameters, at first.
     """
 
     def __init__(self, thing: Any) -> None:
@@ -88,13 +89,15 @@ class TensorCode(nn.Module):
         self.name = name_of(thing)
         self.precision: torch.dtype | None = None
         self.strided, self.only = False, None
+        self.device = device_of(thing)
+        self.is_function = is_function(thing)
         self.taken: dict[str, tuple[str, bool]] = {}
         for name, buffer in thing.named_buffers() if isinstance(thing, torch.nn.Module) else ():
-            self.register_buffer(name, np.array(buffer.detach().numpy()))
+            self.register_buffer(name, np.array(buffer.detach().cpu().numpy()))
 
     def take(self, name: str, own: str, transposed: bool) -> None:
         """Call the torch module's parameter ``own`` by this name."""
-        data = self.code.get_parameter(own).detach().numpy()
+        data = self.code.get_parameter(own).detach().cpu().numpy()
         setattr(self, name, nn.Parameter(np.array(data.T if transposed else data)))
         self.taken[name] = own, transposed
 
@@ -135,10 +138,17 @@ class TensorCode(nn.Module):
         for name, weight in weights.items():
             grad = found.get(id(weight), weight.grad)
             _, transposed = self.taken[name]
-            array = np.zeros_like(getattr(self, name).data) if grad is None else self._gradient(grad)
+            array = self._gradient(torch.zeros_like(weight) if grad is None else grad)
             getattr(self, name).add_grad(array.T if transposed else array)
         gradients = [self._of_input(x, found) for x in tensors]
         return gradients[0] if len(gradients) == 1 else unflatten_as(inputs, iter(gradients))
+
+    def differentiates(self, inputs: tuple[Any, ...]) -> list[bool]:
+        """Which of its outputs autograd has a derivative for; a Function may mark some that have none."""
+        other = copy.deepcopy(self)
+        other.forward(*inputs)
+        _, _, _, y, _ = other.saved()
+        return [each.requires_grad for _, each in leaves(y)]
 
     def _dtype(self, inputs: Any) -> torch.dtype:
         arrays = [x for _, x in leaves(inputs) if x is not None] + [p.data for p in self.parameters()]
@@ -152,9 +162,9 @@ class TensorCode(nn.Module):
         if x is None:
             return None
         if x.dtype.kind != "f":
-            return _as_tensor(x)
+            return _as_tensor(x).to(self.device)
         tensor = _as_tensor(x * 1 if isinstance(x, Noisy) else x)  # the product of a Noisy array is noisy
-        tensor = tensor.detach() if tensor.dtype == dtype else tensor.to(dtype)
+        tensor = tensor.to(self.device, dtype).detach()
         return tensor.requires_grad_(is_grad_enabled() and self.only in (None, number))
 
     def _present(self, dtype: torch.dtype) -> dict[str, torch.nn.Parameter]:
@@ -178,19 +188,17 @@ class TensorCode(nn.Module):
         if isinstance(self.code, torch.nn.Module):
             for name, buffer in self.code.named_buffers():
                 own = getattr(self, name)
-                own[...] = buffer.detach().to(torch.float64).numpy()
+                own[...] = buffer.detach().to("cpu", torch.float64).numpy()
 
     def _array(self, tensor: torch.Tensor) -> np.ndarray:
-        tensor = tensor.detach()
+        tensor = tensor.detach().cpu()
         tensor = tensor.to(torch.float64) if self.precision and tensor.is_floating_point() else tensor
         return np.array(tensor.numpy())
 
     def _incoming(self, c: Any, y: torch.Tensor) -> torch.Tensor:
         """dL/dy, in the dtype of y."""
-        dy = _as_tensor(c * 1 if isinstance(c, Noisy) else c).to(y.dtype)
-        if self.strided:
-            dy = torch.stack([dy, torch.full_like(dy, torch.nan)], -1)[..., 0]
-        return dy
+        dy = _as_tensor(c * 1 if isinstance(c, Noisy) else c).to(y.device, y.dtype)
+        return _strided(dy) if self.strided else dy
 
     def _gradient(self, grad: torch.Tensor | np.ndarray) -> np.ndarray:
         return grad if isinstance(grad, np.ndarray) else self._array(grad)
@@ -199,10 +207,22 @@ class TensorCode(nn.Module):
         if x is None or not x.is_floating_point():
             return None
         grad = found.get(id(x), x.grad)
-        return self._array(torch.zeros_like(x)) if grad is None else self._gradient(grad)
+        return self._gradient(torch.zeros_like(x) if grad is None else grad)
 
     def __repr__(self) -> str:
         return self.name
+
+
+def device_of(*things: Any) -> torch.device:
+    """The device of the first tensor among these, or of the first parameter of a module."""
+    for thing in things:
+        tensors = (
+            thing.parameters() if isinstance(thing, torch.nn.Module) else [each for _, each in leaves(thing)]
+        )
+        for tensor in tensors:
+            if isinstance(tensor, torch.Tensor):
+                return tensor.device
+    return torch.device("cpu")
 
 
 def as_tuples(y: Any) -> Any:
@@ -247,20 +267,28 @@ def _backward(outputs: list[torch.Tensor], dy: list[torch.Tensor], name: str) ->
 
 
 class _Reader:
-    """A hook on a node of the graph: keeps gradients of a wrong shape, and puts zeros in their place."""
+    """A Function's backward that keeps gradients of a wrong shape, and puts zeros in their place."""
 
-    def __init__(self, node: Any) -> None:
-        self.node, self.found = node, dict[int, np.ndarray]()
+    def __init__(self, backward: Callable[..., Any]) -> None:
+        self.backward, self.found = backward, dict[int, np.ndarray]()
 
-    def __call__(self, gradients: Sequence[Any], _: Any) -> tuple[Any, ...]:
-        passed = []
-        for grad, (following, _) in zip(gradients, self.node.next_functions, strict=False):
-            leaf = getattr(following, "variable", None)
-            if leaf is not None and grad is not None and grad.shape != leaf.shape:
-                self.found[id(leaf)] = grad.detach().to(torch.float64).numpy()
-                grad = torch.zeros_like(leaf)
-            passed.append(grad)
-        return tuple(passed)
+    def __call__(self, ctx: Any, *dy: Any) -> tuple[Any, ...]:
+        returned = self.backward(ctx, *dy)
+        gradients = list(returned) if isinstance(returned, tuple) else [returned]
+        needed = [at for at, needs in enumerate(ctx.needs_input_grad) if needs]
+        receivers = [following for following, _ in ctx.next_functions if following is not None]
+        for at, receiver in zip(needed, receivers, strict=False):
+            leaf, grad = getattr(receiver, "variable", None), gradients[at]
+            if leaf is not None and grad is not None and not _fits(grad, leaf):
+                self.found[id(leaf)] = grad.detach().to("cpu", torch.float64).numpy()
+                gradients[at] = torch.zeros_like(leaf)
+        return tuple(gradients)
+
+
+def _fits(grad: torch.Tensor, leaf: torch.Tensor) -> bool:
+    """Whether autograd takes it: of the shape of the leaf, or one that is summed to it."""
+    sizes = zip(reversed(grad.shape), reversed(leaf.shape), strict=False)
+    return grad.ndim >= leaf.ndim and all(n == 1 or n == m for m, n in sizes)
 
 
 def _misshapen(outputs: list[torch.Tensor], dy: list[torch.Tensor]) -> dict[int, np.ndarray]:
@@ -272,16 +300,29 @@ def _misshapen(outputs: list[torch.Tensor], dy: list[torch.Tensor]) -> dict[int,
     for leaf in (getattr(following, "variable", None) for n in nodes for following, _ in n.next_functions):
         if leaf is not None:
             leaf.grad = None
-    readers = [_Reader(node) for node in nodes]
-    hooks = [reader.node.register_hook(reader) for reader in readers]
+    names = {node.name() for node in nodes}
+    kinds = [kind for kind in _subclasses(torch.autograd.Function) if f"{kind.__name__}Backward" in names]
+    readers = [_Reader(kind.backward) for kind in kinds]
+    before = [vars(kind).get("backward") for kind in kinds]
     try:
+        for kind, reader in zip(kinds, readers, strict=True):
+            kind.backward = staticmethod(reader)
         torch.autograd.backward(outputs, dy, retain_graph=True)
     except RuntimeError:  # that of an inner operation, which is nobody's gradient
         return {}
     finally:
-        for hook in hooks:
-            hook.remove()
+        for kind, own in zip(kinds, before, strict=True):
+            if own is None:
+                del kind.backward
+            else:
+                kind.backward = own
     return {at: grad for reader in readers for at, grad in reader.found.items()}
+
+
+def _subclasses(kind: Any) -> Iterator[Any]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 def _nodes(outputs: list[torch.Tensor]) -> Iterator[Any]:
@@ -294,6 +335,13 @@ def _nodes(outputs: list[torch.Tensor]) -> Iterator[Any]:
         seen.add(node)
         yield node
         waiting += [following for following, _ in node.next_functions]
+
+
+def _strided(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers, the axes in the reverse order in memory, and nan between them."""
+    axes = tuple(reversed(range(tensor.ndim)))
+    turned = tensor.permute(axes)
+    return torch.stack([turned, torch.full_like(turned, torch.nan)], -1)[..., 0].permute(axes)
 
 
 def _as_tensor(array: Any) -> torch.Tensor:

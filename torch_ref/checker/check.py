@@ -24,7 +24,7 @@ import torch
 
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves
-from torch_ref.adapters import GradientOf, TensorCode, takes_tensors, with_constants
+from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
@@ -129,6 +129,7 @@ def check(
             nor a parameter; dtypes is empty, or has another one.
     """
     names = _checked(mine, reference, dtypes)
+    device = device_of(inputs, mine)
     if takes_tensors(mine):
         mine, reference, inputs = with_constants(mine, reference, inputs)
     elif double_backward:
@@ -136,6 +137,9 @@ def check(
             "check: double_backward is for code of tensors; a backward in NumPy has no second one"
         )
     sides = Sides(mine, reference, as_arrays("input", inputs), transposed)
+    for module in sides.module.modules():
+        if isinstance(module, TensorCode):
+            module.device = device
     cotangent = as_arrays("cotangent", cotangent)
     names, note = usable(sides, names, cotangent)
     found = Check(note=note)
@@ -198,6 +202,8 @@ def _examined_twice(found: Check, mine: Any, reference: Any, sides: Sides, dtype
     dy = [c for _, c in leaves(first.cotangent) if c is not None]
     given = None if reference is None else GradientOf(reference, count)
     again = Sides(GradientOf(mine, count), given, (*first.inputs, *dy))
+    if isinstance(again.module, TensorCode) and isinstance(sides.module, TensorCode):
+        again.module.device = sides.module.device
     try:
         objective, twin = again.cast(np.dtype(dtype))
         comparison = compare_objective(objective, twin, None)

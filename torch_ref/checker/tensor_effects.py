@@ -52,7 +52,7 @@ def _sentence(
     try:
         found = objective.of(model).run()[1].named()
     except Exception as error:  # from other people's code
-        text = str(error).partition("\n")[0]
+        text = str(error).partition("\n")[0].removeprefix("check: mine: ")
         return [f"backward raises an error {when} ({text}); {fix}"]
     other = [name for name in names if not _is_close(found[name], expected[name])]
     return [f"backward gives another gradient of {', '.join(other)} {when}; {fix}"] if other else []

@@ -20,6 +20,7 @@ import scratch
 from reports.errors import UnusableError
 from reports.output import show
 from scratch.checkpoint import write_whole
+from torch_ref.adapters import takes_tensors
 from torch_ref.checker.check import Check, check
 from torch_ref.checker.check_loss import check_loss
 
@@ -238,7 +239,7 @@ def _arguments(words: list[str], argument: str) -> tuple[list[Any], dict[str, An
 
 
 def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> Any:
-    if not isinstance(what, type) or issubclass(what, torch.autograd.Function):
+    if not isinstance(what, type) or takes_tensors(what):  # a Function is never made an object
         return what
     try:
         return what(*args, **kwargs)

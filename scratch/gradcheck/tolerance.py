@@ -21,7 +21,7 @@ error that would have shown. Above the largest that is allowed the verdict is ``
 * ``half_of_digits`` where both sides run the same program, so that rounding alone is between them: gradcheck
   of a module, a training in float64, a second call.
 * ``VISIBLE`` where anybody's code is compared with PyTorch: 1e-6 in float64, since a forward that takes no
-  complex numbers is differentiated by differences, good to nine digits or so; half of the digits in float32.
+  complex numbers is differentiated by differences, good to nine digits or so; else half of the digits.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ LOSS_ROUNDINGS = 8
 ONE_SAMPLE = 256
 TIMES_REFERENCE = 32
 
-VISIBLE = {"float64": 1e-6, "float32": 3.5e-4}
+VISIBLE = {"float64": 1e-6, "float32": 3.5e-4, "float16": 3.1e-2, "bfloat16": 8.8e-2}
 
 
 def half_of_digits(dtype: Any) -> float:

@@ -136,15 +136,30 @@ def test_a_forward_that_takes_one_dtype_only_is_differentiated_in_it():
     assert found.method == "central differences in float64"
 
 
-def test_a_forward_that_takes_no_other_number_has_no_numeric_derivative():
+def test_a_forward_that_takes_float32_alone_is_differentiated_in_it_and_the_error_says_how_well():
     def strict(x):
         assert x.dtype == np.float32
         return np.tanh(x)
 
-    of = objective(strict, normal(3).astype(np.float32))
-    assert numeric_derivative(of) == ({}, {}, "")
+    x = normal(3).astype(np.float32)
+    of = objective(strict, x)
+    found = numeric_derivative(of)
+    assert found.method == "central differences in float32"
+    off = np.abs(found.gradients["input"] - of.cotangent / np.cosh(x.astype(float)) ** 2)
+    assert np.all(off <= found.errors["input"])
+    assert np.max(found.errors["input"]) < 1e-3
     layer = Layer(strict, lambda x, dy: dy * (1 - np.tanh(x) ** 2))
-    assert check(layer, torch.nn.Tanh(), normal(3), dtypes=["float32"])
+    assert check(layer, torch.nn.Tanh(), x, dtypes=["float32"])
+
+
+def test_a_forward_that_takes_no_other_number_has_no_numeric_derivative():
+    x = normal(3)
+
+    def strict(given):
+        assert np.array_equal(given, x)
+        return np.tanh(given)
+
+    assert numeric_derivative(objective(strict, x)) == ({}, {}, "")
 
 
 def test_warnings_of_the_numeric_runs_are_not_shown(recwarn):

@@ -11,7 +11,9 @@ People write layers in many ways. Understood are
       the gradient of ``W`` is called ``W`` or ``dW``;
     - arrays such as ``W`` beside their gradients ``dW``, ``d_W``, ``W_grad`` or ``grad_W``, as in its first.
       Those need not be there before the first backward, if the code of the class names them;
-    - all of these in the objects that it keeps, such as the layers of a network.
+    - all of these in the objects that it keeps, such as the layers of a network;
+* a torch.autograd.Function, an operator of torch.library, a torch.nn.Module or function that uses them: their
+  backward runs inside torch's autograd.
 
 An array may be kept in several places, as ``W`` and as ``params[0]``: it is written into all of them.
 """
@@ -27,6 +29,8 @@ from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.pairs import Functions
 from torch_ref.adapters.shapes import Shapes
 from torch_ref.adapters.slots import find_buffers, find_slots
+from torch_ref.adapters.tensor_forms import takes_tensors
+from torch_ref.adapters.torch_functions import adapt_tensor_code
 
 
 def adapt(
@@ -55,6 +59,8 @@ def adapt(
         transposed = (transposed,)
     if not isinstance(transposed, Collection):
         raise TypeError(f"transposed is {transposed!r}, expected names of parameters")
+    if takes_tensors(thing):
+        return adapt_tensor_code(thing, shapes, transposed)
     shapes_of_buffers = buffers or {}
     module, slots = _found(thing)
     if unknown := sorted(set(transposed) - set(slots)):

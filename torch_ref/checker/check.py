@@ -24,12 +24,17 @@ import pandas as pd
 import torch
 
 from scratch.gradcheck.tolerance import VISIBLE
+from scratch.nested import leaves
+from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.checker.compare import compare_objective
-from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
 from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
+from torch_ref.checker.low_precision import LOW, compare_low
+from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
+from torch_ref.checker.tensor_effects import tensor_effects_of
 from torch_ref.checker.without_gradient import without_gradient
 
 
@@ -43,7 +48,7 @@ class Check:
             random numbers, keep state from one call to the next.
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
         untried: why there is no comparison on ties and kinks, or "".
-        notes: sentences on what else was not tried.
+        notes: sentences on what was judged, if that is not all that was asked for, and on what was not tried.
     """
 
     comparisons: dict[str, Comparison] = field(default_factory=dict)
@@ -73,7 +78,7 @@ class Check:
             return "\n".join(self.side_effects)
         if not self.ok:
             wrong = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
-            return "\n".join([*wrong, *self.side_effects, *map(str, self.causes)])
+            return "\n".join([*wrong, *self.side_effects, *map(str, self.causes), *self.notes])
         return "\n".join([self.comparisons[min(self.comparisons)].verdict, *self.notes])
 
     def __repr__(self) -> str:
@@ -99,22 +104,28 @@ def check(
     dtypes: Any = ("float64", "float32"),
     transposed: str | Sequence[str] = (),
     cotangent: Any = None,
+    double_backward: bool = False,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
     check(MyLayerNorm(16), torch.nn.LayerNorm(16), x)     # or a function: torch.nn.functional.gelu
     check(MyLayerNorm(16), None, x)                       # the numeric derivative alone
+    check(MyFunction, torch.nn.functional.gelu, x)        # a torch.autograd.Function, or what uses one
 
     Args:
-        mine: an object with forward and backward, or a pair of functions; see adapt.
+        mine: an object with forward and backward, a pair of functions, or code of tensors; see adapt.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
             of torch.nn, the input that its forward calls target is held. None: the numeric derivative of
             your forward alone judges your backward, on the weights that mine has; nothing is then said
             about your forward, and nothing tried on ties and kinks, where there is no derivative.
-        inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype.
-        dtypes: to compare in: "float64", "float32", or both.
+        inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype. For code of tensors
+            also tensors; numbers, strings and sizes beside them are handed on as they are.
+        dtypes: to compare in: "float64", "float32", or both; for code of tensors also "bfloat16" and
+            "float16", where the numbers are rounded once, float64 judges, and the reference in the low
+            precision shows how far off one may be.
         transposed: our parameters that are stored the other way round than the reference's.
         cotangent: the incoming gradient; random by default.
+        double_backward: compare the derivative of the gradients as well (code of tensors alone).
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -124,15 +135,31 @@ def check(
         ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
             nor a parameter; dtypes is empty, or has another one.
     """
-    names = _checked(reference, dtypes)
+    names = _checked(mine, reference, dtypes)
+    device = device_of(inputs, mine)
+    if takes_tensors(mine):
+        mine, reference, inputs = with_constants(mine, reference, inputs)
+    elif double_backward:
+        raise TypeError(
+            "check: double_backward is for code of tensors; a backward in NumPy has no second one"
+        )
     sides = Sides(mine, reference, as_arrays("input", inputs), transposed)
+    for module in sides.module.modules():
+        if isinstance(module, TensorCode):
+            module.device = device
     cotangent = as_arrays("cotangent", cotangent)
-    found = Check()
+    names, note = usable(sides, names, cotangent)
+    found = Check(notes=(note,) if note else ())
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
+    full = [dtype for dtype in names if dtype not in LOW]
+    if double_backward and full:
+        found = _examined_twice(found, mine, reference, sides, max(full))
     if reference is None:
         return _with_what_has_no_gradient(found, sides)
-    return _examined_on_kinks(found, sides, max(names), cotangent)
+    if not full:
+        return replace(found, untried="in low precision it is not done")
+    return _examined_on_kinks(found, sides, max(full), cotangent)
 
 
 def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
@@ -143,35 +170,68 @@ def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
     return replace(
         found,
         side_effects=(*found.side_effects, *forgotten),
-        notes=(note,) if others else (),
+        notes=(*found.notes, note) if others else found.notes,
         untried="there is no derivative there, and no reference whose choice to follow",
     )
 
 
-def _checked(reference: Any, dtypes: Any) -> list[str]:
+def _checked(mine: Any, reference: Any, dtypes: Any) -> list[str]:
     """The names of the dtypes, if they and the reference can be used."""
     if reference is not None and (not callable(reference) or isinstance(reference, type)):
         kind = f"the class {reference.__name__}" if isinstance(reference, type) else type(reference).__name__
         raise TypeError(f"check: reference is {kind}, expected a torch module, a function or None")
     dtypes = dtypes if isinstance(dtypes, list | tuple) else (dtypes,)
-    names = [np.dtype(dtype).name for dtype in dtypes]
-    if not names or not {*names} <= {*VISIBLE}:
-        raise ValueError(f"check: dtypes is {names}, expected some of {[*VISIBLE]}")
+    names = [_name(dtype) for dtype in dtypes]
+    known = [dtype for dtype in VISIBLE if dtype not in LOW or takes_tensors(mine)]
+    if not names or not {*names} <= {*known}:
+        raise ValueError(f"check: dtypes is {names}, expected some of {known}")
     return names
+
+
+def _name(dtype: Any) -> str:
+    if isinstance(dtype, torch.dtype) or dtype in VISIBLE:
+        return str(dtype).removeprefix("torch.")
+    return np.dtype(dtype).name
 
 
 def _examined(found: Check, sides: Sides, dtype: str, cotangent: Any, ties: bool = False) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
+    if dtype in LOW:
+        low = replace(compare_low(sides, dtype, cotangent), words=BESIDE_FLOAT64)
+        return replace(found, comparisons={**found.comparisons, dtype: low})
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
     comparison = compare_objective(objective, twin, None, numeric=not ties, ties=ties)
     if ties and not _has_gradient(comparison):
         raise ValueError("there both sides have gradients of nan or inf")
+    if any(isinstance(module, TensorCode) for module in objective.model.modules()):
+        comparison = replace(comparison, words=YOURS_AND_REFERENCE)
     side_effects = found.side_effects or tuple(side_effects_of(objective))
+    if comparison and not side_effects:
+        side_effects = tuple(tensor_effects_of(objective))
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
         causes = tuple(diagnose(objective, comparison, sides.right(np.dtype(dtype))))
     comparisons = {**found.comparisons, f"{dtype}, {TIES}" if ties else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
+
+
+def _examined_twice(found: Check, mine: Any, reference: Any, sides: Sides, dtype: str) -> Check:
+    """``found``, and a comparison of the gradients' own gradients, by the inputs, the parameters and dy."""
+    first, _ = sides.cast(np.dtype(dtype))
+    count = len(first.inputs)
+    dy = [c for _, c in leaves(first.cotangent) if c is not None]
+    given = None if reference is None else GradientOf(reference, count)
+    again = Sides(GradientOf(mine, count), given, (*first.inputs, *dy))
+    if isinstance(again.module, TensorCode) and isinstance(sides.module, TensorCode):
+        again.module.device = sides.module.device
+    try:
+        objective, twin = again.cast(np.dtype(dtype))
+        comparison = compare_objective(objective, twin, None)
+    except (TypeError, ValueError) as error:
+        effect = f"double backward: {str(error).removeprefix('check: mine: ')}"
+        return replace(found, side_effects=(*found.side_effects, effect))
+    comparison = replace(comparison, words=YOURS_AND_REFERENCE)
+    return replace(found, comparisons={**found.comparisons, f"{dtype}, double backward": comparison})
 
 
 def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any) -> Check:

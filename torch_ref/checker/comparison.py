@@ -9,6 +9,17 @@ import pandas as pd
 
 from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict
 
+# Texts say NumPy and PyTorch; these words, in this order, are put in the place of those.
+Words = tuple[tuple[str, str], ...]
+YOURS_AND_REFERENCE: Words = (
+    ("NumPy's", "yours"),
+    ("NumPy", "yours"),
+    ("PyTorch's", "the reference's"),
+    ("PyTorch is", "the reference is"),
+    ("PyTorch", "reference"),
+)
+BESIDE_FLOAT64: Words = (*YOURS_AND_REFERENCE, ("− numeric", "− float64"), ("   numeric ", "   float64 "))
+
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
@@ -18,6 +29,7 @@ class Comparison:
         tensors: all that was compared, outputs first.
         method: how the numeric derivative was found, or "" if it was not asked for, or not found.
         skipped: buffers of PyTorch's side that NumPy's does not have.
+        words: pairs of words: how the sides are called in texts, where they are not NumPy and PyTorch.
 
     ``frame`` has a row for each tensor:
 
@@ -37,6 +49,7 @@ class Comparison:
     tensors: tuple[TensorVerdict, ...]
     method: str = ""
     skipped: tuple[str, ...] = ()
+    words: Words = ()
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -69,7 +82,14 @@ class Comparison:
         if not self.wrong:
             return self._agreement()
         verdicts = dict.fromkeys(t.verdict for t in self.wrong)
-        return "; ".join(f"{v}: {_names([t for t in self.wrong if t.verdict == v])}" for v in verdicts) + "."
+        named = (f"{self._said(v)}: {_names([t for t in self.wrong if t.verdict == v])}" for v in verdicts)
+        return "; ".join(named) + "."
+
+    def _said(self, text: str) -> str:
+        """A text with the names of the sides."""
+        for word, name in self.words:
+            text = text.replace(word, name)
+        return text
 
     @property
     def has_reference(self) -> bool:
@@ -101,7 +121,7 @@ class Comparison:
                 at = ", ".join(map(str, index))
                 second = f"   PyTorch {theirs:.9g}" if t.has_reference else ""
                 lines.append(f"{t.name}[{at}]   NumPy {ours:.9g}{second}{third}{ratio}")
-        return "\n".join(lines)
+        return self._said("\n".join(lines))
 
     def _short(self) -> pd.DataFrame:
         """The frame in short, under headings for people."""
@@ -122,7 +142,7 @@ class Comparison:
             notes.append(f"{faintness}: {_names(faint)}.")
         if self.skipped:
             notes.append(f"Not compared, since NumPy's side has none: {', '.join(self.skipped)}.")
-        return "\n".join([table, *(["", *notes] if notes else [])])
+        return self._said("\n".join([table, *(["", *notes] if notes else [])]))
 
     def __str__(self) -> str:
         return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)

@@ -12,6 +12,7 @@ the rounding of L is not looked up but measured.
 """
 
 import warnings
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from scratch.gradcheck import Objective, Step, differentiate
 from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.tolerance import VISIBLE
+from scratch.nested import cast
 from torch_ref.checker.formula import require_formula
 
 
@@ -35,7 +37,7 @@ def numeric_derivative(objective: Objective) -> NumericDerivative:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
-        for way in (_complex, _long, _double):
+        for way in (_complex, _long, _double, _single):
             try:
                 return way(objective)
             except Exception:  # from other people's code, given numbers that it does not expect
@@ -58,6 +60,14 @@ def _long(objective: Objective) -> NumericDerivative:
 
 def _double(objective: Objective) -> NumericDerivative:
     return _extrapolated(Chain(objective, np.float64))
+
+
+def _single(objective: Objective) -> NumericDerivative:
+    """For code that takes float32 alone: coarse, with errors that say so. L is summed up in float64."""
+    chain = Chain(objective, np.float32)
+    if objective.loss_fn is None:
+        chain.cotangent = cast(objective.cotangent, np.float64)
+    return _extrapolated(chain, (1, 4, 16))
 
 
 def _require_fit(chain: Chain, exact: dict[str, np.ndarray]) -> None:
@@ -85,7 +95,8 @@ def _require_fit(chain: Chain, exact: dict[str, np.ndarray]) -> None:
             raise ValueError(f"the complex step along {name} is {expected}, the slope another one")
 
 
-def _extrapolated(chain: Chain) -> NumericDerivative:
+def _extrapolated(chain: Chain, widths: tuple[int, ...] = (1,)) -> NumericDerivative:
+    """Central differences, of each entry with the one of these multiples of h that seems the best."""
     gradients, errors = {}, {}
     slopes = _Slopes(chain)
     for name, array in chain.tensors().items():
@@ -93,8 +104,10 @@ def _extrapolated(chain: Chain) -> NumericDerivative:
         h = float(np.cbrt(slopes.unit)) * _size(array)
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
-            gradient[index], error[index], kink = slopes.along(array[(*index, ...)], 1.0, h)
-            error[index] += kink
+            found = (slopes.along(array[(*index, ...)], 1.0, width * h) for width in widths)
+            gradient[index], error[index] = min(
+                ((slope, off + kink) for slope, off, kink in found), key=itemgetter(1)
+            )
         gradients[name], errors[name] = gradient, error
     return NumericDerivative(gradients, errors, f"central differences in {chain.dtype}")
 
@@ -138,22 +151,20 @@ class _Slopes:
         """The rounding of L, and how much L changes if everything it depends on changes, relatively.
 
         Fourth differences of a smooth function leave only its roundings; taken to one side, where there is no
-        kink. Steps are an ulp of float64, to show whether float64 is kept; if they move nothing, of float32.
+        kink. Steps are an ulp of float64, to show whether float64 is kept; of float32 for arrays that move
+        nothing by the former, which may be rounded to it.
         """
         rng = np.random.default_rng(0)
         rounding = change = 0.0
+        arrays = [*self.chain.tensors().values()]
         for step in (np.finfo(np.float64).eps, np.finfo(np.float32).eps):
-            for _ in range(8):
-                moves = [
-                    (array, step * _size(array) * rng.standard_normal(array.shape))
-                    for array in self.chain.tensors().values()
-                ]
+            for _ in range(8 if arrays else 0):
+                moves = [(x, step * _size(x) * rng.standard_normal(x.shape)) for x in arrays]
                 ends = [self._moved([(part, k * move) for part, move in moves]) for k in (1, 2, 3, 4)]
                 fourth = self.here - 4 * ends[0] + 6 * ends[1] - 4 * ends[2] + ends[3]
                 rounding = max(rounding, float(abs(fourth)) / 4)
                 change = max(change, float(abs(ends[3] - self.here)) / (4 * float(step)))
-            if change:
-                break
+            arrays = [x for x in arrays if self._moved([(x, 4 * step * _size(x))]) == self.here]
         return rounding, change
 
 

@@ -15,6 +15,7 @@ from scratch import nn
 from scratch.gradcheck import Objective, named
 from scratch.gradcheck.tolerance import half_of_digits
 from scratch.nested import leaves, unflatten_as
+from torch_ref.checker.unwritten import marked_memory
 
 RANDOM = (
     "forward is random: the same input gives another output the second time. Pass the mask as an input, "
@@ -25,8 +26,12 @@ STATEFUL = (
     "forward keeps state between calls: after another call, the same input gives another output. Pass the "
     "state as an input"
 )
+UNWRITTEN = (
+    "the result holds memory that was never written: np.empty gives what lay there before, at times the "
+    "right numbers. Fill it, or take np.zeros"
+)
 # With these, no number that a call gave is evidence of anything.
-NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL}
+NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL, UNWRITTEN}
 
 
 def side_effects_of(objective: Objective) -> list[str]:
@@ -36,11 +41,28 @@ def side_effects_of(objective: Objective) -> list[str]:
     if first.stepped:
         names = ", ".join(first.stepped)
         return [*found, f"a call changes {names}, expected the weights left to the optimizer"]
-    if not _equal(first.outputs, again.outputs):
+    if _is_unwritten(objective, first):
+        return [*found, UNWRITTEN]
+    if not _all_close(first.outputs, again.outputs):
         return [*found, RANDOM]
-    if not (_equal(first.dx, again.dx) and _equal(first.grads, again.grads)):
+    if not (_all_close(first.dx, again.dx) and _all_close(first.grads, again.grads)):
         return [*found, UNSTEADY]
     return [*found, *_after_effects(objective, first)]
+
+
+def _is_unwritten(objective: Objective, first: "_Call") -> bool:
+    """Whether nan comes out where memory that nobody wrote is nan."""
+    with suppress(Exception), np.errstate(all="ignore"), marked_memory():
+        marked = _call(_fresh(objective), objective, objective.inputs)
+        now, before = (call.outputs | call.dx | call.grads for call in (marked, first))
+        return any(
+            np.any(np.isnan(now[name]) & ~np.isnan(x)) for name, x in before.items() if _is_floating(x)
+        )
+    return False
+
+
+def _is_floating(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f"
 
 
 def _after_effects(objective: Objective, first: "_Call") -> list[str]:
@@ -123,11 +145,16 @@ def _equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
     return all(np.array_equal(a, theirs[name], equal_nan=a.dtype.kind == "f") for name, a in ours.items())
 
 
+def _all_close(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
+    """Equal but for rounding: sums may be made in no fixed order."""
+    return all(_is_close(a, theirs[name]) for name, a in ours.items())
+
+
 def _is_close(found: np.ndarray, *summands: np.ndarray) -> bool:
     """Equal but for rounding: a sum over time steps that starts at another number rounds in other places."""
     if found.shape != summands[0].shape:
         return False
-    if found.dtype.kind != "f":
+    if not _is_floating(found):
         return np.array_equal(found, summands[0])
     size = max(np.max(np.abs(each), where=np.isfinite(each), initial=0) for each in summands)
     allowed = half_of_digits(found.dtype) * size

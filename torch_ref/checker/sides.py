@@ -11,7 +11,7 @@ import torch
 from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget, TorchAgainstTarget, adapt
+from torch_ref.adapters import AgainstTarget, TensorCode, TorchAgainstTarget, adapt, takes_tensors
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
@@ -28,15 +28,16 @@ class Sides:
         self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
     ) -> None:
         self.twin: torch.nn.Module | None
+        mine = mine if takes_tensors(mine) else copy.deepcopy(mine)  # an operator of torch cannot be copied
         if reference is None:
-            self.module, self.twin, self.inputs = adapt(copy.deepcopy(mine), None, transposed), None, inputs
+            self.module, self.twin, self.inputs = adapt(mine, None, transposed), None, inputs
             self.target = self._right = None
             return
         is_module = isinstance(reference, torch.nn.Module)
-        twin = copy.deepcopy(reference) if is_module else _TorchFunction(reference)
+        twin = copy.deepcopy(reference).cpu() if is_module else _TorchFunction(reference)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
-        module = adapt(copy.deepcopy(mine), shapes, transposed, buffers)
+        module = adapt(mine, shapes, transposed, buffers)
         right = _reflection(reference if is_module else _namesake(reference))
         self.target = None
         if isinstance(reference, _LOSSES):
@@ -75,7 +76,8 @@ class Sides:
         """
         if self.twin is None:
             module = copy.deepcopy(self.module).to(dtype)
-            return Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype)), None
+            objective = Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype))
+            return _without_constant_outputs(objective, None), None
         twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
         module = copy.deepcopy(self.module).to(dtype).train(twin.training)
         for (_, p), theirs in zip(module.named_parameters(), twin.parameters(), strict=True):
@@ -85,7 +87,28 @@ class Sides:
             if name in buffers:
                 buffer[...] = buffers[name].numpy()
         with torch_generator(advance=False):
-            return Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+            objective = Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype))
+        return _without_constant_outputs(objective, twin), twin
+
+
+def _without_constant_outputs(objective: Objective, twin: torch.nn.Module | None) -> Objective:
+    """The objective, of the outputs alone that one of the sides has a derivative for.
+
+    A Function may mark an output as one that has none. Without a reference only a Function is believed: in a
+    module or function it may be a mistake.
+    """
+    code = objective.model
+    if not isinstance(code, TensorCode) or (twin is None and not code.is_function):
+        return objective
+    known = code.differentiates(objective.inputs)
+    if twin is not None:
+        theirs = TensorCode(twin).differentiates(objective.inputs)
+        known = [a or b for a, b in zip(known, theirs, strict=True)] if len(theirs) == len(known) else known
+    if any(known) and not all(known):
+        pairs = zip(known, leaves(objective.cotangent), strict=True)
+        arrays = (c if has or c is None else np.zeros_like(c) for has, (_, c) in pairs)
+        objective.cotangent = unflatten_as(objective.cotangent, arrays)
+    return objective
 
 
 def as_arrays(name: str, value: Any) -> Any:

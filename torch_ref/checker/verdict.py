@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 
 from scratch.gradcheck.tolerance import INCONCLUSIVE, SPREADS, VISIBLE
 
@@ -28,7 +29,7 @@ class TensorVerdict:
         numeric: the numeric derivative; None where there is none, as for an output.
         spread: how far rounding moves each entry.
         doubt: how far each entry of the numeric derivative may be off.
-        dtype: of both sides.
+        dtype: of both sides, or what has its name, since NumPy has no bfloat16.
         standard: the scale of a gradient that is as good as 0: the largest gradient of all, the incoming one
             included. For an output or buffer its own largest entry, or 1.
         same_forward: whether both sides compute the same function. If not, the numeric derivative, which
@@ -43,7 +44,7 @@ class TensorVerdict:
     numeric: np.ndarray | None
     spread: np.ndarray
     doubt: np.ndarray | float
-    dtype: np.dtype
+    dtype: Any
     standard: float
     same_forward: bool = True
     has_reference: bool = True
@@ -66,7 +67,7 @@ class TensorVerdict:
     @cached_property
     def tolerance(self) -> np.ndarray:
         """How far each of NumPy's entries may be from the expected one."""
-        underflow = float(np.finfo(self.dtype).tiny) * max(1.0, self.standard, largest(self.expected))
+        underflow = float(_finfo(self.dtype).tiny) * max(1.0, self.standard, largest(self.expected))
         rounding = SPREADS * (self.roundings + underflow)
         if self.numeric is None:
             return 2 * rounding + self._unknown  # that of both sides
@@ -76,7 +77,7 @@ class TensorVerdict:
     @property
     def _unknown(self) -> float:
         """PyTorch's order of summation is unknown: it may lose digits, by cancellation, where we need not."""
-        return SPREADS * float(np.finfo(self.dtype).eps) * self.standard
+        return SPREADS * float(_finfo(self.dtype).eps) * self.standard
 
     @cached_property
     def scale(self) -> float:
@@ -204,6 +205,10 @@ _UNMEASURED = {
     "detection_limit": np.inf,
     "kinks": 0,
 }
+
+
+def _finfo(dtype: Any) -> torch.finfo:
+    return torch.finfo(getattr(torch, dtype.name))
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:

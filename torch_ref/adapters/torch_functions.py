@@ -1,0 +1,368 @@
+"""Code of tensors as a module of scratch.nn: its forward, and the backward that torch's autograd runs for it.
+
+    class Square(torch.autograd.Function): …
+    module = TensorCode(Square.apply)      # module(x) of arrays; module.backward(dy) runs Square.backward
+
+Nothing is differentiated here: autograd only hands the incoming gradients to the code's own backward, where
+it has one. A gradient that does not arrive is 0.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from scratch import nn, random
+from scratch.grad_mode import is_grad_enabled
+from scratch.gradcheck.rounding import Noisy
+from scratch.nested import leaves, unflatten_as
+from scratch.nn.parameter import lay_out
+from torch_ref.adapters.names import match_names
+from torch_ref.adapters.shapes import Shapes
+from torch_ref.adapters.tensor_forms import as_function, is_function, name_of
+from torch_ref.adapters.tensor_rounding import RandomRounding
+
+_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+def adapt_tensor_code(
+    thing: Any, shapes: Shapes | None = None, transposed: Sequence[str] = ()
+) -> "TensorCode":
+    """A function or module of tensors as a Module; its parameters take the names in ``shapes``, as in adapt.
+
+    Raises:
+        ValueError: its parameters are not as many as ``shapes``, or of other shapes.
+    """
+    module = TensorCode(thing)
+    own = dict(module.code.named_parameters()) if isinstance(module.code, torch.nn.Module) else {}
+    slots = {name: _Slot(p.detach().cpu().numpy()) for name, p in own.items()}
+    if unknown := sorted(set(transposed) - set(slots)):
+        raise ValueError(f"transposed: there is no parameter {unknown}; there are {list(slots)}")
+    for name, taken in match_names(slots, shapes, transposed).items():
+        module.take(taken, name, name in transposed)
+    lay_out(module.parameters())
+    return module
+
+
+class _Slot:
+    """A parameter of the torch module, as an array."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+
+
+class Shared:
+    """A function that its copies share: what is made by torch.library cannot be copied."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The function's result."""
+        return self.function(*inputs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Shared":
+        return self
+
+
+class TensorCode(nn.Module):
+    """A function or module of tensors, on arrays.
+
+    Args:
+        thing: an autograd.Function or its ``apply``, an operator, a torch.nn.Module (which is copied), or a
+            function of tensors.
+
+    Attributes:
+        precision: a dtype of torch that NumPy may not have, to compute in; arrays in and out are float64.
+        strided: whether the incoming gradients are handed on in memory that is not contiguous.
+        only: the one input (by number) or parameter (by name) that requires a gradient; None for all.
+        device: where its tensors are; that of its parameters, at first.
+    """
+
+    def __init__(self, thing: Any) -> None:
+        self.code: Any = (
+            copy.deepcopy(thing) if isinstance(thing, torch.nn.Module) else Shared(as_function(thing))
+        )
+        self.name = name_of(thing)
+        self.precision: torch.dtype | None = None
+        self.strided, self.only = False, None
+        self.device = device_of(thing)
+        self.is_function = is_function(thing)
+        self.taken: dict[str, tuple[str, bool]] = {}
+        for name, buffer in thing.named_buffers() if isinstance(thing, torch.nn.Module) else ():
+            self.register_buffer(name, np.array(buffer.detach().cpu().numpy()))
+
+    def take(self, name: str, own: str, transposed: bool) -> None:
+        """Call the torch module's parameter ``own`` by this name."""
+        data = self.code.get_parameter(own).detach().cpu().numpy()
+        setattr(self, name, nn.Parameter(np.array(data.T if transposed else data)))
+        self.taken[name] = own, transposed
+
+    def forward(self, *inputs: Any) -> Any:
+        """The code's own.
+
+        Raises:
+            TypeError: an input is complex or a longdouble, which torch's Functions are not made for; or the
+                output holds no tensor.
+        """
+        dtype = self.precision or self._dtype(inputs)
+        tensors = [self._tensor(x, number, dtype) for number, (_, x) in enumerate(leaves(inputs))]
+        weights = self._present(dtype)
+        rounding = next((x.rounding for _, x in leaves(inputs) if isinstance(x, Noisy)), None)
+        with _rounded(rounding), _same_random_numbers(), torch.set_grad_enabled(is_grad_enabled()):
+            y = as_tuples(_run(self.code, unflatten_as(inputs, iter(tensors))))
+        self._read_buffers()
+        if not all(isinstance(each, torch.Tensor) for _, each in leaves(y)):
+            kinds = ", ".join(type(each).__name__ for _, each in leaves(y))
+            raise TypeError(f"check: mine: forward of {self.name} returns {kinds}, expected tensors")
+        self.save(inputs, tensors, weights, y, rounding)
+        return unflatten_as(y, (self._array(each) for _, each in leaves(y)))
+
+    def backward(self, *dy: Any) -> Any:
+        """The gradients that autograd gets from the code's own backward.
+
+        Raises:
+            TypeError: that returns too few gradients, or too many.
+            ValueError: it raises RuntimeError.
+        """
+        inputs, tensors, weights, y, rounding = self.saved()
+        pairs = zip([each for _, each in leaves(y)], [c for _, c in leaves(dy)], strict=True)
+        summands = [(r, self._incoming(c, r)) for r, c in pairs if c is not None and r.requires_grad]
+        found: dict[int, np.ndarray] = {}
+        if summands:
+            with _rounded(rounding):
+                found = _backward([r for r, _ in summands], [c for _, c in summands], self.name)
+        for name, weight in weights.items():
+            grad = found.get(id(weight), weight.grad)
+            _, transposed = self.taken[name]
+            array = self._gradient(torch.zeros_like(weight) if grad is None else grad)
+            getattr(self, name).add_grad(array.T if transposed else array)
+        gradients = [self._of_input(x, found) for x in tensors]
+        return gradients[0] if len(gradients) == 1 else unflatten_as(inputs, iter(gradients))
+
+    def differentiates(self, inputs: tuple[Any, ...]) -> list[bool]:
+        """Which of its outputs autograd has a derivative for; a Function may mark some that have none."""
+        other = copy.deepcopy(self)
+        other.forward(*inputs)
+        _, _, _, y, _ = other.saved()
+        return [each.requires_grad for _, each in leaves(y)]
+
+    def _dtype(self, inputs: Any) -> torch.dtype:
+        arrays = [x for _, x in leaves(inputs) if x is not None] + [p.data for p in self.parameters()]
+        kinds = [a.dtype for a in arrays if a.dtype.kind in "fc"]
+        dtype = np.result_type(*kinds) if kinds else np.dtype(np.float64)
+        if dtype not in _DTYPES:
+            raise TypeError(f"check: {self.name} is code of tensors, for float32 and float64, not {dtype}")
+        return _DTYPES[dtype]
+
+    def _tensor(self, x: Any, number: int, dtype: torch.dtype) -> torch.Tensor | None:
+        if x is None:
+            return None
+        if x.dtype.kind != "f":
+            return _as_tensor(x).to(self.device)
+        tensor = _as_tensor(x * 1 if isinstance(x, Noisy) else x)  # the product of a Noisy array is noisy
+        tensor = tensor.to(self.device, dtype).detach()
+        return tensor.requires_grad_(is_grad_enabled() and self.only in (None, number))
+
+    def _present(self, dtype: torch.dtype) -> dict[str, torch.nn.Parameter]:
+        """Write parameters and buffers into the torch module, which gets this dtype."""
+        if not isinstance(self.code, torch.nn.Module):
+            return {}
+        self.code.to(dtype).train(self.training)
+        weights: dict[str, torch.nn.Parameter] = {}
+        with torch.no_grad():
+            for name, (own, transposed) in self.taken.items():
+                weight, p = self.code.get_parameter(own), getattr(self, name)
+                weight.copy_(_as_tensor(p.data.T if transposed else p.data))
+                weight.requires_grad_(p.requires_grad and self.only in (None, name))
+                weight.grad = None
+                weights[name] = weight
+            for name, buffer in self.code.named_buffers():
+                buffer.copy_(_as_tensor(getattr(self, name)))
+        return weights
+
+    def _read_buffers(self) -> None:
+        if isinstance(self.code, torch.nn.Module):
+            for name, buffer in self.code.named_buffers():
+                own = getattr(self, name)
+                own[...] = buffer.detach().to("cpu", torch.float64).numpy()
+
+    def _array(self, tensor: torch.Tensor) -> np.ndarray:
+        tensor = tensor.detach().cpu()
+        tensor = tensor.to(torch.float64) if self.precision and tensor.is_floating_point() else tensor
+        return np.array(tensor.numpy())
+
+    def _incoming(self, c: Any, y: torch.Tensor) -> torch.Tensor:
+        """dL/dy, in the dtype of y."""
+        dy = _as_tensor(c * 1 if isinstance(c, Noisy) else c).to(y.device, y.dtype)
+        return _strided(dy) if self.strided else dy
+
+    def _gradient(self, grad: torch.Tensor | np.ndarray) -> np.ndarray:
+        return grad if isinstance(grad, np.ndarray) else self._array(grad)
+
+    def _of_input(self, x: torch.Tensor | None, found: dict[int, np.ndarray]) -> np.ndarray | None:
+        if x is None or not x.is_floating_point():
+            return None
+        grad = found.get(id(x), x.grad)
+        return self._gradient(torch.zeros_like(x) if grad is None else grad)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def device_of(*things: Any) -> torch.device:
+    """The device of the first tensor among these, or of the first parameter of a module."""
+    for thing in things:
+        tensors = (
+            thing.parameters() if isinstance(thing, torch.nn.Module) else [each for _, each in leaves(thing)]
+        )
+        for tensor in tensors:
+            if isinstance(tensor, torch.Tensor):
+                return tensor.device
+    return torch.device("cpu")
+
+
+def as_tuples(y: Any) -> Any:
+    """Outputs in lists or dicts as tuples, without what is None."""
+    if isinstance(y, dict):
+        y = tuple(y.values())
+    if isinstance(y, tuple | list):
+        return tuple(as_tuples(each) for each in y if each is not None)
+    return y
+
+
+def _run(code: Callable[..., Any], tensors: tuple[Any, ...]) -> Any:
+    """code(*tensors); on copies of them if it changes an input and says so by mark_dirty."""
+    try:
+        return code(*tensors)
+    except RuntimeError as error:
+        if "leaf Variable that requires grad" not in str(error):
+            raise
+    copies = (x if x is None else x.clone() for _, x in leaves(tensors))
+    return code(*unflatten_as(tensors, copies))
+
+
+def _backward(outputs: list[torch.Tensor], dy: list[torch.Tensor], name: str) -> dict[int, np.ndarray]:
+    """Run autograd; gradients of a wrong shape, which it refuses, by the id of the tensor they are for."""
+    try:
+        torch.autograd.backward(outputs, dy, retain_graph=True)
+    except RuntimeError as error:
+        text = str(error)
+        if "incorrect number of gradients" in text:
+            raise TypeError(
+                f"check: mine: backward of {name} returns a wrong number of gradients ({text}); "
+                "expected one for each argument of forward after ctx, in order, and None for one that is no "
+                "tensor"
+            ).with_traceback(error.__traceback__) from error
+        misshapen = _misshapen(outputs, dy) if "invalid gradient at index" in text else {}
+        if not misshapen:
+            raise ValueError(f"check: mine: backward of {name} raises RuntimeError: {text}").with_traceback(
+                error.__traceback__
+            ) from error
+        return misshapen
+    return {}
+
+
+class _Reader:
+    """A Function's backward that keeps gradients of a wrong shape, and puts zeros in their place."""
+
+    def __init__(self, backward: Callable[..., Any]) -> None:
+        self.backward, self.found = backward, dict[int, np.ndarray]()
+
+    def __call__(self, ctx: Any, *dy: Any) -> tuple[Any, ...]:
+        returned = self.backward(ctx, *dy)
+        gradients = list(returned) if isinstance(returned, tuple) else [returned]
+        needed = [at for at, needs in enumerate(ctx.needs_input_grad) if needs]
+        receivers = [following for following, _ in ctx.next_functions if following is not None]
+        for at, receiver in zip(needed, receivers, strict=False):
+            leaf, grad = getattr(receiver, "variable", None), gradients[at]
+            if leaf is not None and grad is not None and not _fits(grad, leaf):
+                self.found[id(leaf)] = grad.detach().to("cpu", torch.float64).numpy()
+                gradients[at] = torch.zeros_like(leaf)
+        return tuple(gradients)
+
+
+def _fits(grad: torch.Tensor, leaf: torch.Tensor) -> bool:
+    """Whether autograd takes it: of the shape of the leaf, or one that is summed to it."""
+    sizes = zip(reversed(grad.shape), reversed(leaf.shape), strict=False)
+    return grad.ndim >= leaf.ndim and all(n == 1 or n == m for m, n in sizes)
+
+
+def _misshapen(outputs: list[torch.Tensor], dy: list[torch.Tensor]) -> dict[int, np.ndarray]:
+    """The gradients of a wrong shape for inputs or parameters, by id; the others are where they belong.
+
+    They are read where a backward of people's returns them, since autograd drops them.
+    """
+    nodes = list(_nodes(outputs))
+    for leaf in (getattr(following, "variable", None) for n in nodes for following, _ in n.next_functions):
+        if leaf is not None:
+            leaf.grad = None
+    names = {node.name() for node in nodes}
+    kinds = [kind for kind in _subclasses(torch.autograd.Function) if f"{kind.__name__}Backward" in names]
+    readers = [_Reader(kind.backward) for kind in kinds]
+    before = [vars(kind).get("backward") for kind in kinds]
+    try:
+        for kind, reader in zip(kinds, readers, strict=True):
+            kind.backward = staticmethod(reader)
+        torch.autograd.backward(outputs, dy, retain_graph=True)
+    except RuntimeError:  # that of an inner operation, which is nobody's gradient
+        return {}
+    finally:
+        for kind, own in zip(kinds, before, strict=True):
+            if own is None:
+                del kind.backward
+            else:
+                kind.backward = own
+    return {at: grad for reader in readers for at, grad in reader.found.items()}
+
+
+def _subclasses(kind: Any) -> Iterator[Any]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+def _nodes(outputs: list[torch.Tensor]) -> Iterator[Any]:
+    """The nodes of the graph above these outputs, but for its leaves."""
+    waiting, seen = [y.grad_fn for y in outputs], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen or hasattr(node, "variable"):
+            continue
+        seen.add(node)
+        yield node
+        waiting += [following for following, _ in node.next_functions]
+
+
+def _strided(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers, the axes in the reverse order in memory, and nan between them."""
+    axes = tuple(reversed(range(tensor.ndim)))
+    turned = tensor.permute(axes)
+    return torch.stack([turned, torch.full_like(turned, torch.nan)], -1)[..., 0].permute(axes)
+
+
+def _as_tensor(array: Any) -> torch.Tensor:
+    """A tensor on the memory of ``array``, if torch can be there."""
+    plain = np.asarray(array)
+    if not plain.flags.writeable or any(stride < 0 for stride in plain.strides):
+        plain = plain.copy()
+    return torch.from_numpy(plain)
+
+
+def _rounded(rounding: Any) -> Any:
+    return nullcontext() if rounding is None else RandomRounding(rounding.unit, rounding.seed)
+
+
+@contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    """Within, torch draws the numbers that scratch would draw, and scratch goes on after them."""
+    with torch.random.fork_rng(devices=[]):
+        start = torch.from_numpy(random.get_rng_state())
+        torch.set_rng_state(start)
+        yield
+        after = torch.get_rng_state()
+        if not torch.equal(after, start):
+            random.set_rng_state(after.numpy())

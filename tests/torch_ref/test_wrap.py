@@ -12,7 +12,7 @@ from rounding import same_draws
 from scratch import nn
 from scratch.nested import leaves, unflatten_as
 from torch_ref import as_torch, mirror
-from torch_ref.adapters import AgainstTarget, adapt
+from torch_ref.adapters import Holding, adapt
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 
 
@@ -46,9 +46,7 @@ def test_torchs_gradcheck_passes_every_module(case: Case) -> None:
 def test_torchs_gradcheck_passes_every_loss(case: Case) -> None:
     inputs, at = case.draw(np.float64), case.target
     others = tuple(x for i, x in enumerate(inputs) if i != at)
-    assert passes_gradcheck(
-        AgainstTarget(case.make(np.float64), None if at is None else inputs[at], at), others
-    )
+    assert passes_gradcheck(Holding(case.make(np.float64), {} if at is None else {at: inputs[at]}), others)
 
 
 def test_torchs_gradcheck_refuses_a_wrong_backward(monkeypatch: pytest.MonkeyPatch) -> None:

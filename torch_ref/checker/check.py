@@ -86,17 +86,27 @@ def check(
     dtypes: Any = ("float64", "float32"),
     transposed: str | Sequence[str] = (),
     cotangent: Any = None,
+    held: Any = (),
+    layout: str | None = None,
+    columns: bool = False,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
     Args:
-        mine: an object with forward and backward, or a pair of functions; see adapt.
+        mine: an object with forward and backward, or a pair of functions; see torch_ref.adapters.layers.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
             of torch.nn, the input that its forward calls target is held.
         inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype.
         dtypes: to compare in: "float64", "float32", or both.
-        transposed: our parameters that are stored the other way round than the reference's.
+        transposed: our parameters that are stored the other way round than the reference's, where their
+            shapes do not tell: a square matrix.
         cotangent: the incoming gradient; random by default.
+        held: positions or names of inputs without a gradient: masks, labels, numbers. They are handed to both
+            sides as they are, floating arrays in the dtype of the others; backward may return a gradient for
+            every input or for the others alone.
+        layout: "NHWC" where your images are (n, h, w, c), "NLC" for sequences; the reference gets them, and
+            gives its output, as PyTorch has them.
+        columns: whether your samples are columns: x is (features, batch).
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -107,7 +117,7 @@ def check(
             nor a parameter; dtypes is empty, or has another one.
     """
     names = _checked(reference, dtypes)
-    sides = Sides(mine, reference, as_arrays("input", inputs), transposed)
+    sides = Sides(mine, reference, inputs, transposed, held, layout, columns)
     cotangent = as_arrays("cotangent", cotangent)
     found = Check()
     for dtype in names:

@@ -11,7 +11,10 @@ import torch
 from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget, TorchAgainstTarget, adapt
+from torch_ref.adapters import Given, Holding, TorchHolding, adapt
+from torch_ref.adapters.held import filled, positions_of
+from torch_ref.adapters.layout import Reordered, TorchReordered, orders_of
+from torch_ref.adapters.methods import as_object
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
@@ -22,45 +25,61 @@ _LOSSES = tuple(
 
 
 class Sides:
-    """Both sides as modules with the same names and weights."""
+    """Both sides as modules with the same names and weights.
+
+    Args:
+        mine: what is checked; see adapt.
+        reference: a torch module or a function of tensors.
+        inputs: all inputs.
+        transposed: see adapt.
+        held: positions or names of inputs without a gradient.
+        layout: "NHWC" where images have their channels last.
+        columns: whether samples are columns.
+    """
 
     def __init__(
-        self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
+        self,
+        mine: Any,
+        reference: Any,
+        inputs: tuple[Any, ...],
+        transposed: str | Sequence[str] = (),
+        held: Any = (),
+        layout: str | None = None,
+        columns: bool = False,
     ) -> None:
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference) if is_module else _TorchFunction(reference)
+        orders = orders_of(layout, columns)
+        positions = positions_of(held, inputs, [*_forwards(mine), *_forwards(reference)])
+        self.target_at = _target_of(reference)
+        if self.target_at is not None:
+            positions |= {self.target_at}
+        self.held = {i: inputs[i] for i in sorted(positions)}
+        self.inputs = as_arrays("input", tuple(x for i, x in enumerate(inputs) if i not in positions))
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
-        module = adapt(copy.deepcopy(mine), shapes, transposed, buffers)
-        right = _reflection(reference if is_module else _namesake(reference))
-        self.target = None
-        if isinstance(reference, _LOSSES):
-            names = list(inspect.signature(reference.forward).parameters)
-            at = names.index("target") if "target" in names else None
-            target, inputs = (None, inputs) if at is None else (inputs[at], inputs[:at] + inputs[at + 1 :])
-            module, twin = AgainstTarget(module, target, at), TorchAgainstTarget(twin, target, at)
-            right = None if right is None else AgainstTarget(right, target, at)
-            self.target = target
-        self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
+        given = Given(filled(self.inputs, self.held), positions, len(shapes))
+        self.module = adapt(copy.deepcopy(mine), shapes, transposed, buffers, given)
+        self._right = _reflection(reference if is_module else _namesake(reference))
+        self.twin = TorchReordered(twin, orders) if orders else twin
+        if orders and self._right is not None:
+            self._right = Reordered(self._right, orders)
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""
         if self._right is None:
             return None
-        return copy.deepcopy(self._right).to(dtype).train(self.twin.training)
+        module = copy.deepcopy(self._right).to(dtype).train(self.twin.training)
+        return Holding(module, self.held) if self.held else module
 
     def on_kinks(self, points: Points) -> "Sides":
         """The same, on numbers at which functions have kinks: inputs, and the target of a loss."""
         other = copy.copy(self)
         other.inputs = on_kinks(self.inputs, points)
-        if self.target is not None and points is kinks and may_be_any_number(self.target, self.inputs[0]):
+        at = self.target_at
+        if at is not None and points is kinks and may_be_any_number(self.held[at], self.inputs[0]):
             # Equal to the input where that is 0, and nowhere else.
-            other.target = -other.inputs[0]
-            losses = copy.deepcopy((self.module, self.twin, self._right))
-            for loss in losses:
-                if isinstance(loss, AgainstTarget | TorchAgainstTarget):
-                    loss.target = other.target
-            other.module, other.twin, other._right = losses
+            other.held = {**self.held, at: -other.inputs[0]}
         return other
 
     def cast(self, dtype: np.dtype, cotangent: Any = None) -> tuple[Objective, torch.nn.Module]:
@@ -73,8 +92,26 @@ class Sides:
         for name, buffer in module.named_buffers():
             if name in buffers:
                 buffer[...] = buffers[name].numpy()
+        if self.held:
+            module, twin = Holding(module, self.held), TorchHolding(twin, self.held)
         with torch_generator(advance=False):
             return Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+
+
+def _target_of(reference: Any) -> int | None:
+    """The position of the target of a loss of torch.nn, which is held; None for anything else."""
+    if not isinstance(reference, _LOSSES):
+        return None
+    names = list(inspect.signature(reference.forward).parameters)
+    return names.index("target") if "target" in names else None
+
+
+def _forwards(thing: Any) -> list[Any]:
+    """The functions whose arguments are the inputs."""
+    if isinstance(thing, torch.nn.Module):
+        return [thing.forward]
+    found = as_object(thing)
+    return [] if found is None else [getattr(found[0], found[1][0])]
 
 
 def as_arrays(name: str, value: Any) -> Any:

@@ -1,0 +1,66 @@
+"""Your arrays made of the reference's parameters: turned, laid end to end, or added.
+
+PyTorch stores a weight as (out, in), a kernel as (out, in, kh, kw), and a recurrent layer has two matrices
+and two biases. People store (in, out), (kh, kw, in, out), one matrix for both, one bias. An array of theirs
+is a sum of pieces, each a parameter of the reference in a place of the array; the gradient goes the other
+way.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from torch_ref.adapters.shapes import Shape, without_ones
+
+# Axes that make (in, out) to (out, in), (k, in, out) to (out, in, k), (kh, kw, in, out) to (out, in, kh, kw);
+# and others that are met: (out, kh, kw, in), (in, kh, kw, out), (in, out, kh, kw).
+TURNS: dict[int, tuple[tuple[int, ...], ...]] = {
+    2: ((1, 0),),
+    3: ((2, 1, 0), (0, 2, 1), (1, 0, 2)),
+    4: ((3, 2, 0, 1), (0, 3, 1, 2), (3, 0, 1, 2), (1, 0, 2, 3), (2, 3, 0, 1)),
+    5: ((4, 3, 0, 1, 2), (0, 4, 1, 2, 3)),
+}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A parameter of the reference in an array of yours.
+
+    Args:
+        name: the parameter's.
+        shape: the parameter's.
+        axes: the order of the array's axes that makes it the parameter; () for as it is.
+        place: where it is in the array: the array's own slice, after the axes were put in order.
+    """
+
+    name: str
+    shape: Shape
+    axes: tuple[int, ...] = ()
+    place: tuple[Any, ...] = (...,)
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """The part of an array, of a gradient say, that belongs to the parameter, in its own shape.
+
+        Raises:
+            ValueError: the array is of another size.
+        """
+        turned = np.transpose(array, self.axes) if self.axes else array
+        return turned[self.place].reshape(self.shape)
+
+    def add_to(self, array: np.ndarray, value: np.ndarray) -> None:
+        """Add the parameter's value in its place."""
+        turned = np.transpose(array, self.axes) if self.axes else array
+        part = turned[self.place]
+        turned[self.place] = part + value.reshape(part.shape)
+
+
+def turns(shape: Shape, expected: Shape) -> Iterator[tuple[int, ...]]:
+    """The orders of axes that make ``shape`` the expected one, but for axes of length 1; () where it is."""
+    if without_ones(shape) == without_ones(expected):
+        yield ()
+    for axes in TURNS.get(len(shape), ()):
+        turned = tuple(shape[a] for a in axes)
+        if turned == expected or without_ones(turned) == without_ones(expected):
+            yield axes

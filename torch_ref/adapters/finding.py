@@ -45,7 +45,17 @@ def _kept(thing: Any, trial: Trial) -> tuple[list[Any], Slots]:
     """The parameters that the thing keeps beside their gradients."""
     root: list[Any] = [thing, None]
     found = dict(find_slots(Search(root, trial.after)))
-    return root, {name: slot for name, slot in found.items() if slot.path not in trial.fleeting}
+    is_returned = len(trial.after) > 1 and bool(of_parameters(trial.passes, trial.after[1]))
+    return root, {
+        name: slot
+        for name, slot in found.items()
+        if slot.path not in trial.fleeting and not (is_returned and _is_left_out(slot, trial))
+    }
+
+
+def _is_left_out(slot: Slot, trial: Trial) -> bool:
+    """Whether the code knows a name for the gradient, and backward left none of that name."""
+    return slot.path[0] == 0 and all(get(trial.after, path) is ABSENT for path in slot.grad_paths)
 
 
 def _completed(root: list[Any], slots: Slots, trial: Trial, shapes: Shapes | None) -> tuple[list[Any], Slots]:

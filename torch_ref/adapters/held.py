@@ -77,7 +77,7 @@ def positions_of(held: Any, inputs: Sequence[Any], forwards: Sequence[Callable[.
         ValueError: there is no such input.
     """
     found = set()
-    for each in (held,) if isinstance(held, int | str) else held:
+    for each in held if isinstance(held, list | tuple | set | frozenset) else (held,):
         at = each
         if isinstance(each, str):
             names = [parameter_names(function) for function in forwards]

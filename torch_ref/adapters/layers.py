@@ -19,7 +19,7 @@ People write layers in many ways. Understood are
 An array may be kept in several places, as ``W`` and as ``params[0]``: it is written into all of them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from scratch import nn
@@ -28,18 +28,19 @@ from scratch.stray_parameters import refuse_stray_parameters
 from torch_ref.adapters.finding import found_slots
 from torch_ref.adapters.messages import described, require_input_gradients
 from torch_ref.adapters.methods import as_object
-from torch_ref.adapters.names import match_names
+from torch_ref.adapters.names import Transposed, doubtful, match_names
 from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.returned import Given
 from torch_ref.adapters.shapes import Shapes
 from torch_ref.adapters.slots import find_buffers
+from torch_ref.adapters.steps import remarks_on_steps
 from torch_ref.adapters.trial import Trial, tried
 
 
 def adapt(
     thing: Any,
     shapes: Shapes | None = None,
-    transposed: str | Sequence[str] = (),
+    transposed: str | Transposed = (),
     buffers: Shapes | None = None,
     given: Given | None = None,
 ) -> nn.Module:
@@ -51,7 +52,7 @@ def adapt(
             are the same, else in order, or by shape where that leaves no choice. Axes of length 1 do not
             count.
         transposed: those that are stored the other way round than on the other side, by our names; to be
-            said only where their shapes do not tell.
+            said only where their shapes do not tell. Or a dict of the orders of axes that make ours theirs.
         buffers: names and shapes of the floating buffers on the other side. An array of that name (behind
             the last dot) and shape that ``thing`` keeps becomes that buffer.
         given: the inputs that it will be called with; a copy of it is run on them, to see how it works.
@@ -64,7 +65,9 @@ def adapt(
     if isinstance(transposed, str):
         transposed = (transposed,)
     if not isinstance(transposed, Collection):
-        raise TypeError(f"check: transposed is {transposed!r}, expected names of parameters")
+        raise TypeError(
+            f"check: transposed is {transposed!r}, expected names of parameters, or a dict of orders of axes"
+        )
     shapes_of_buffers, given = buffers or {}, given or Given()
     module, slots, trial = _found(thing, shapes, given)
     if unknown := sorted(set(transposed) - set(slots)):
@@ -81,8 +84,10 @@ def adapt(
         module.take(own, slots[own], each)
     for name, path in places.items():
         module.hold(name, path, shapes_of_buffers[name])
-    if shapes is not None and isinstance(module, Adapted):
-        module.in_order(list(shapes))
+    if isinstance(module, Adapted):
+        module.doubtful = doubtful(slots, pieces, transposed)
+        if shapes is not None:
+            module.in_order(list(shapes))
     lay_out(module.parameters())
     return module
 
@@ -106,7 +111,8 @@ def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[s
     own, methods = found
     trial = tried(own, methods, given)
     root, slots, rates = found_slots(own, trial, shapes)
-    return Adapted(root, trial, rates), slots, trial
+    remarks = remarks_on_steps(trial, rates, given)
+    return Adapted(root, trial, rates, remarks), slots, trial
 
 
 def _methods_of(thing: Any) -> str:

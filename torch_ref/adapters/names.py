@@ -1,6 +1,6 @@
 """Your parameters matched with the reference's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch_ref.adapters.shapes import Shape, Shapes, without_ones
 
 _BIASES = {"b", "bias", "biases", "beta", "shift", "offset"}
 Pieces = dict[str, tuple[Piece, ...]]
+Transposed = Collection[str] | Mapping[str, tuple[int, ...]]
 
 
 def match_names(
-    slots: Mapping[str, Any], shapes: Shapes | None, transposed: Sequence[str], found: str = ""
+    slots: Mapping[str, Any], shapes: Shapes | None, transposed: Transposed, found: str = ""
 ) -> Pieces:
     """The parameters of the reference that each of ours is made of, by our names, in the order of theirs.
 
@@ -80,8 +81,24 @@ def _sizes(shape: Shape) -> Shape:
     return tuple(sorted(without_ones(shape)))
 
 
-def _axes(own: str, slot: Any, name: str, expected: Shape, transposed: Sequence[str]) -> tuple[int, ...]:
+def doubtful(
+    slots: Mapping[str, Any], pieces: Pieces, transposed: Transposed
+) -> dict[str, list[tuple[int, ...]]]:
+    """By our names, the other orders of axes that the shapes of ours allow, where nothing was said."""
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for own, (piece, *more) in pieces.items():
+        if more or own in transposed or isinstance(slots[own], nn.Parameter):
+            continue
+        others = [axes for axes in turns(np.shape(slots[own].data), piece.shape) if axes != piece.axes]
+        if others and len(without_ones(piece.shape)) > 1:
+            found[own] = others
+    return found
+
+
+def _axes(own: str, slot: Any, name: str, expected: Shape, transposed: Transposed) -> tuple[int, ...]:
     """The order of our axes that makes ours theirs."""
+    if isinstance(transposed, Mapping) and own in transposed:
+        return tuple(transposed[own])
     shape = np.shape(slot.data)
     is_told = own in transposed
     fitting: list[tuple[int, ...]]

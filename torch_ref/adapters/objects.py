@@ -70,11 +70,16 @@ class Adapted(Keeping):
     """A thing that is not a Module. Its parameters are written into it before each forward.
 
     ``root`` is a list of it, of what its last backward returned, and of the objects that are its parameters.
-    ``misshapen`` are gradients of another shape than their parameter's, which cannot hold them.
+    ``misshapen`` are gradients of another shape than their parameter's, which cannot hold them. ``remarks``
+    are side effects that its form alone shows. ``doubtful`` are the other orders of axes that the shapes of
+    some of its arrays allow.
     """
 
-    def __init__(self, root: list[Any], trial: Trial, rates: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, root: list[Any], trial: Trial, rates: tuple[Path, ...] = (), remarks: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(root)
+        self.remarks = remarks
         self.passes, self.rates, self.is_tried = trial.passes, rates, trial.built is not None
         self.updates = bool(rates or trial.passes.rate)
         kinds = np.ndarray | float | int | None
@@ -82,6 +87,7 @@ class Adapted(Keeping):
         self.taken: dict[str, tuple[Slot, list[Path], tuple[Piece, ...]]] = {}
         self.written: dict[str, np.ndarray] = {}
         self.misshapen: dict[str, np.ndarray] = {}
+        self.doubtful: dict[str, list[tuple[int, ...]]] = {}
 
     def take(self, own: str, slot: Slot, pieces: tuple[Piece, ...]) -> None:
         """Make the pieces of what the slot holds parameters of their names and shapes."""
@@ -119,7 +125,12 @@ class Adapted(Keeping):
     def _write(self) -> None:
         for own, (slot, places, pieces) in self.taken.items():
             before, values = slot.data, [getattr(self, piece.name).data for piece in pieces]
-            if len(pieces) == 1 and isinstance(before, np.ndarray) and not self.updates:
+            if (
+                len(pieces) == 1
+                and isinstance(before, np.ndarray)
+                and not self.updates
+                and not pieces[0].blocks
+            ):
                 data = _as_yours(pieces[0], values[0], before.shape)
             else:
                 data = np.zeros(np.shape(before), np.result_type(*values))
@@ -166,7 +177,8 @@ class Adapted(Keeping):
             if grad is None:
                 continue
             if not fits:
-                self.misshapen[piece.name] = grad
+                turns = piece.axes and len(piece.axes) == grad.ndim
+                self.misshapen[piece.name] = grad.transpose(piece.axes) if turns else grad
                 continue
             part = piece.of(grad.reshape(shape))
             p.grad = part if p.grad is None else p.grad + part

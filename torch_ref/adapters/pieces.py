@@ -33,12 +33,15 @@ class Piece:
         shape: the parameter's.
         axes: the order of the array's axes that makes it the parameter; () for as it is.
         place: where it is in the array: the array's own slice, after the axes were put in order.
+        blocks: of a recurrent layer, whose rows are those of its gates: the places of the parameter's gates
+            among yours; () for the same order.
     """
 
     name: str
     shape: Shape
     axes: tuple[int, ...] = ()
     place: tuple[Any, ...] = (...,)
+    blocks: tuple[int, ...] = ()
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """The part of an array, of a gradient say, that belongs to the parameter, in its own shape.
@@ -47,13 +50,23 @@ class Piece:
             ValueError: the array is of another size.
         """
         turned = np.transpose(array, self.axes) if self.axes else array
-        return turned[self.place].reshape(self.shape)
+        return _in_blocks(turned[self.place], self.blocks).reshape(self.shape)
 
     def add_to(self, array: np.ndarray, value: np.ndarray) -> None:
         """Add the parameter's value in its place."""
         turned = np.transpose(array, self.axes) if self.axes else array
         part = turned[self.place]
-        turned[self.place] = part + value.reshape(part.shape)
+        back = tuple(int(i) for i in np.argsort(self.blocks))
+        turned[self.place] = part + _in_blocks(value.reshape(part.shape), back)
+
+
+def _in_blocks(array: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
+    """The blocks of rows, or of the entries of a vector, in this order."""
+    if not blocks:
+        return array
+    axis = 1 if array.ndim == 2 and array.shape[0] == 1 else 0  # a bias of one row
+    parts = np.split(array, len(blocks), axis=axis)
+    return np.concatenate([parts[i] for i in blocks], axis=axis)
 
 
 def turns(shape: Shape, expected: Shape) -> Iterator[tuple[int, ...]]:

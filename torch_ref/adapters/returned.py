@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_gradients
+from torch_ref.adapters.calls import as_gradients, is_numbers
 from torch_ref.adapters.passes import Passes, input_gradient_names
 from torch_ref.adapters.paths import entries
 
@@ -46,7 +46,7 @@ def _first(result: Any, given: Given) -> int | None:
     """How many entries, the first, are gradients of inputs; the others are of parameters. None: all are."""
     shapes = [np.shape(x) for _, x in leaves(given.inputs)]
     free = [np.shape(x) for _, x in leaves(given.free)]
-    if not isinstance(result, tuple | list) or not any(map(_is_container, result)):
+    if not isinstance(result, tuple | list) or is_numbers(result) or not any(map(_is_container, result)):
         bare = [np.shape(result)] if not isinstance(result, tuple | list) else []
         return 0 if bare and not free and bare[0] not in shapes else None
     flat = [each for _, each in leaves(tuple(result))]

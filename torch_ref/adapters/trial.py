@@ -21,7 +21,7 @@ from torch_ref.adapters.methods import Pair, is_derivative
 from torch_ref.adapters.passes import OUTPUTS, Passes, times
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
 from torch_ref.adapters.readings import CACHES, Asked, is_incoming, needed, rate_of, readings
-from torch_ref.adapters.returned import Given, located
+from torch_ref.adapters.returned import Given, located, of_inputs
 
 # A power of two, so that dividing by it rounds nothing; so large that of w - rate · dw the digits of dw stay.
 RATE = 2.0**20
@@ -51,7 +51,7 @@ def tried(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     plain = Trial(_untried(thing, methods))
     if not given.inputs:
         return plain
-    with _same_random_numbers(), np.errstate(all="ignore"):
+    with unnoticed():
         try:
             return _run(thing, methods, given)
         except Exception:  # from people's code; the check itself will raise it
@@ -75,16 +75,16 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     stays = _persistent(built, passes, inputs)
     rng = np.random.default_rng(0)
     dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
-    failures: list[Exception] = []
     for reading in _readings(built, passes, inputs, y, cache):
-        other, kept = copy.deepcopy((built, (tuple(inputs), y, cache)))
+        other = copy.deepcopy(built)
+        again, saved = reading.run_forward(other, copy.deepcopy(tuple(inputs)), True)
         try:
-            result = reading.run_backward(other, copy.deepcopy(dy), kept, RATE)
+            result = reading.run_backward(other, copy.deepcopy(dy), (tuple(inputs), again, saved), RATE)
             found = located(reading, other, result, given)
             if found.is_derivative:
-                times(dy[0], result, y, [x for _, x in leaves(tuple(inputs))])
-        except Exception as error:  # of another reading's arguments
-            failures.append(error)
+                dx = of_inputs(found, other, result)
+                times(dy[0], dx, again, [x for _, x in leaves(tuple(inputs))])
+        except Exception:  # from another reading's arguments
             continue
         return Trial(found, built, [other, result], *stays)
     return Trial(passes, built, [], *stays)
@@ -188,11 +188,12 @@ def _readings(built: Any, passes: Passes, inputs: Sequence[Any], y: Any, cache: 
 
 
 @contextmanager
-def _same_random_numbers() -> Iterator[None]:
-    """Within, random numbers are drawn that leave no trace."""
+def unnoticed() -> Iterator[None]:
+    """Within, random numbers are drawn that leave no trace, and NumPy warns of nothing."""
     ours, numpys = random.get_rng_state(), np.random.get_state()
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         random.set_rng_state(ours)
         np.random.set_state(numpys)

@@ -16,6 +16,7 @@ from torch_ref.adapters.held import filled, positions_of
 from torch_ref.adapters.layout import Reordered, TorchReordered, orders_of
 from torch_ref.adapters.methods import as_object
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
+from torch_ref.checker.orientation import Orders, forwards_agree, other_orders
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
 
@@ -59,11 +60,28 @@ class Sides:
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
         given = Given(filled(self.inputs, self.held), positions, len(shapes))
-        self.module = adapt(copy.deepcopy(mine), shapes, transposed, buffers, given)
         self._right = _reflection(reference if is_module else _namesake(reference))
         self.twin = TorchReordered(twin, orders) if orders else twin
         if orders and self._right is not None:
             self._right = Reordered(self._right, orders)
+        self.module = adapt(copy.deepcopy(mine), shapes, transposed, buffers, given)
+        if getattr(self.module, "doubtful", {}) and not forwards_agree(self):
+            self._turn(lambda told: adapt(copy.deepcopy(mine), shapes, told, buffers, given), bool(orders))
+
+    def _turn(self, adapted: Callable[[Orders], nn.Module], is_told: bool) -> None:
+        """Store arrays whose shapes do not tell in the order in which the forwards agree, if there is one.
+
+        Raises:
+            ValueError: there is one, and nothing said that the order is another than PyTorch's.
+        """
+        as_it_is = self.module
+        for told in other_orders(getattr(as_it_is, "doubtful", {})):
+            self.module = adapted(told)
+            if forwards_agree(self):
+                if is_told:
+                    return
+                raise ValueError(_which_way(told))
+        self.module = as_it_is
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""
@@ -96,6 +114,18 @@ class Sides:
             module, twin = Holding(module, self.held), TorchHolding(twin, self.held)
         with torch_generator(advance=False):
             return Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+
+
+def _which_way(told: Orders) -> str:
+    """The message for arrays that are stored in another order than their shapes seem to say."""
+    names = ", ".join(told)
+    only_matrices = all(axes == (1, 0) for axes in told.values())
+    say = [*told] if only_matrices else told
+    return (
+        f"check: transposed: the shape of {names} does not tell which way round it is stored. As it stands "
+        f"the forwards differ; transposed they agree. If yours is stored so, say transposed={say}; if not, "
+        "your forward uses it transposed"
+    )
 
 
 def _target_of(reference: Any) -> int | None:

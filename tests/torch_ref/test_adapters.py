@@ -800,3 +800,100 @@ def test_a_square_matrix_needs_to_be_told() -> None:
         check(Square(), reference, X)
     assert check(Square(), reference, X, transposed="W", dtypes="float64")
     assert not check(made(Square, True), reference, X, transposed={"W": (1, 0)}, dtypes="float64")
+
+
+# ---- layers that move their weights by an optimizer of their own
+
+
+class Momentum:
+    def __init__(self):
+        self.before = 0.0
+
+    def update(self, w, gradient):
+        self.before = 0.9 * self.before + gradient
+        return w - 0.01 * self.before
+
+
+class KeepsOptimizers(Base):
+    def __init__(self, optimizer=Momentum):
+        super().__init__()
+        self.W_opt, self.b_opt = optimizer(), optimizer()
+
+    def forward_pass(self, x):
+        return self.product(x)
+
+    def backward_pass(self, accum_grad):
+        before = self.W
+        _, dW, db = self.gradients(accum_grad)
+        self.W = self.W_opt.update(self.W, dW)
+        self.b = self.b_opt.update(self.b, db)
+        return accum_grad @ before.T
+
+
+@pytest.mark.parametrize("optimizer", [Momentum, lambda: None])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_gradient_is_that_which_the_optimizer_is_given(optimizer, wrong) -> None:
+    layer = KeepsOptimizers(optimizer)
+    layer.wrong = wrong
+    assert bool(check(layer, LINEAR, X, dtypes="float64")) is not wrong
+
+
+# ---- recurrent layers
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class Lstm:
+    """A cell with one bias and the gates in this order; joined, one matrix for input and hidden state."""
+
+    wrong = False
+
+    def __init__(self, order="ifgo", joined=False):
+        self.order = order
+        matrices = normal(3, 16), normal(4, 16)
+        if joined:
+            self.W = np.concatenate(matrices)
+        else:
+            self.Wx, self.Wh = matrices
+        self.b = normal(16)
+
+    def forward(self, x, state):
+        h, c = state
+        z = np.concatenate([x, h], 1)
+        W = self.W if hasattr(self, "W") else np.concatenate([self.Wx, self.Wh])
+        parts = dict(zip(self.order, np.split(z @ W + self.b, 4, axis=1), strict=True))
+        i, f, o, g = sigmoid(parts["i"]), sigmoid(parts["f"]), sigmoid(parts["o"]), np.tanh(parts["g"])
+        new = f * c + i * g
+        self.kept = z, W, c, {"i": i, "f": f, "o": o, "g": g}, np.tanh(new)
+        return o * np.tanh(new), new
+
+    def backward(self, dh, dc):
+        z, W, c, gates, t = self.kept
+        i, f, o, g = (gates[name] for name in "ifog")
+        dc = dc + dh * o * (1 - t**2)
+        slopes = {"i": dc * g * i * (1 - i), "f": dc * c * f * (1 - f), "g": dc * i * (1 - g**2)}
+        slopes["o"] = dh * t * o * (1 if self.wrong else 1 - o)
+        da = np.concatenate([slopes[name] for name in self.order], 1)
+        dW, dz = z.T @ da, da @ W.T
+        if hasattr(self, "W"):
+            self.dW = dW
+        else:
+            self.dWx, self.dWh = dW[:3], dW[3:]
+        self.db = da.sum(0)
+        return dz[:, :3], (dz[:, 3:], dc * f)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize(
+    ("order", "joined"), [("ifgo", False), ("ifgo", True), ("fgio", False), ("oifg", True)]
+)
+def test_one_bias_one_matrix_and_gates_in_any_order(order, joined, wrong) -> None:
+    layer = Lstm(order, joined)
+    layer.wrong = wrong
+    inputs = normal(5, 3), (normal(5, 4), normal(5, 4) / 2)
+    found = check(layer, torch.nn.LSTMCell(3, 4), *inputs, dtypes="float64")
+    assert bool(found) is not wrong, str(found)
+    if order != "ifgo":
+        assert f"gates in the order {', '.join(order)}" in str(found)

@@ -1,6 +1,5 @@
 """The parameters of a thing by all that a trial shows: gradients beside them, returned, a step, or none."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
         lazy, others = _completed(*_kept(trial.built, trial), trial, shapes)
         if len(others) > len(slots):
             root, slots = lazy, others
-    rates = _rates(root, trial) if _moved(trial, slots) and not trial.passes.rate else ()
+    rates = _rates(root) if _moved(trial, slots) and not trial.passes.rate else ()
     return root, slots, rates
 
 
@@ -46,16 +45,18 @@ def _kept(thing: Any, trial: Trial) -> tuple[list[Any], Slots]:
     root: list[Any] = [thing, None]
     found = dict(find_slots(Search(root, trial.after)))
     is_returned = len(trial.after) > 1 and bool(of_parameters(trial.passes, trial.after[1]))
+    is_elsewhere = is_returned or bool(trial.passes.rate or _rates(root))
     return root, {
         name: slot
         for name, slot in found.items()
-        if slot.path not in trial.fleeting and not (is_returned and _is_left_out(slot, trial))
+        if slot.path not in trial.fleeting and not (is_elsewhere and _is_left_out(slot, trial))
     }
 
 
 def _is_left_out(slot: Slot, trial: Trial) -> bool:
     """Whether the code knows a name for the gradient, and backward left none of that name."""
-    return slot.path[0] == 0 and all(get(trial.after, path) is ABSENT for path in slot.grad_paths)
+    left = [get(trial.after, path) for path in slot.grad_paths]
+    return bool(trial.after) and slot.path[0] == 0 and all(g is ABSENT or g is None for g in left)
 
 
 def _completed(root: list[Any], slots: Slots, trial: Trial, shapes: Shapes | None) -> tuple[list[Any], Slots]:
@@ -63,7 +64,7 @@ def _completed(root: list[Any], slots: Slots, trial: Trial, shapes: Shapes | Non
     needed = None if shapes is None else len(shapes)
     arrays = _candidates(root, slots, trial)
     slots = slots | _returned(root, arrays, trial)
-    if _is_short(slots, needed) and (trial.passes.rate or _rates(root, trial)):
+    if _is_short(slots, needed) and (trial.passes.rate or _rates(root)):
         slots = slots | _stepped(root, _candidates(root, slots, trial), trial)
     if shapes is not None and len(slots) < len(shapes):
         slots = slots | _without_gradient(root, slots, _candidates(root, slots, trial), shapes)
@@ -144,12 +145,6 @@ def _same(a: Any, b: Any) -> bool:
     return np.shape(a) == np.shape(b) and bool(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True))
 
 
-def _rates(root: list[Any], trial: Trial) -> tuple[Path, ...]:
+def _rates(root: list[Any]) -> tuple[Path, ...]:
     """The learning rates that the thing, and what it keeps, have as attributes."""
-    return tuple(_numbers_called(root, _RATES))
-
-
-def _numbers_called(root: list[Any], names: set[str]) -> Iterator[Path]:
-    for path, value in walk(root):
-        if path[-1] in names and isinstance(value, float | int) and not isinstance(value, bool):
-            yield path
+    return tuple(path for path, value in walk(root) if path[-1] in _RATES and type(value) in (float, int))

@@ -33,7 +33,7 @@ from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.returned import Given
 from torch_ref.adapters.shapes import Shapes
 from torch_ref.adapters.slots import find_buffers
-from torch_ref.adapters.steps import remarks_on_steps
+from torch_ref.adapters.steps import remarks_on_steps, with_plain_steps
 from torch_ref.adapters.trial import Trial, tried
 
 
@@ -109,6 +109,8 @@ def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[s
             f"(layer.f, layer.b). {_methods_of(thing)}"
         )
     own, methods = found
+    if given.inputs:
+        with_plain_steps(own)
     trial = tried(own, methods, given)
     root, slots, rates = found_slots(own, trial, shapes)
     remarks = remarks_on_steps(trial, rates, given)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from torch_ref.adapters.calls import parameter_names
+from torch_ref.adapters.objects import Adapted
 from torch_ref.adapters.paths import entries
 from torch_ref.adapters.returned import Given, of_inputs
 from torch_ref.adapters.trial import Trial
@@ -75,6 +76,25 @@ def _subject(thing: Any, trial: Trial) -> str:
 
 def _is_floating(x: Any) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def readings_of(module: Any) -> tuple[str, ...]:
+    """How a thing was read, where it might have been read otherwise."""
+    if not isinstance(module, Adapted):
+        return ()
+    passes, found = module.passes, []
+    if passes.is_derivative:
+        given = {"y": "the output", "kept": "the output that forward keeps", "cache": "the cache"}
+        names = " and ".join(
+            given.get(role, "the inputs" if role == "x" else f"input {role[1:]}") for role in passes.roles
+        )
+        found.append(
+            f"{passes.backward} is given {names or 'nothing'} and no incoming gradient: it is taken for the "
+            "derivative, and multiplied by dy"
+        )
+    if module.updates:
+        found.append("The gradients of the weights are the steps that backward takes, over the learning rate")
+    return tuple(found)
 
 
 def shown(value: Any) -> str:

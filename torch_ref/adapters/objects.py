@@ -1,6 +1,7 @@
 """Anything with a forward and a backward as a module, whatever it keeps its parameters and buffers in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,11 @@ class Adapted(Keeping):
         is_array = isinstance(array, np.ndarray)
         places = [path for path, value in walk(self.root) if is_array and value is array]
         self.taken[own] = slot, places or [slot.path], pieces
+
+    def in_blocks(self, blocks: tuple[int, ...]) -> None:
+        """Take the rows of each array for blocks, one a gate, in this order; see pieces.py."""
+        for own, (slot, places, pieces) in self.taken.items():
+            self.taken[own] = slot, places, tuple(replace(piece, blocks=blocks) for piece in pieces)
 
     def in_order(self, names: list[str]) -> None:
         """Put the parameters in this order."""

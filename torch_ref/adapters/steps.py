@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays
-from torch_ref.adapters.paths import Path, put
+from torch_ref.adapters.calls import as_arrays, takes
+from torch_ref.adapters.paths import Path, put, walk
 from torch_ref.adapters.returned import Given, of_inputs
 from torch_ref.adapters.trial import RATE, Trial, unnoticed
 
@@ -15,6 +15,32 @@ UPDATED = (
     "backward gives another dx for another learning rate: it is computed with the weights after the update. "
     "Compute dx before the weights are changed"
 )
+
+
+class Descent:
+    """An optimizer in the place of one that a layer keeps and calls in its backward: w - lr · gradient."""
+
+    def __init__(self) -> None:
+        self.lr = RATE
+
+    def update(self, w: Any, gradient: Any) -> Any:
+        """The weight after a plain step, of its own shape."""
+        return w - self.lr * gradient
+
+
+def with_plain_steps(thing: Any) -> None:
+    """Replace the optimizers that a thing keeps, each an object with update(w, gradient), by plain descent.
+
+    Also those that are still None, of a name such as ``W_opt``, since people set them when they compile.
+    """
+    for path, value in list(walk(thing)):
+        if _is_optimizer(value) or (value is None and str(path[-1]).endswith(("_opt", "_optimizer"))):
+            put([thing], (0, *path), Descent())
+
+
+def _is_optimizer(value: Any) -> bool:
+    update = getattr(value, "update", None)
+    return type(value).__module__ != "builtins" and callable(update) and takes(update, 2)
 
 
 def remarks_on_steps(trial: Trial, rates: tuple[Path, ...], given: Given) -> tuple[str, ...]:

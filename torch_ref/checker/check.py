@@ -41,12 +41,14 @@ class Check:
             random numbers, keep state from one call to the next.
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
         untried: why there is no comparison on ties and kinks, or "".
+        readings: how mine was read, where it might have been read otherwise.
     """
 
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     side_effects: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
     untried: str = ""
+    readings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -74,6 +76,7 @@ class Check:
 
     def __str__(self) -> str:
         parts = [self.verdict, f"Not tried on {TIES}: {self.untried}." if self.untried else ""]
+        parts += [f"{reading}." for reading in self.readings]
         for name, comparison in self.comparisons.items():
             parts += [f"In {name}:", comparison.table, comparison.details()]
         return "\n\n".join(part for part in parts if part)
@@ -119,7 +122,7 @@ def check(
     names = _checked(reference, dtypes)
     sides = Sides(mine, reference, inputs, transposed, held, layout, columns)
     cotangent = as_arrays("cotangent", cotangent)
-    found = Check()
+    found = Check(readings=sides.readings)
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
     return _examined_on_kinks(found, sides, max(names), cotangent)

@@ -1,8 +1,9 @@
-"""Arrays whose shapes do not tell how they are stored: a square matrix, (in, out) or (out, in)?
+"""Arrays whose shapes do not tell how they are stored: (in, out) or (out, in)? Which gate comes first?
 
 The forwards tell: if they differ as the arrays stand and agree the other way round, then so they are stored.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ import torch
 
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
+from torch_ref.adapters.objects import Adapted
 
 Orders = dict[str, tuple[int, ...]]
 
@@ -35,6 +37,29 @@ def forwards_agree(sides: Castable) -> bool:
         return True
     ours = [y for _, y in leaves(objective.y)]
     return len(ours) == len(theirs) and all(_are_close(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def settle_gates(sides: Castable, reference: Any) -> str:
+    """Put the gates of a recurrent layer in the order in which the forwards agree; that order, in words."""
+    names = gates_of(reference)
+    if not names or not isinstance(sides.module, Adapted) or forwards_agree(sides):
+        return ""
+    plain = tuple(range(len(names)))
+    for blocks in itertools.permutations(plain):
+        sides.module.in_blocks(blocks)
+        if blocks != plain and forwards_agree(sides):
+            yours = ", ".join(names[blocks.index(i)] for i in plain)
+            theirs = ", ".join(names)
+            return f"Your weights are taken to have their gates in the order {yours}; PyTorch's is {theirs}"
+    sides.module.in_blocks(())
+    return ""
+
+
+def gates_of(reference: Any) -> str:
+    """The gates of a recurrent layer of torch, a letter each, in its order; "" for anything else."""
+    if isinstance(reference, torch.nn.LSTM | torch.nn.LSTMCell):
+        return "ifgo"
+    return "rzn" if isinstance(reference, torch.nn.GRU | torch.nn.GRUCell) else ""
 
 
 def _are_close(ours: np.ndarray, theirs: torch.Tensor) -> bool:

@@ -14,9 +14,10 @@ from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters import Given, Holding, TorchHolding, adapt
 from torch_ref.adapters.held import filled, positions_of
 from torch_ref.adapters.layout import Reordered, TorchReordered, orders_of
+from torch_ref.adapters.messages import readings_of
 from torch_ref.adapters.methods import as_object
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
-from torch_ref.checker.orientation import Orders, forwards_agree, other_orders
+from torch_ref.checker.orientation import Orders, forwards_agree, other_orders, settle_gates
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
 
@@ -67,6 +68,7 @@ class Sides:
         self.module = adapt(copy.deepcopy(mine), shapes, transposed, buffers, given)
         if getattr(self.module, "doubtful", {}) and not forwards_agree(self):
             self._turn(lambda told: adapt(copy.deepcopy(mine), shapes, told, buffers, given), bool(orders))
+        self.readings = tuple(filter(None, (*readings_of(self.module), settle_gates(self, reference))))
 
     def _turn(self, adapted: Callable[[Orders], nn.Module], is_told: bool) -> None:
         """Store arrays whose shapes do not tell in the order in which the forwards agree, if there is one.

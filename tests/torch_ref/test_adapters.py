@@ -897,3 +897,58 @@ def test_one_bias_one_matrix_and_gates_in_any_order(order, joined, wrong) -> Non
     assert bool(found) is not wrong, str(found)
     if order != "ifgo":
         assert f"gates in the order {', '.join(order)}" in str(found)
+
+
+# ---- one vector with views
+
+
+class Flat(Base):
+    """W and b are views on theta, their gradients on dtheta."""
+
+    def __init__(self):
+        self.theta, self.dtheta = normal(18), np.zeros(18)
+        self.W, self.b = self.theta[:15].reshape(5, 3), self.theta[15:]
+        self.dW, self.db = self.dtheta[:15].reshape(5, 3), self.dtheta[15:]
+
+    forward = Base.product
+
+    def backward(self, dy):
+        dx, self.dW[...], self.db[...] = self.gradients(dy)
+        return dx
+
+
+class FlatInUse(Flat):
+    """forward and backward use the vectors; the views are for people."""
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.theta[:15].reshape(5, 3) + self.theta[15:]
+
+    def backward(self, dy):
+        dx, dW, db = dy @ self.theta[:15].reshape(5, 3).T, self.x.T @ dy, self.gradients(dy)[2]
+        self.dtheta[...] = np.concatenate([dW.ravel(), db])
+        return dx
+
+
+class FlatAlone(Base):
+    """No views at all, in PyTorch's order."""
+
+    def __init__(self):
+        self.theta, self.dtheta = normal(18), None
+
+    def forward(self, x):
+        self.x, self.W, self.b = x, self.theta[:15].reshape(3, 5).T, self.theta[15:]
+        return x @ self.W + self.b
+
+    def backward(self, dy):
+        dx, dW, db = self.gradients(dy)
+        self.dtheta = np.concatenate([dW.T.ravel(), db])
+        return dx
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("form", [Flat, FlatInUse, FlatAlone])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_one_vector_of_all_parameters(form, wrong, dtype) -> None:
+    found = check(made(form, wrong), LINEAR, X, dtypes=dtype)
+    assert bool(found) is not wrong, str(found)

@@ -46,11 +46,25 @@ def _kept(thing: Any, trial: Trial) -> tuple[list[Any], Slots]:
     found = dict(find_slots(Search(root, trial.after)))
     is_returned = len(trial.after) > 1 and bool(of_parameters(trial.passes, trial.after[1]))
     is_elsewhere = is_returned or bool(trial.passes.rate or _rates(root))
+    found = _without_views(found)
     return root, {
         name: slot
         for name, slot in found.items()
         if slot.path not in trial.fleeting and not (is_elsewhere and _is_left_out(slot, trial))
     }
+
+
+def _without_views(slots: Slots) -> Slots:
+    """The parameters without those that are views on another, a vector of them all."""
+    flat = [slot.data for slot in slots.values() if isinstance(slot.data, np.ndarray) and slot.data.ndim == 1]
+    return {
+        name: slot for name, slot in slots.items() if not any(_is_view_on(slot.data, whole) for whole in flat)
+    }
+
+
+def _is_view_on(data: Any, whole: np.ndarray) -> bool:
+    is_array = isinstance(data, np.ndarray) and data is not whole and data.size < whole.size
+    return is_array and np.may_share_memory(data, whole)
 
 
 def _is_left_out(slot: Slot, trial: Trial) -> bool:

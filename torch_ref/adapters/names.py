@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
+from torch_ref.adapters.flat import flat_pieces, views_in
+from torch_ref.adapters.paths import get
 from torch_ref.adapters.pieces import Piece, turns
 from torch_ref.adapters.recurrent import recurrent_pieces
 from torch_ref.adapters.shapes import Shape, Shapes, without_ones
@@ -35,6 +37,8 @@ def match_names(
     ours = {own: np.shape(slot.data) for own, slot in kept.items()}
     if pieces := recurrent_pieces(ours, shapes):
         return pieces
+    if len(ours) == 1 < len(shapes) and (flat := _flat(slots, shapes, transposed)):
+        return flat
     if len(kept) != len(shapes):
         raise ValueError(
             f"check: mine has {len(slots)} parameters, {_listed(slots)}; the reference has {len(shapes)}, "
@@ -48,6 +52,16 @@ def match_names(
         own: (Piece(name, shapes[name], _axes(own, kept[own], name, shapes[name], transposed)),)
         for own, name in pairs
     }
+
+
+def _flat(slots: Mapping[str, Any], shapes: Shapes, transposed: Transposed) -> Pieces | None:
+    """One vector of all parameters."""
+    ((own, slot),) = slots.items()
+    if np.ndim(slot.data) != 1:
+        return None
+    views = next((v for path, v in views_in(slot.root).items() if get(slot.root, path) is slot.data), ())
+    pieces = flat_pieces(np.size(slot.data), views, shapes, own in transposed)
+    return {own: pieces} if pieces else None
 
 
 def _matched(ours: Shapes, theirs: Shapes) -> dict[str, str]:
@@ -87,7 +101,11 @@ def doubtful(
     """By our names, the other orders of axes that the shapes of ours allow, where nothing was said."""
     found: dict[str, list[tuple[int, ...]]] = {}
     for own, (piece, *more) in pieces.items():
-        if more or own in transposed or isinstance(slots[own], nn.Parameter):
+        if own in transposed or isinstance(slots[own], nn.Parameter):
+            continue
+        if more and piece.within is not None and any(len(each.shape) == 2 for each in (piece, *more)):
+            found[own] = [(1, 0)]
+        if more:
             continue
         others = [axes for axes in turns(np.shape(slots[own].data), piece.shape) if axes != piece.axes]
         if others and len(without_ones(piece.shape)) > 1:

@@ -9,10 +9,11 @@ import numpy as np
 from scratch import nn
 from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, require_arity, takes
+from torch_ref.adapters.flat import put_with_views, views_in
 from torch_ref.adapters.methods import Pair
 from torch_ref.adapters.passes import times
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
-from torch_ref.adapters.pieces import Piece
+from torch_ref.adapters.pieces import Piece, turned_back
 from torch_ref.adapters.returned import Given, of_inputs
 from torch_ref.adapters.shapes import Shape, without_ones
 from torch_ref.adapters.slots import Slot
@@ -86,6 +87,7 @@ class Adapted(Keeping):
         kinds = np.ndarray | float | int | None
         self.start = {path: value for path, value in walk(root) if isinstance(value, kinds)}
         self.taken: dict[str, tuple[Slot, list[Path], tuple[Piece, ...]]] = {}
+        self.views = views_in(root)
         self.written: dict[str, np.ndarray] = {}
         self.misshapen: dict[str, np.ndarray] = {}
         self.doubtful: dict[str, list[tuple[int, ...]]] = {}
@@ -137,14 +139,15 @@ class Adapted(Keeping):
                 and not self.updates
                 and not pieces[0].blocks
             ):
-                data = _as_yours(pieces[0], values[0], before.shape)
+                data = turned_back(values[0], pieces[0].axes, before.shape)
             else:
                 data = np.zeros(np.shape(before), np.result_type(*values))
                 for piece, value in zip(pieces, values, strict=True):
                     piece.add_to(data, value)
             self.written[own] = data.copy() if self.updates else data
             for path in places:
-                put(self.root, path, data if isinstance(before, np.ndarray) else data.tolist())
+                value = data if isinstance(before, np.ndarray) else data.tolist()
+                put_with_views(self.root, path, value, self.views)
 
     def backward(self, *dy: Any) -> Any:
         """The thing's own; adds the gradients that it leaves to those of this module's parameters."""
@@ -222,7 +225,8 @@ class Adapted(Keeping):
                 start = self.start.get(path, ABSENT)
                 if isinstance(start, np.ndarray):
                     start = zeros[id(value)]
-                put(self.root, path, 0 * start if isinstance(start, float | int) else start)
+                start = 0 * start if isinstance(start, float | int) else start
+                put_with_views(self.root, path, start, self.views)
 
     def zero_grad(self) -> None:
         """Set every gradient to None, and forget forwards that no backward followed."""
@@ -249,11 +253,3 @@ class Adapted(Keeping):
 
     def __repr__(self) -> str:
         return type(self.root[0]).__name__
-
-
-def _as_yours(piece: Piece, value: np.ndarray, shape: Shape) -> np.ndarray:
-    """The parameter in the shape and order of axes of your array: a view on it."""
-    if not piece.axes:
-        return value.reshape(shape)
-    turned = tuple(shape[a] for a in piece.axes)
-    return value.reshape(turned).transpose(np.argsort(piece.axes))

@@ -35,6 +35,7 @@ class Piece:
         place: where it is in the array: the array's own slice, after the axes were put in order.
         blocks: of a recurrent layer, whose rows are those of its gates: the places of the parameter's gates
             among yours; () for the same order.
+        within: of one vector of all parameters, the shape of the part, whose axes ``axes`` then are.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Piece:
     axes: tuple[int, ...] = ()
     place: tuple[Any, ...] = (...,)
     blocks: tuple[int, ...] = ()
+    within: Shape | None = None
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """The part of an array, of a gradient say, that belongs to the parameter, in its own shape.
@@ -49,15 +51,29 @@ class Piece:
         Raises:
             ValueError: the array is of another size.
         """
+        if self.within is not None:
+            part = array[self.place].reshape(self.within)
+            return (np.transpose(part, self.axes) if self.axes else part).reshape(self.shape)
         turned = np.transpose(array, self.axes) if self.axes else array
         return _in_blocks(turned[self.place], self.blocks).reshape(self.shape)
 
     def add_to(self, array: np.ndarray, value: np.ndarray) -> None:
         """Add the parameter's value in its place."""
+        if self.within is not None:
+            part = array[self.place].reshape(self.within)
+            part += turned_back(value, self.axes, self.within)
+            return
         turned = np.transpose(array, self.axes) if self.axes else array
         part = turned[self.place]
         back = tuple(int(i) for i in np.argsort(self.blocks))
         turned[self.place] = part + _in_blocks(value.reshape(part.shape), back)
+
+
+def turned_back(value: np.ndarray, axes: tuple[int, ...], shape: Shape) -> np.ndarray:
+    """A parameter in the shape and order of axes of your array: a view on it."""
+    if not axes:
+        return value.reshape(shape)
+    return value.reshape(tuple(shape[a] for a in axes)).transpose(np.argsort(axes))
 
 
 def _in_blocks(array: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, takes
+from torch_ref.adapters.flat import copied
 from torch_ref.adapters.paths import Path, put, walk
 from torch_ref.adapters.returned import Given, of_inputs
 from torch_ref.adapters.trial import RATE, Trial, unnoticed
@@ -55,7 +56,7 @@ def remarks_on_steps(trial: Trial, rates: tuple[Path, ...], given: Given) -> tup
 
 def _dx(trial: Trial, rates: tuple[Path, ...], given: Given, rate: float) -> Any:
     """The gradient of the inputs at this learning rate."""
-    passes, thing = trial.passes, copy.deepcopy(trial.built)
+    passes, thing = trial.passes, copied(trial.built)
     for path in rates:
         put([thing], path, rate)
     inputs = copy.deepcopy(given.inputs)

@@ -17,6 +17,7 @@ import numpy as np
 from scratch import random
 from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, takes
+from torch_ref.adapters.flat import copied
 from torch_ref.adapters.methods import Pair, is_derivative
 from torch_ref.adapters.passes import OUTPUTS, Passes, times
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
@@ -70,13 +71,13 @@ def _untried(thing: Any, methods: tuple[str, str]) -> Passes:
 
 def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     inputs = given.inputs
-    built = copy.deepcopy(thing)
+    built = copied(thing)
     passes, y, cache = _forward(built, Passes(*methods), inputs)
     stays = _persistent(built, passes, inputs)
     rng = np.random.default_rng(0)
     dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
     for reading in _readings(built, passes, inputs, y, cache):
-        other = copy.deepcopy(built)
+        other = copied(built)
         again, saved = reading.run_forward(other, copy.deepcopy(tuple(inputs)), True)
         try:
             result = reading.run_backward(other, copy.deepcopy(dy), (tuple(inputs), again, saved), RATE)
@@ -157,7 +158,7 @@ def _equals(value: Any, x: Any) -> bool:
 
 def _persistent(built: Any, passes: Passes, inputs: Sequence[Any]) -> tuple[frozenset[Path], frozenset[Path]]:
     """The paths of the floating arrays that are the same object after another forward, and of the others."""
-    other = copy.deepcopy(built)
+    other = copied(built)
     arrays = {path: value for path, value in walk([other]) if is_number_array(value)}
     passes.run_forward(other, copy.deepcopy(tuple(inputs)), True)
     persistent = frozenset(path for path, value in arrays.items() if get([other], path) is value)

@@ -12,6 +12,7 @@ from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters import Given, Holding, TorchHolding, adapt
+from torch_ref.adapters.flat import copied
 from torch_ref.adapters.held import filled, positions_of
 from torch_ref.adapters.layout import Reordered, TorchReordered, orders_of
 from torch_ref.adapters.messages import readings_of
@@ -65,9 +66,9 @@ class Sides:
         self.twin = TorchReordered(twin, orders) if orders else twin
         if orders and self._right is not None:
             self._right = Reordered(self._right, orders)
-        self.module = adapt(copy.deepcopy(mine), shapes, transposed, buffers, given)
+        self.module = adapt(copied(mine), shapes, transposed, buffers, given)
         if getattr(self.module, "doubtful", {}) and not forwards_agree(self):
-            self._turn(lambda told: adapt(copy.deepcopy(mine), shapes, told, buffers, given), bool(orders))
+            self._turn(lambda told: adapt(copied(mine), shapes, told, buffers, given), bool(orders))
         self.readings = tuple(filter(None, (*readings_of(self.module), settle_gates(self, reference))))
 
     def _turn(self, adapted: Callable[[Orders], nn.Module], is_told: bool) -> None:

@@ -896,7 +896,7 @@ def test_one_bias_one_matrix_and_gates_in_any_order(order, joined, wrong) -> Non
     found = check(layer, torch.nn.LSTMCell(3, 4), *inputs, dtypes="float64")
     assert bool(found) is not wrong, str(found)
     if order != "ifgo":
-        assert f"gates in the order {', '.join(order)}" in str(found)
+        assert f"its gates in the order {', '.join(order)}" in str(found)
 
 
 # ---- one vector with views
@@ -952,3 +952,99 @@ class FlatAlone(Base):
 def test_one_vector_of_all_parameters(form, wrong, dtype) -> None:
     found = check(made(form, wrong), LINEAR, X, dtypes=dtype)
     assert bool(found) is not wrong, str(found)
+
+
+class GateByGate:
+    """A cell with a matrix of hidden state and input, in this order, and a bias for each gate."""
+
+    wrong = False
+
+    def __init__(self):
+        self.Wf, self.Wi, self.Wc, self.Wo = normal(4, 4, 7)
+        self.bf, self.bi, self.bc, self.bo = normal(4, 4, 1)
+
+    def forward(self, x, h, c):
+        z = np.concatenate([h, x], 1)
+        f, i, o = (
+            sigmoid(z @ W.T + b.T) for W, b in ((self.Wf, self.bf), (self.Wi, self.bi), (self.Wo, self.bo))
+        )
+        g = np.tanh(z @ self.Wc.T + self.bc.T)
+        new = f * c + i * g
+        self.kept = z, f, i, o, g, c, np.tanh(new)
+        return o * np.tanh(new), new
+
+    def backward(self, dh, dc):
+        z, f, i, o, g, c, t = self.kept
+        dc = dc + dh * o * (1 - t**2)
+        slopes = {"f": dc * c * f * (1 - f), "i": dc * g * i * (1 - i), "c": dc * i * (1 - g**2)}
+        slopes["o"] = dh * t * o * (1 - o)
+        for name, slope in slopes.items():
+            setattr(self, f"dW{name}", slope.T @ z)
+            setattr(self, f"db{name}", slopes["f" if self.wrong else name].sum(0)[:, None])
+        dz = sum(slope @ getattr(self, f"W{name}") for name, slope in slopes.items())
+        return dz[:, 4:], dz[:, :4], dc * f
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_arrays_for_each_gate(wrong) -> None:
+    layer, inputs = made(GateByGate, wrong), (normal(5, 3), normal(5, 4), normal(5, 4) / 2)
+
+    class Cell(torch.nn.LSTMCell):
+        def forward(self, x, h, c):
+            return super().forward(x, (h, c))
+
+    cell = Cell(3, 4)
+    found = check(layer, cell, *inputs, dtypes="float64")
+    assert bool(found) is not wrong, str(found)
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == (
+        {"bias_ih", "bias_hh"} if wrong else set()
+    )
+    assert "hidden state before those of the input" in str(found)
+
+
+def test_a_layer_may_return_the_last_state_alone() -> None:
+    class Recurrent:
+        def __init__(self):
+            self.Wx, self.Wh, self.b = normal(3, 4), normal(4, 4), normal(4)
+
+        def forward(self, x):
+            self.x, self.h = x, [np.zeros((len(x), 4))]
+            for t in range(x.shape[1]):
+                self.h.append(np.tanh(x[:, t] @ self.Wx + self.h[-1] @ self.Wh + self.b))
+            return self.h[-1]
+
+        def backward(self, dh):
+            dx = np.zeros_like(self.x)
+            self.dWx, self.dWh, self.db = np.zeros((3, 4)), np.zeros((4, 4)), np.zeros(4)
+            for t in reversed(range(self.x.shape[1])):
+                da = dh * (1 - self.h[t + 1] ** 2)
+                self.dWx += self.x[:, t].T @ da
+                self.dWh += self.h[t].T @ da
+                self.db += da.sum(0)
+                dx[:, t], dh = da @ self.Wx.T, da @ self.Wh.T
+            return dx
+
+    reference = torch.nn.RNN(3, 4, batch_first=True)
+    layer = Recurrent()
+    found = check(layer, reference, normal(2, 5, 3), transposed=["Wh"], dtypes="float64")
+    assert found, str(found)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_square_matrix_is_stored_as_the_others_are(wrong) -> None:
+    class Two:
+        def __init__(self):
+            self.W1, self.W2 = normal(5, 3), normal(3, 3)
+
+        def forward(self, x):
+            self.x, self.h = x, np.tanh(x @ self.W1)
+            return self.h @ self.W2
+
+        def backward(self, dy):
+            dz = dy @ self.W2.T * (1 - self.h ** (1 if wrong else 2))
+            self.dW1, self.dW2 = self.x.T @ dz, self.h.T @ dy
+            return dz @ self.W1.T
+
+    linear = torch.nn.Linear
+    reference = torch.nn.Sequential(linear(5, 3, bias=False), torch.nn.Tanh(), linear(3, 3, bias=False))
+    assert bool(check(Two(), reference, X, dtypes="float64")) is not wrong

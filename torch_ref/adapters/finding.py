@@ -1,11 +1,12 @@
 """The parameters of a thing by all that a trial shows: gradients beside them, returned, a step, or none."""
 
+import copy
 from typing import Any
 
 import numpy as np
 
 from scratch.stray_parameters import gradient_names
-from torch_ref.adapters.paths import ABSENT, Path, get, walk
+from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.returned import of_parameters
 from torch_ref.adapters.shapes import Shapes, without_ones
 from torch_ref.adapters.slots import Search, Slot, find_slots, name_of
@@ -32,8 +33,19 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
         lazy, others = _completed(*_kept(trial.built, trial), trial, shapes)
         if len(others) > len(slots):
             root, slots = lazy, others
+            _forget_activations(root, thing, slots)
     rates = _rates(root) if _moved(trial, slots) and not trial.passes.rate else ()
     return root, slots, rates
+
+
+def _forget_activations(root: list[Any], thing: Any, slots: Slots) -> None:
+    """Put back the lists and dicts that the first forward filled, unless there are parameters in them."""
+    paths = [path for slot in slots.values() for path in (slot.path, *slot.grad_paths)]
+    for path, before in walk([thing]):
+        after = get(root, path)
+        is_used = any(each[: len(path)] == path for each in paths)
+        if isinstance(before, list | dict) and type(before) is type(after) and not is_used:
+            put(root, path, copy.deepcopy(before))
 
 
 def _is_short(slots: Slots, needed: int | None) -> bool:

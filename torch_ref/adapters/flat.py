@@ -77,8 +77,8 @@ def copied(thing: Any) -> Any:
 def flat_pieces(size: int, views: tuple[View, ...], shapes: Shapes, turned: bool) -> tuple[Piece, ...] | None:
     """The reference's parameters as parts of one vector; None if they are not.
 
-    They lie in it as the views on it do, by their shapes; without views in the order of the reference, matrices
-    other way round if ``turned``.
+    They lie in it as the views on it do, by their shapes; without views in the order of the reference, the
+    matrices the other way round if ``turned``.
     """
     if sum(int(np.prod(shape)) for shape in shapes.values()) != size:
         return None

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from scratch import nn
+from scratch.nested import leaves
 from torch_ref.adapters.around import Around, TorchAround
+from torch_ref.adapters.shapes import without_ones
 
 # By number of axes, the order that makes theirs of yours.
 _CHANNELS_LAST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
@@ -56,6 +58,20 @@ class Reordered(Around):
     def backward(self, *dy: Any) -> Any:
         """The inner module's."""
         return _back(self.inner.backward(*(_there(g, self.orders) for g in dy)), self.orders)
+
+
+class TorchPicked(TorchAround):
+    """A torch module that returns more than yours does, as a recurrent layer its last state: one of these."""
+
+    def __init__(self, inner: torch.nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__(inner)
+        self.shape = shape
+
+    def forward(self, *inputs: Any) -> Any:
+        """The first of the outputs that has this shape, but for axes of length 1."""
+        outputs = [y for _, y in leaves(self.inner(*inputs))]
+        found = next((y for y in outputs if without_ones(tuple(y.shape)) == without_ones(self.shape)), None)
+        return outputs[0] if found is None else found.reshape(self.shape)
 
 
 def _there(x: Any, orders: Orders) -> Any:

@@ -35,7 +35,7 @@ def match_names(
     if len(slots) > len(shapes):
         kept = {own: slot for own, slot in slots.items() if not getattr(slot, "assigned_by_forward", False)}
     ours = {own: np.shape(slot.data) for own, slot in kept.items()}
-    if pieces := recurrent_pieces(ours, shapes):
+    if pieces := recurrent_pieces(ours, shapes, transposed=transposed):
         return pieces
     if len(ours) == 1 < len(shapes) and (flat := _flat(slots, shapes, transposed)):
         return flat

@@ -1,7 +1,7 @@
 """Anything with a forward and a backward as a module, whatever it keeps its parameters and buffers in."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from torch_ref.adapters.returned import Given, of_inputs
 from torch_ref.adapters.shapes import Shape, without_ones
 from torch_ref.adapters.slots import Slot
 from torch_ref.adapters.trial import RATE, Trial, tried
+
+# A training calls it before each forward, where there is one.
+_ZEROING = ("zero_grad", "zero_grads", "zero_gradients", "flush_gradients", "clear_grads", "reset_grads")
 
 
 class Keeping(nn.Module):
@@ -102,10 +105,20 @@ class Adapted(Keeping):
         places = [path for path, value in walk(self.root) if is_array and value is array]
         self.taken[own] = slot, places or [slot.path], pieces
 
-    def in_blocks(self, blocks: tuple[int, ...]) -> None:
-        """Take the rows of each array for blocks, one a gate, in this order; see pieces.py."""
-        for own, (slot, places, pieces) in self.taken.items():
-            self.taken[own] = slot, places, tuple(replace(piece, blocks=blocks) for piece in pieces)
+    @property
+    def pieces(self) -> dict[str, tuple[Piece, ...]]:
+        """The parameters that each array is made of."""
+        return {own: pieces for own, (_, _, pieces) in self.taken.items()}
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of the arrays."""
+        return {own: np.shape(slot.data) for own, (slot, _, _) in self.taken.items()}
+
+    def made_of(self, pieces: Mapping[str, tuple[Piece, ...]]) -> None:
+        """Take the arrays to be made of these pieces of the same parameters."""
+        for own, (slot, places, _) in self.taken.items():
+            self.taken[own] = slot, places, pieces[own]
 
     def in_order(self, names: list[str]) -> None:
         """Put the parameters in this order."""
@@ -119,6 +132,10 @@ class Adapted(Keeping):
             self.passes, self.is_tried = tried(self.root[0], methods, Given(inputs)).passes, True
         self._write()
         thing, passes = self.root[0], self.passes
+        with suppress(Exception):  # of other people's code, before its first forward
+            for name in _ZEROING:
+                if takes(getattr(thing, name, None), 0):
+                    getattr(thing, name)()
         if passes.output:  # so that one of an earlier call is not taken for this one's
             setattr(thing, passes.output, None)
 
@@ -138,6 +155,7 @@ class Adapted(Keeping):
                 and isinstance(before, np.ndarray)
                 and not self.updates
                 and not pieces[0].blocks
+                and pieces[0].rows is None
             ):
                 data = turned_back(values[0], pieces[0].axes, before.shape)
             else:
@@ -181,7 +199,7 @@ class Adapted(Keeping):
         fits = grad is not None and without_ones(grad.shape) == without_ones(shape)
         for piece in pieces:
             p = getattr(self, piece.name)
-            if not self.updates and len(pieces) == 1:  # a step may have been taken
+            if not self.updates and len(pieces) == 1 and piece.rows is None:  # a step may have been taken
                 p.data = piece.of(np.asarray(slot.data))
             if grad is None:
                 continue

@@ -35,6 +35,7 @@ class Piece:
         place: where it is in the array: the array's own slice, after the axes were put in order.
         blocks: of a recurrent layer, whose rows are those of its gates: the places of the parameter's gates
             among yours; () for the same order.
+        rows: the parameter's own rows, from and to, if it is not all of it.
         within: of one vector of all parameters, the shape of the part, whose axes ``axes`` then are.
     """
 
@@ -44,6 +45,7 @@ class Piece:
     place: tuple[Any, ...] = (...,)
     blocks: tuple[int, ...] = ()
     within: Shape | None = None
+    rows: tuple[int, int] | None = None
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """The part of an array, of a gradient say, that belongs to the parameter, in its own shape.
@@ -55,7 +57,13 @@ class Piece:
             part = array[self.place].reshape(self.within)
             return (np.transpose(part, self.axes) if self.axes else part).reshape(self.shape)
         turned = np.transpose(array, self.axes) if self.axes else array
-        return _in_blocks(turned[self.place], self.blocks).reshape(self.shape)
+        part = _in_blocks(turned[self.place], self.blocks)
+        if self.rows is None:
+            return part.reshape(self.shape)
+        whole = np.zeros(self.shape, array.dtype)
+        rows = whole[slice(*self.rows)]
+        rows[...] = part.reshape(rows.shape)
+        return whole
 
     def add_to(self, array: np.ndarray, value: np.ndarray) -> None:
         """Add the parameter's value in its place."""
@@ -65,6 +73,7 @@ class Piece:
             return
         turned = np.transpose(array, self.axes) if self.axes else array
         part = turned[self.place]
+        value = value if self.rows is None else value[slice(*self.rows)]
         back = tuple(int(i) for i in np.argsort(self.blocks))
         turned[self.place] = part + _in_blocks(value.reshape(part.shape), back)
 

@@ -29,12 +29,21 @@ class Given:
         return tuple(x for i, x in enumerate(self.inputs) if i not in self.held)
 
 
-def located(passes: Passes, thing: Any, result: Any, given: Given) -> Passes:
-    """``passes``, and where they leave the gradients of the inputs."""
+def located(passes: Passes, thing: Any, before: dict[Any, Any], result: Any, given: Given) -> Passes:
+    """``passes``, and where they leave the gradients of the inputs.
+
+    Where backward returns nothing, in an attribute of a usual name, or in the one array of the input's shape
+    that backward sets. ``before`` are the attributes of ``thing`` before it.
+    """
     names = input_gradient_names(getattr(thing, passes.forward), len(given.inputs))
     if result is None:
         known = {name for name, value in entries(thing) if value is not None}
         found = tuple(next((name for name in each if name in known), "") for each in names)
+        if not any(found) and len(given.free) == 1:
+            at = next(i for i in range(len(given.inputs)) if i not in given.held)
+            found = tuple(
+                _newly_set(thing, before, given.inputs[at]) if i == at else "" for i in range(len(names))
+            )
         return replace(passes, gradients=found)
     if isinstance(result, dict):
         keys = tuple(next((key for key in ("x", *each) if key in result), None) for each in names)
@@ -60,6 +69,13 @@ def _first(result: Any, given: Given) -> int | None:
     if given.parameters == len(result) and not _fit(result[:1], free[:1]):
         return 0
     return len(free)
+
+
+def _newly_set(thing: Any, before: dict[Any, Any], x: Any) -> str:
+    """The one attribute of the shape of ``x`` that was set since; "" if there are none, or several."""
+    fresh = [(name, value) for name, value in entries(thing) if value is not before.get(name)]
+    fitting = [name for name, v in fresh if isinstance(v, np.ndarray) and v.shape == np.shape(x)]
+    return fitting[0] if len(fitting) == 1 and isinstance(fitting[0], str) else ""
 
 
 def _is_container(value: Any) -> bool:

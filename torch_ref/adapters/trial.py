@@ -79,9 +79,10 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     for reading in _readings(built, passes, inputs, y, cache):
         other = copied(built)
         again, saved = reading.run_forward(other, copy.deepcopy(tuple(inputs)), True)
+        before = dict(entries(other))
         try:
             result = reading.run_backward(other, copy.deepcopy(dy), (tuple(inputs), again, saved), RATE)
-            found = located(reading, other, result, given)
+            found = located(reading, other, before, result, given)
             if found.is_derivative:
                 dx = of_inputs(found, other, result)
                 times(dy[0], dx, again, [x for _, x in leaves(tuple(inputs))])

@@ -5,6 +5,7 @@ The forwards tell: if they differ as the arrays stand and agree the other way ro
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +13,13 @@ import torch
 
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
+from torch_ref.adapters.names import Pieces
 from torch_ref.adapters.objects import Adapted
+from torch_ref.adapters.recurrent import recurrent_pieces
+from torch_ref.adapters.shapes import Shapes
 
 Orders = dict[str, tuple[int, ...]]
+_RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
 
 
 class Castable(Protocol):
@@ -41,18 +46,44 @@ def forwards_agree(sides: Castable) -> bool:
 
 def settle_gates(sides: Castable, reference: Any) -> str:
     """Put the gates of a recurrent layer in the order in which the forwards agree; that order, in words."""
-    names = gates_of(reference)
-    if not names or not isinstance(sides.module, Adapted) or forwards_agree(sides):
+    if (
+        not isinstance(reference, _RECURRENT)
+        or not isinstance(sides.module, Adapted)
+        or forwards_agree(sides)
+    ):
         return ""
-    plain = tuple(range(len(names)))
-    for blocks in itertools.permutations(plain):
-        sides.module.in_blocks(blocks)
-        if blocks != plain and forwards_agree(sides):
-            yours = ", ".join(names[blocks.index(i)] for i in plain)
-            theirs = ", ".join(names)
-            return f"Your weights are taken to have their gates in the order {yours}; PyTorch's is {theirs}"
-    sides.module.in_blocks(())
+    module, names = sides.module, gates_of(reference)
+    as_it_is = module.pieces
+    shapes = {name: tuple(p.shape) for name, p in reference.named_parameters()}
+    for pieces, blocks, is_swapped in _variants(as_it_is, module.shapes, shapes, len(names)):
+        module.made_of(pieces)
+        if forwards_agree(sides):
+            yours = ", ".join(names[blocks.index(i)] for i in range(len(blocks)))
+            order = f"its gates in the order {yours}, PyTorch's is {', '.join(names)}" if yours else ""
+            columns = "the columns of the hidden state before those of the input" if is_swapped else ""
+            return f"Your layer is taken to have {' and '.join(filter(None, (order, columns)))}"
+    module.made_of(as_it_is)
     return ""
+
+
+def _variants(
+    pieces: Pieces, ours: Shapes, theirs: Shapes, gates: int
+) -> Iterator[tuple[Pieces, tuple[int, ...], bool]]:
+    """(pieces, order of the gates, whether the hidden state comes first): other ways to store the arrays."""
+    swapped = recurrent_pieces(ours, theirs, hidden_first=True)
+    plain = tuple(range(gates))
+    for each, is_swapped in ((pieces, False), (swapped, True)):
+        if each is None:
+            continue
+        yield each, (), is_swapped
+        if gates and not any(piece.rows for group in each.values() for piece in group):
+            for blocks in itertools.permutations(plain):
+                if blocks != plain:
+                    yield _in_blocks(each, blocks), blocks, is_swapped
+
+
+def _in_blocks(pieces: Pieces, blocks: tuple[int, ...]) -> Pieces:
+    return {own: tuple(replace(piece, blocks=blocks) for piece in group) for own, group in pieces.items()}
 
 
 def gates_of(reference: Any) -> str:

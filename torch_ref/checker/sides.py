@@ -9,14 +9,18 @@ import numpy as np
 import torch
 
 from scratch import nn
+from scratch.grad_mode import no_grad
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters import Given, Holding, TorchHolding, adapt
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.held import filled, positions_of
-from torch_ref.adapters.layout import Reordered, TorchReordered, orders_of
+from torch_ref.adapters.layout import Reordered, TorchPicked, TorchReordered, orders_of
 from torch_ref.adapters.messages import readings_of
 from torch_ref.adapters.methods import as_object
+from torch_ref.adapters.objects import Adapted
+from torch_ref.adapters.pieces import Piece
+from torch_ref.adapters.trial import unnoticed
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
 from torch_ref.checker.orientation import Orders, forwards_agree, other_orders, settle_gates
 from torch_ref.twin.memory import torch_generator
@@ -25,6 +29,8 @@ from torch_ref.twin.mirror import reflect
 _LOSSES = tuple(
     kind for kind in vars(torch.nn).values() if getattr(kind, "__module__", "") == "torch.nn.modules.loss"
 )
+# Of these, people's often return the first output alone, or the last state.
+_SEVERAL_OUTPUTS = (torch.nn.RNNBase, torch.nn.LSTMCell, torch.nn.MultiheadAttention)
 
 
 class Sides:
@@ -67,6 +73,8 @@ class Sides:
         if orders and self._right is not None:
             self._right = Reordered(self._right, orders)
         self.module = adapt(copied(mine), shapes, transposed, buffers, given)
+        if isinstance(reference, _SEVERAL_OUTPUTS) and len(shape := _shapes_of(self.module, given)) == 1:
+            self.twin, self._right = TorchPicked(self.twin, shape[0]), None
         if getattr(self.module, "doubtful", {}) and not forwards_agree(self):
             self._turn(lambda told: adapt(copied(mine), shapes, told, buffers, given), bool(orders))
         self.readings = tuple(filter(None, (*readings_of(self.module), settle_gates(self, reference))))
@@ -75,9 +83,11 @@ class Sides:
         """Store arrays whose shapes do not tell in the order in which the forwards agree, if there is one.
 
         Raises:
-            ValueError: there is one, and nothing said that the order is another than PyTorch's.
+            ValueError: there is one, and nothing says that the order is another than PyTorch's: neither the
+                layout, nor another array, whose shape tells.
         """
         as_it_is = self.module
+        is_told = is_told or any(piece.axes for group in pieces_of(as_it_is) for piece in group)
         for told in other_orders(getattr(as_it_is, "doubtful", {})):
             self.module = adapted(told)
             if forwards_agree(self):
@@ -117,6 +127,18 @@ class Sides:
             module, twin = Holding(module, self.held), TorchHolding(twin, self.held)
         with torch_generator(advance=False):
             return Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype)), twin
+
+
+def pieces_of(module: nn.Module) -> list[tuple[Piece, ...]]:
+    """The parameters that each array of an adapted thing is made of."""
+    return list(module.pieces.values()) if isinstance(module, Adapted) else []
+
+
+def _shapes_of(module: nn.Module, given: Given) -> list[tuple[int, ...]]:
+    """The shapes of the outputs."""
+    with unnoticed(), no_grad():
+        y = copy.deepcopy(module)(*copy.deepcopy(given.inputs))
+    return [np.shape(each) for _, each in leaves(y)]
 
 
 def _which_way(told: Orders) -> str:

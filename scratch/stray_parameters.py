@@ -13,10 +13,28 @@ import numpy as np
 
 from scratch.nn.module import Module
 
+_BEFORE: tuple[str, ...] = (
+    *("d", "d_", "grad_", "grad", "dL_d", "dLd", "dL_", "dE_d", "dJ_d", "dC_d", "dLoss_d", "g", "g_"),
+    *("nabla_", "delta_", "gradient_", "gradients_", "grads_", "D", "del_", "partial_"),
+)
+_BEHIND = ("_grad", "_grads", "_gradient", "_gradients", "Grad", "grad", "Gradient", "_delta", "_derivative")
+
 
 def gradient_names(name: Any) -> tuple[str, ...]:
-    """The names that people give to the gradient of ``name``."""
-    return f"d{name}", f"d_{name}", f"{name}_grad", f"grad_{name}"
+    """The names that people give to the gradient of ``name``, the commonest first.
+
+    For ``weights`` also ``weight_grad`` and ``dWeights``, for ``_W`` also ``_dW``.
+    """
+    bare = str(name).lstrip("_")
+    if not bare:
+        return ()
+    lead = str(name)[: -len(bare)]
+    numbers = (bare, bare.removesuffix("s")) if len(bare) > 2 else (bare,)
+    # dweights and dWeights.
+    written = [each for n in numbers for each in (n, n[0].upper() + n[1:])]
+    forms = [lead + before + each for before in _BEFORE for each in written]
+    forms += [lead + each + behind for behind in _BEHIND for each in numbers]
+    return tuple(dict.fromkeys(forms))
 
 
 def names_in_code(kind: type) -> Iterator[str]:

@@ -25,7 +25,7 @@ from scratch.checkpoint import write_whole
 from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref import Check, as_torch, check, mirror
-from torch_ref.adapters import AgainstTarget
+from torch_ref.adapters import Holding
 from torch_ref.catalog import LOSSES, MODULES, Case
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.kinks import kinks
@@ -133,7 +133,7 @@ def _tensors(objective: Objective, passes: int = 1) -> dict[str, np.ndarray]:
 def _by_gradcheck(trial: Trial, fast: bool) -> bool:
     module, inputs = trial.module, trial.inputs
     if (at := trial.case.target) is not None:
-        module, inputs = AgainstTarget(module, inputs[at], at), inputs[:at] + inputs[at + 1 :]
+        module, inputs = Holding(module, {at: inputs[at]}), inputs[:at] + inputs[at + 1 :]
     wrapped = as_torch(module)
     flat = [x for _, x in leaves(inputs)]
     tensors = [torch.from_numpy(x).requires_grad_(x.dtype.kind == "f") for x in flat]

@@ -169,6 +169,7 @@ class Objective:
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
+        parameters |= getattr(model, "misshapen", {})  # of other people's code, which no Parameter can hold
         return outputs | buffers, Gradients(self._of_each_input(dx), parameters)
 
     def _of_each_input(self, dx: Any) -> tuple[np.ndarray | None, ...]:

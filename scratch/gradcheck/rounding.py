@@ -66,6 +66,7 @@ class Rounding:
 
     def __init__(self, unit: float, seed: int) -> None:
         self.unit = unit
+        self.seed = seed
         self._start = np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
 
     def wrap(self, array: np.ndarray) -> "Noisy":

@@ -31,7 +31,7 @@ from scratch import gradcheck, nn, random
 from scratch.gradcheck import named
 from scratch.nested import leaves, unflatten_as
 from torch_ref import compare, mirror
-from torch_ref.adapters import AgainstTarget
+from torch_ref.adapters import Holding
 from torch_ref.catalog import LOSSES, MODULES, OPTIMIZERS, Case, first_of_each_kind
 
 WITH_PARAMETERS = [case for case in MODULES if list(case.make(np.float32).parameters())]
@@ -109,7 +109,7 @@ def test_the_gradient_of_a_loss_is_that_of_the_complex_step(case, dtype) -> None
     loss_fn = case.make(dtype)
     others = [x for i, x in enumerate(inputs) if i != at]
     assert (
-        result := gradcheck.gradcheck(AgainstTarget(loss_fn, None if at is None else inputs[at], at), *others)
+        result := gradcheck.gradcheck(Holding(loss_fn, {} if at is None else {at: inputs[at]}), *others)
     ), str(result)
     if loss_fn.reduction != "none" and at == len(others) == 1:
         result = gradcheck.gradcheck(nn.Identity(), *others, loss_fn=loss_fn, target=inputs[at])

@@ -198,12 +198,12 @@ def pair(backward, forward=lambda a, b: a * b):
         (
             pair(lambda dy, a, b: None),
             torch.mul,
-            "backward returned 1 gradients, expected one for each of the 2",
+            "backward returns nothing, and sets no attribute such as dx, dinputs: no gradient of input 0",
         ),
         (
             pair(lambda dy, a, b: (dy * b, None)),
             torch.mul,
-            "backward returned None for input 1, expected its",
+            r"backward returns \(array \(6, 8\), None\): no gradient of input 1.*held=\[1\]",
         ),
         (
             pair(lambda dy, a, b: (dy, dy), lambda a, b: a + b),
@@ -214,7 +214,7 @@ def pair(backward, forward=lambda a, b: a * b):
     ids=["one for two", "None", "outputs"],
 )
 def test_gradients_and_outputs_that_are_missing_are_told(mine, reference, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         check(mine, reference, X, X + 1)
 
 

@@ -12,7 +12,7 @@ from rounding import same_draws
 from scratch import nn
 from scratch.nested import leaves, unflatten_as
 from torch_ref import as_torch, mirror
-from torch_ref.adapters import AgainstTarget, adapt
+from torch_ref.adapters import Holding, adapt
 from torch_ref.catalog import LOSSES, MODULES, Case, first_of_each_kind
 
 
@@ -46,9 +46,8 @@ def test_torchs_gradcheck_passes_every_module(case: Case, fast: bool) -> None:
 def test_torchs_gradcheck_passes_every_loss(case: Case, fast: bool) -> None:
     inputs, at = case.draw(np.float64), case.target
     others = tuple(x for i, x in enumerate(inputs) if i != at)
-    assert passes_gradcheck(
-        AgainstTarget(case.make(np.float64), None if at is None else inputs[at], at), others, fast
-    )
+    held = {} if at is None else {at: inputs[at]}
+    assert passes_gradcheck(Holding(case.make(np.float64), held), others, fast)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -7,15 +7,25 @@ from typing import Any
 import numpy as np
 
 
-def takes(function: Any, count: int) -> bool:
-    """Whether it can be called with ``count`` arguments; assumed where it has no signature."""
+def takes(function: Any, count: int, **named: Any) -> bool:
+    """Whether it can be called with ``count`` arguments, and these by name; assumed without a signature."""
     try:
-        inspect.signature(function).bind(*[None] * count)
+        inspect.signature(function).bind(*[None] * count, **named)
     except TypeError:
         return False
     except ValueError:
         return True
     return True
+
+
+def parameter_names(function: Any, required: bool = False) -> list[str]:
+    """The names of its positional parameters; none where it has no signature."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in found if p.kind in kinds and not (required and p.default is not p.empty)]
 
 
 def require_arity(backward: Any, given: Sequence[Any], expected: str) -> None:
@@ -26,19 +36,32 @@ def require_arity(backward: Any, given: Sequence[Any], expected: str) -> None:
     """
     if not takes(backward, len(given)):
         raise TypeError(
-            f"adapt: backward{inspect.signature(backward)} is to be given {len(given)} arguments: {expected}"
+            f"check: mine: backward{inspect.signature(backward)} is to be given {len(given)} arguments: "
+            f"{expected}"
         )
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether it is a number, or a plain list of numbers or of lists of them."""
+    if isinstance(value, list):
+        return bool(value) and all(is_numbers(each) for each in value)
+    return isinstance(value, float | int | np.number) and not isinstance(value, bool)
 
 
 def as_gradients(dx: Any) -> Any:
     """The result of backward: a list as a tuple, and a single gradient bare."""
-    if isinstance(dx, list) and any(isinstance(g, np.ndarray) for g in dx):
-        dx = tuple(dx)
+    if isinstance(dx, list):
+        dx = np.asarray(dx) if is_numbers(dx) else tuple(dx)
     return dx[0] if isinstance(dx, tuple) and len(dx) == 1 else dx
 
 
 def as_arrays(value: Any) -> Any:
-    """The result of forward as an array or a tuple; a list is a tuple if there are arrays in it."""
+    """The result of forward as an array or a tuple; a list is a tuple if there are arrays in it.
+
+    The arrays of a dict are taken in its order.
+    """
+    if isinstance(value, dict):
+        value = tuple(value.values())
     if isinstance(value, tuple) or (
         isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value)
     ):
@@ -46,6 +69,6 @@ def as_arrays(value: Any) -> Any:
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
     if array.dtype.kind not in "biufc":
         raise TypeError(
-            f"adapt: forward returns {type(value).__name__}, expected an array or a tuple of arrays"
+            f"check: mine: forward returns {type(value).__name__}, expected an array or a tuple of arrays"
         )
     return array

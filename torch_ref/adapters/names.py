@@ -1,48 +1,93 @@
 """Your parameters matched with the reference's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from scratch import nn
+from torch_ref.adapters.flat import flat_pieces, views_in
+from torch_ref.adapters.paths import get
+from torch_ref.adapters.pieces import Piece, turns
+from torch_ref.adapters.recurrent import recurrent_pieces
 from torch_ref.adapters.shapes import Shape, Shapes, without_ones
 
+_BIASES = {"b", "bias", "biases", "beta", "shift", "offset"}
+Pieces = dict[str, tuple[Piece, ...]]
+Transposed = Collection[str] | Mapping[str, tuple[int, ...]]
 
-def match_names(slots: Mapping[str, Any], shapes: Shapes | None, transposed: Sequence[str]) -> dict[str, str]:
-    """Our names to theirs: by name if all are the same, by shape if that leaves no choice, or in order.
+
+def match_names(
+    slots: Mapping[str, Any], shapes: Shapes | None, transposed: Transposed, found: str = ""
+) -> Pieces:
+    """The parameters of the reference that each of ours is made of, by our names, in the order of theirs.
+
+    One of ours is one of theirs: by name if all are the same, by shape as far as that leaves no choice, else
+    in order. Or there are fewer of ours, and they are those of a recurrent layer, put together.
 
     Raises:
-        ValueError: the parameters are not as many, or of other shapes.
+        ValueError: the parameters are not as many, or of other shapes; ``found`` is what the message begins
+            to tell of the object.
     """
     if shapes is None:
-        return {own: own for own in slots}
+        return {own: (Piece(own, np.shape(slot.data)),) for own, slot in slots.items()}
     kept = slots
     if len(slots) > len(shapes):
         kept = {own: slot for own, slot in slots.items() if not getattr(slot, "assigned_by_forward", False)}
+    ours = {own: np.shape(slot.data) for own, slot in kept.items()}
+    if pieces := recurrent_pieces(ours, shapes, transposed=transposed):
+        return pieces
+    if len(ours) == 1 < len(shapes) and (flat := _flat(slots, shapes, transposed)):
+        return flat
     if len(kept) != len(shapes):
         raise ValueError(
-            f"adapt: yours has {len(slots)} parameters, {_listed(slots)}; the reference has {len(shapes)}, "
+            f"check: mine has {len(slots)} parameters, {_listed(slots)}; the reference has {len(shapes)}, "
             + (", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none")
-            + ". A parameter is an array beside its gradient, W and dW; or in params and grads; "
-            "or an object with data and grad that parameters() gives; here or in an object that is kept here"
+            + f". {found}"
         )
-    names = _matched({own: np.shape(slot.data) for own, slot in kept.items()}, shapes)
-    for own, name in names.items():
-        _check(own, kept[own], name, shapes[name], own in transposed)
+    names = _matched(ours, shapes)
     order = list(shapes)
-    return dict(sorted(names.items(), key=lambda pair: order.index(pair[1])))
+    pairs = sorted(names.items(), key=lambda pair: order.index(pair[1]))
+    return {
+        own: (Piece(name, shapes[name], _axes(own, kept[own], name, shapes[name], transposed)),)
+        for own, name in pairs
+    }
+
+
+def _flat(slots: Mapping[str, Any], shapes: Shapes, transposed: Transposed) -> Pieces | None:
+    """One vector of all parameters."""
+    ((own, slot),) = slots.items()
+    if np.ndim(slot.data) != 1:
+        return None
+    views = next((v for path, v in views_in(slot.root).items() if get(slot.root, path) is slot.data), ())
+    pieces = flat_pieces(np.size(slot.data), views, shapes, own in transposed)
+    return {own: pieces} if pieces else None
 
 
 def _matched(ours: Shapes, theirs: Shapes) -> dict[str, str]:
     """Our names to theirs, of which there are as many."""
     if set(ours) == set(theirs):
         return {own: own for own in ours}
-    by_sizes = {_sizes(shape): name for name, shape in theirs.items()}
-    sizes = {own: _sizes(shape) for own, shape in ours.items()}
-    if len(by_sizes) == len(theirs) and set(sizes.values()) == set(by_sizes):
-        return {own: by_sizes[each] for own, each in sizes.items()}
-    return dict(zip(ours, theirs, strict=True))
+    groups = {sizes: _in_group(sizes, ours) for sizes in map(_sizes, ours.values())}
+    others = {sizes: _in_group(sizes, theirs) for sizes in map(_sizes, theirs.values())}
+    if {sizes: len(g) for sizes, g in groups.items()} != {sizes: len(g) for sizes, g in others.items()}:
+        return dict(zip(ours, theirs, strict=True))
+    found: dict[str, str] = {}
+    for sizes, group in groups.items():
+        mine, other = group, others[sizes]
+        if sum(map(_is_bias, mine)) == sum(map(_is_bias, other)):
+            mine, other = sorted(mine, key=_is_bias), sorted(other, key=_is_bias)
+        found |= dict(zip(mine, other, strict=True))
+    return found
+
+
+def _in_group(sizes: Shape, shapes: Shapes) -> list[str]:
+    return [name for name, shape in shapes.items() if _sizes(shape) == sizes]
+
+
+def _is_bias(name: str) -> bool:
+    """Whether the name says that it is added, not multiplied: b1, layers[0].bias, beta."""
+    return name.rpartition(".")[2].rstrip("0123456789_l").lower().lstrip("_") in _BIASES
 
 
 def _sizes(shape: Shape) -> Shape:
@@ -50,19 +95,43 @@ def _sizes(shape: Shape) -> Shape:
     return tuple(sorted(without_ones(shape)))
 
 
-def _check(own: str, slot: Any, name: str, expected: Shape, transposed: bool) -> None:
+def doubtful(
+    slots: Mapping[str, Any], pieces: Pieces, transposed: Transposed
+) -> dict[str, list[tuple[int, ...]]]:
+    """By our names, the other orders of axes that the shapes of ours allow, where nothing was said."""
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for own, (piece, *more) in pieces.items():
+        if own in transposed or isinstance(slots[own], nn.Parameter):
+            continue
+        if more and piece.within is not None and any(len(each.shape) == 2 for each in (piece, *more)):
+            found[own] = [(1, 0)]
+        if more:
+            continue
+        others = [axes for axes in turns(np.shape(slots[own].data), piece.shape) if axes != piece.axes]
+        if others and len(without_ones(piece.shape)) > 1:
+            found[own] = others
+    return found
+
+
+def _axes(own: str, slot: Any, name: str, expected: Shape, transposed: Transposed) -> tuple[int, ...]:
+    """The order of our axes that makes ours theirs."""
+    if isinstance(transposed, Mapping) and own in transposed:
+        return tuple(transposed[own])
     shape = np.shape(slot.data)
-    turned = shape[::-1] if transposed else shape
-    if turned == expected or (
-        without_ones(turned) == without_ones(expected) and not isinstance(slot, nn.Parameter)
-    ):
-        return
+    is_told = own in transposed
+    fitting: list[tuple[int, ...]]
+    if isinstance(slot, nn.Parameter):
+        fitting = [()] if shape == expected else []
+    else:
+        fitting = [axes for axes in turns(shape, expected) if axes or not is_told]
+    if is_told and not fitting and shape[::-1] == expected:
+        fitting = [tuple(reversed(range(len(shape))))]
+    if fitting:
+        return fitting[0]
     hint = ""
-    if transposed and without_ones(shape) == without_ones(expected):
+    if is_told and without_ones(shape) == without_ones(expected):
         hint = f"; it is not stored the other way round, so leave {own!r} out of transposed"
-    elif not isinstance(slot, nn.Parameter) and len(shape) == 2 and shape[::-1] == expected:
-        hint = f"; if it is stored the other way round, say transposed=[{own!r}]"
-    raise ValueError(f"adapt: your {own} has shape {shape}, the reference's {name} {expected}{hint}")
+    raise ValueError(f"check: mine: your {own} has shape {shape}, the reference's {name} {expected}{hint}")
 
 
 def _listed(slots: Mapping[str, Any]) -> str:

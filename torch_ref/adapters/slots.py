@@ -1,7 +1,7 @@
 """The parameters and buffers of an object, found in the places where people keep them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +15,30 @@ from scratch.stray_parameters import (
     names_in_code,
     refuse_stray_parameters,
 )
+from torch_ref.adapters.calls import is_numbers
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
 from torch_ref.adapters.shapes import Shapes, without_ones
+
+_PARAMETERS = (
+    "params",
+    "parameters",
+    "param",
+    "weights",
+    "trainable_params",
+    "trainable_parameters",
+    "_params",
+)
+_GRADIENTS = ("grads", "gradients", "grad", "gradient", "derivatives", "param_grads", "_grads", "_gradients")
+# A parameter that is an object, or a dict, of its own.
+_OWN_VALUE = ("data", "value", "val", "array", "values", "tensor")
+_OWN_GRADIENT = ("grad", "gradient", "gradients", "grads", "g", "derivative")
+# Other words for a weight and for a bias, where dW stands beside weights.
+_WORDS = (
+    ("W", "w", "weight", "weights", "kernel", "kernels", "filters", "k", "K"),
+    ("b", "B", "bias", "biases"),
+    ("gamma", "scale", "g"),
+    ("beta", "shift", "offset", "b"),
+)
 
 
 @dataclass
@@ -25,8 +47,9 @@ class Slot:
 
     root: Any
     path: Path
-    grad_paths: tuple[Path, ...]
+    grad_paths: tuple[Path, ...] = ()
     assigned_by_forward: bool = False
+    stepped: bool = False
 
     @property
     def data(self) -> Any:
@@ -40,28 +63,53 @@ class Slot:
         return next((grad for grad in found if grad is not ABSENT), ABSENT)
 
 
-def find_slots(root: list[Any], path: Path, seen: set[int]) -> Iterator[tuple[str, Slot]]:
+@dataclass
+class Search:
+    """A search for parameters in ``root``, a list of the object and, later, of parameters of their own.
+
+    ``after`` is a copy of the list after a backward, or empty: what is kept there then shows the gradients.
+    """
+
+    root: list[Any]
+    after: list[Any] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+
+    def known(self, path: Path) -> dict[Any, Any]:
+        """The attributes or entries of the object at ``path``, those after a backward as well."""
+        later = get(self.after, path) if self.after else ABSENT
+        thing = get(self.root, path)
+        names = {} if isinstance(thing, dict) else {name: ABSENT for name in _names(thing)}
+        return names | dict(entries(thing)) | ({} if later is ABSENT else dict(entries(later)))
+
+
+def _names(thing: Any) -> list[str]:
+    """The names that an object, or the code of its class, knows."""
+    return (
+        [*dir(thing), *names_in_code(type(thing))] if hasattr(thing, "__dict__") or _has_slots(thing) else []
+    )
+
+
+def _has_slots(thing: Any) -> bool:
+    return hasattr(type(thing), "__slots__")
+
+
+def find_slots(search: Search, path: Path = (0,)) -> Iterator[tuple[str, Slot]]:
     """The parameters of the object at ``path``, and of those that it keeps, by name.
 
-    Parameters that are objects of their own are appended to ``root``, so that a path leads to them.
+    Parameters that are objects of their own are appended to the root, so that a path leads to them.
     """
-    thing = get(root, path)
-    if id(thing) in seen or isinstance(thing, type | ModuleType | torch.nn.Module):
+    thing = get(search.root, path)
+    if id(thing) in search.seen or isinstance(thing, type | ModuleType | torch.nn.Module):
         return
-    seen.add(id(thing))
-    params, grads = getattr(thing, "params", None), getattr(thing, "grads", None)
+    search.seen.add(id(thing))
     if (named := _parameter_objects(thing)) is not None:
-        yield from _in_parameter_objects(root, path, named)
-    elif isinstance(params, list | tuple) and isinstance(grads, list | tuple):
-        for i in range(len(params)):
-            at = (*path, "params", i)
-            yield _name(*at), Slot(root, at, ((*path, "grads", i),))
-    elif isinstance(params, dict) and isinstance(grads, dict):
-        for key in params:
-            grad_paths = tuple((*path, "grads", name) for name in (key, *gradient_names(key)))
-            yield _name(*path, key), Slot(root, (*path, "params", key), grad_paths)
+        yield from _in_parameter_objects(search.root, path, named)
+    elif own := _own_value(search, path, thing):
+        yield name_of(path), Slot(search.root, (*path, own[0]), ((*path, own[1]),))
+    elif containers := _containers(search, path, thing):
+        yield from containers
     else:
-        yield from _in_attributes(root, path, thing, seen)
+        yield from _in_attributes(search, path, thing)
 
 
 def _in_parameter_objects(
@@ -71,42 +119,173 @@ def _in_parameter_objects(
     for name, p in named:
         at = (len(root),)
         root.append(p)
-        yield _name(*path, name), Slot(root, (*at, "data"), ((*at, "grad"),))
+        value, gradient = _value_and_gradient(p)
+        yield name_of((*path, name)), Slot(root, (*at, value), ((*at, gradient),))
 
 
-def _in_attributes(root: list[Any], path: Path, thing: Any, seen: set[int]) -> Iterator[tuple[str, Slot]]:
+def _own_value(search: Search, path: Path, thing: Any) -> tuple[str, str] | None:
+    """The names of value and gradient of an object, or dict, that is a parameter; not of the whole layer."""
+    if len(path) < 2 or isinstance(thing, list | tuple | np.ndarray):
+        return None
+    known = search.known(path)
+    value = next((name for name in _OWN_VALUE if may_be_parameter(known.get(name))), None)
+    gradient = next((name for name in _OWN_GRADIENT if name in known), None)
+    if value is None or gradient is None or sum(may_be_parameter(each) for each in known.values()) > 3:
+        return None
+    return (value, gradient) if not callable(getattr(thing, gradient, None)) else None
+
+
+def _value_and_gradient(p: Any) -> tuple[str, str]:
+    value = next((name for name in _OWN_VALUE if hasattr(p, name)), "")
+    gradient = next((name for name in _OWN_GRADIENT if hasattr(p, name)), "")
+    return value, gradient
+
+
+def _containers(search: Search, path: Path, thing: Any) -> list[tuple[str, Slot]]:
+    """Lists or dicts of parameters and of gradients, such as ``params`` and ``grads``."""
+    if isinstance(thing, dict | list | tuple):
+        return []
+    known = search.known(path)
+    for name in _PARAMETERS:
+        params = getattr(thing, name, None)
+        if callable(params) or not isinstance(params, list | tuple | dict) or not len(params):
+            continue
+        others = (*gradient_names(name), *_GRADIENTS)
+        gradients = next(
+            (each for each in others if each in known and each != name and _holds(thing, each, known)), None
+        )
+        if gradients is not None:
+            found = list(_paired(search, (*path, name), params, ((*path, gradients),)))
+            return [(_shortened(at, path, name, params), slot) for at, slot in found]
+    return []
+
+
+def _holds(thing: Any, name: str, known: dict[Any, Any]) -> bool:
+    """Whether the attribute is, or will be, a list or dict."""
+    value = known[name] if known[name] is not ABSENT else getattr(thing, name, None)
+    return value is None or isinstance(value, list | tuple | dict)
+
+
+def _shortened(at: str, path: Path, name: str, params: Any) -> str:
+    """The name of an entry of a dict of parameters: its key alone."""
+    full = name_of((*path, name))
+    return at.replace(full + ".", name_of((*path, "")), 1).lstrip(".") if isinstance(params, dict) else at
+
+
+def _paired(
+    search: Search, path: Path, params: Any, gradients: tuple[Path, ...]
+) -> Iterator[tuple[str, Slot]]:
+    """The arrays in a parameter, or in a list or dict of them, each with its place in the gradients."""
+    if may_be_parameter(params):
+        yield name_of(path), Slot(search.root, path, gradients)
+    elif isinstance(params, list | tuple):
+        for i, each in enumerate(params):
+            yield from _paired(search, (*path, i), each, tuple((*g, i) for g in gradients))
+    elif isinstance(params, dict):
+        there = {key for g in gradients for at in (search.root, search.after) for key in _keys(get(at, g))}
+        for key, each in params.items():
+            if isinstance(each, float) and not {key, *gradient_names(key)} & there:
+                continue  # a hyperparameter
+            names = (key, *gradient_names(key))
+            yield from _paired(search, (*path, key), each, tuple((*g, n) for g in gradients for n in names))
+
+
+def _keys(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, dict) else []
+
+
+def may_be_parameter(value: Any) -> bool:
+    """Whether it is an array of floating numbers, a float, or plain lists of floats."""
+    if isinstance(value, list):
+        return is_numbers(value) and np.asarray(value, object).dtype == object and _all_floats(value)
+    return isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+
+
+def _all_floats(value: list[Any]) -> bool:
+    return all(_all_floats(each) if isinstance(each, list) else isinstance(each, float) for each in value)
+
+
+def _in_attributes(search: Search, path: Path, thing: Any) -> Iterator[tuple[str, Slot]]:
     """Arrays beside their gradients, and the parameters of the objects beside them."""
-    known = {*dir(thing), *names_in_code(type(thing))}
+    known = search.known(path)
     assigned = {*assigned_by_forward(type(thing))}
-    for key, value in entries(thing):
+    own = dict(entries(thing))
+    partners = {key: partner for key, value in own.items() if (partner := _partner(key, value, own, known))}
+    for key, value in own.items():
         at = (*path, key)
-        if not isinstance(value, np.ndarray):
-            yield from find_slots(root, at, seen)
-        elif value.dtype.kind == "f" and (names := [n for n in gradient_names(key) if n in known]):
-            yield _name(*at), Slot(root, at, ((*path, names[0]),), key in assigned)
+        if key in partners:
+            for name, slot in _paired(search, at, value, ((*path, partners[key]),)):
+                slot.assigned_by_forward = key in assigned
+                yield name, slot
+        elif not may_be_parameter(value) and key not in partners.values():
+            yield from find_slots(search, at)
 
 
-def _name(_: int, *path: Any) -> str:
+def _partner(key: Any, value: Any, own: dict[Any, Any], known: dict[Any, Any]) -> Any:
+    """The name of the gradient of an array, or of a list of arrays; None if there is none."""
+    is_list = isinstance(value, list | tuple) and bool(value) and all(map(may_be_parameter, value))
+    if not isinstance(key, str) or not (may_be_parameter(value) or is_list or _is_dict_of_arrays(value)):
+        return None
+    exact = next((name for name in gradient_names(key) if name in known and name != key), None)
+    if exact is not None and not _is_method(known[exact], exact, own):
+        return exact
+    for words in _WORDS:
+        others = [word for word in words if word not in own] if key in words else []
+        for name in (name for word in others for name in gradient_names(word)):
+            if name in known and _same_shape(value, known[name]):
+                return name
+    return None
+
+
+def _is_method(value: Any, name: str, own: dict[Any, Any]) -> bool:
+    return callable(value) and name not in own
+
+
+def _is_dict_of_arrays(value: Any) -> bool:
+    return isinstance(value, dict) and any(map(may_be_parameter, value.values()))
+
+
+def _same_shape(value: Any, gradient: Any) -> bool:
+    """Whether a gradient of another name may be this array's; not known before a backward."""
+    if gradient is ABSENT or gradient is None:
+        return True
+    if isinstance(value, list | tuple | dict):
+        return isinstance(gradient, list | tuple | dict)
+    return without_ones(np.shape(value)) == without_ones(np.shape(gradient))
+
+
+def name_of(path: Path) -> str:
     """The path as written in code, from the adapted object on."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path[1:]).removeprefix(".")
 
 
 def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:
-    """The result of named_parameters() or parameters(), if there is one of them."""
+    """The result of named_parameters() or parameters(), if these are objects with a value and a gradient."""
     if isinstance(thing, nn.Module):
-        refuse_stray_parameters(thing, "adapt")
-    if callable(getattr(thing, "named_parameters", None)):
-        return list(thing.named_parameters())
-    if not callable(getattr(thing, "parameters", None)):
+        refuse_stray_parameters(thing, "check")
+    found: list[tuple[str, Any]] | None = None
+    for name in ("named_parameters", "parameters", "params"):
+        method = getattr(thing, name, None)
+        if found is None and callable(method):
+            found = _named(thing, method)
+    return found
+
+
+def _named(thing: Any, method: Any) -> list[tuple[str, Any]] | None:
+    """The parameters by name; None for a method that gives something else, such as a count."""
+    try:
+        given = method()
+        listed = list(given.items()) if isinstance(given, dict) else list(given)
+    except TypeError:
         return None
     names = {id(value): name for name, value in entries(thing)}
-    found = [(str(names.get(id(p), i)), p) for i, p in enumerate(thing.parameters())]
-    for _, p in found:
-        if not hasattr(p, "data") or not hasattr(p, "grad"):
-            raise TypeError(
-                f"adapt: parameters() gives {type(p).__name__}, expected objects with data and grad"
-            )
-    return found
+    pairs = [
+        each
+        if isinstance(each, tuple) and len(each) == 2 and isinstance(each[0], str)
+        else (str(names.get(id(each), i)), each)
+        for i, each in enumerate(listed)
+    ]
+    return pairs if all(all(_value_and_gradient(p)) for _, p in pairs) else None
 
 
 def find_buffers(root: Any, shapes: Shapes) -> dict[str, Path]:

@@ -41,8 +41,14 @@ def adapt_tensor_code(
     slots = {name: _Slot(p.detach().cpu().numpy()) for name, p in own.items()}
     if unknown := sorted(set(transposed) - set(slots)):
         raise ValueError(f"transposed: there is no parameter {unknown}; there are {list(slots)}")
-    for name, taken in match_names(slots, shapes, transposed).items():
-        module.take(taken, name, name in transposed)
+    for name, (piece, *others) in match_names(slots, shapes, transposed).items():
+        if others or piece.axes not in ((), (1, 0)):
+            raise ValueError(
+                f"check: mine: its {name} has shape {slots[name].data.shape}, which makes more than one "
+                f"parameter of the reference, or {piece.name} of shape {piece.shape} in another order of axes; "
+                "a torch module is compared parameter by parameter"
+            )
+        module.take(piece.name, name, piece.axes == (1, 0))
     lay_out(module.parameters())
     return module
 

@@ -49,6 +49,7 @@ class Check:
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
         untried: why there is no comparison on ties and kinks, or "".
         notes: sentences on what was judged, if that is not all that was asked for, and on what was not tried.
+        readings: how mine was read, where it might have been read otherwise.
     """
 
     comparisons: dict[str, Comparison] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Check:
     causes: tuple[Cause, ...] = ()
     untried: str = ""
     notes: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -92,6 +94,7 @@ class Check:
     def __str__(self) -> str:
         parts = [self.verdict, f"Not tried on {TIES}: {self.untried}." if self.untried else ""]
         parts += self.notes if not self.ok else ()
+        parts += [f"{reading}." for reading in self.readings]
         for name, comparison in self.comparisons.items():
             parts += [f"In {name}:", comparison.table, comparison.details()]
         return "\n\n".join(part for part in parts if part)
@@ -104,6 +107,9 @@ def check(
     dtypes: Any = ("float64", "float32"),
     transposed: str | Sequence[str] = (),
     cotangent: Any = None,
+    held: Any = (),
+    layout: str | None = None,
+    columns: bool = False,
     double_backward: bool = False,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
@@ -113,7 +119,8 @@ def check(
     check(MyFunction, torch.nn.functional.gelu, x)        # a torch.autograd.Function, or what uses one
 
     Args:
-        mine: an object with forward and backward, a pair of functions, or code of tensors; see adapt.
+        mine: an object with forward and backward, a pair of functions, or code of tensors; see
+            torch_ref.adapters.layers.
         reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
             of torch.nn, the input that its forward calls target is held. None: the numeric derivative of
             your forward alone judges your backward, on the weights that mine has; nothing is then said
@@ -123,8 +130,15 @@ def check(
         dtypes: to compare in: "float64", "float32", or both; for code of tensors also "bfloat16" and
             "float16", where the numbers are rounded once, float64 judges, and the reference in the low
             precision shows how far off one may be.
-        transposed: our parameters that are stored the other way round than the reference's.
+        transposed: our parameters that are stored the other way round than the reference's, where their
+            shapes do not tell: a square matrix.
         cotangent: the incoming gradient; random by default.
+        held: positions or names of inputs without a gradient: masks, labels, numbers. They are handed to both
+            sides as they are, floating arrays in the dtype of the others; backward may return a gradient for
+            every input or for the others alone.
+        layout: "NHWC" where your images are (n, h, w, c), "NLC" for sequences; the reference gets them, and
+            gives its output, as PyTorch has them.
+        columns: whether your samples are columns: x is (features, batch).
         double_backward: compare the derivative of the gradients as well (code of tensors alone).
 
     Neither ``mine`` nor ``reference`` is changed.
@@ -143,13 +157,13 @@ def check(
         raise TypeError(
             "check: double_backward is for code of tensors; a backward in NumPy has no second one"
         )
-    sides = Sides(mine, reference, as_arrays("input", inputs), transposed)
+    sides = Sides(mine, reference, inputs, transposed, held, layout, columns)
     for module in sides.module.modules():
         if isinstance(module, TensorCode):
             module.device = device
     cotangent = as_arrays("cotangent", cotangent)
     names, note = usable(sides, names, cotangent)
-    found = Check(notes=(note,) if note else ())
+    found = Check(notes=(note,) if note else (), readings=sides.readings)
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
     full = [dtype for dtype in names if dtype not in LOW]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,8 @@ class Comparison:
         for t in self.wrong:
             if t.verdict == SHAPES_DIFFER:
                 other = "PyTorch's" if t.has_reference else "expected"
-                lines.append(f"{t.name}: NumPy's has shape {t.ours.shape}, {other} {t.reference.shape}")
+                hint = _hint_at_shape(t.ours.shape, t.reference.shape)
+                lines.append(f"{t.name}: NumPy's has shape {t.ours.shape}, {other} {t.reference.shape}{hint}")
             for index, ours, theirs, numeric in t.worst(count):
                 expected = theirs if np.isnan(numeric) else numeric
                 ratio = f"   ratio {ours / expected:.6g}" if expected else ""
@@ -169,6 +171,21 @@ _HEADINGS = {
     "kinks": "not judged",
     "verdict": "verdict",
 }
+
+
+def _hint_at_shape(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """The axes over which a gradient was not summed, or that it is transposed; "" if neither explains it."""
+    if shape == expected[::-1] and len(shape) > 1:
+        return ": it is transposed"
+    if len(shape) == len(expected):
+        axes = [i for i, (n, m) in enumerate(zip(shape, expected, strict=True)) if n != m]
+        summed = all(expected[i] == 1 for i in axes)
+        return f": sum it over axis {', '.join(map(str, axes))}, keepdims=True" if axes and summed else ""
+    for axes_kept in combinations(range(len(shape)), len(expected)):
+        if tuple(shape[i] for i in axes_kept) == expected:
+            left = [i for i in range(len(shape)) if i not in axes_kept]
+            return f": sum it over axis {', '.join(map(str, left))}"
+    return ""
 
 
 def _names(tensors: list[TensorVerdict]) -> str:

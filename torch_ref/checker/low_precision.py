@@ -16,7 +16,7 @@ from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.gradcheck.rounding import Rounding, Tensors, spreads
 from scratch.nested import is_floating, leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget, TensorCode, TorchAgainstTarget, adapt
+from torch_ref.adapters import Holding, TensorCode, TorchHolding, adapt
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.numeric import numeric_derivative
 from torch_ref.checker.sides import Sides
@@ -91,9 +91,9 @@ def _drawn(
         with torch.no_grad():
             for theirs, p in zip(twin.parameters(), other.model.parameters(), strict=True):
                 theirs.copy_(torch.from_numpy(p.data))
-    for loss in (other.model, twin):
-        if isinstance(loss, AgainstTarget | TorchAgainstTarget):
-            loss.target = _rounded(loss.target, dtype, None)
+    for side in (other.model, twin):
+        if isinstance(side, Holding | TorchHolding):
+            side.held = {at: _rounded(value, dtype, None) for at, value in side.held.items()}
     return other, twin
 
 

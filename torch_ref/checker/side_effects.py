@@ -37,7 +37,8 @@ NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL, UNWRITTEN}
 def side_effects_of(objective: Objective) -> list[str]:
     """The side effects of forward and backward, a sentence for each."""
     first, again = (_call(_fresh(objective), objective, objective.inputs) for _ in range(2))
-    found = [f"{name} is changed in place" for name in first.changed]
+    found = [*getattr(objective.model, "remarks", ())]  # see adapters
+    found += [f"{name} is changed in place" for name in first.changed]
     if first.stepped:
         names = ", ".join(first.stepped)
         return [*found, f"a call changes {names}, expected the weights left to the optimizer"]

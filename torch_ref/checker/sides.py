@@ -9,64 +9,116 @@ import numpy as np
 import torch
 
 from scratch import nn
+from scratch.grad_mode import no_grad
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget, TensorCode, TorchAgainstTarget, adapt, takes_tensors
+from torch_ref.adapters import Given, Holding, TensorCode, TorchHolding, adapt, takes_tensors
+from torch_ref.adapters.flat import copied
+from torch_ref.adapters.held import filled, positions_of
+from torch_ref.adapters.layout import Reordered, TorchPicked, TorchReordered, orders_of
+from torch_ref.adapters.messages import readings_of
+from torch_ref.adapters.methods import as_object
+from torch_ref.adapters.objects import Adapted
+from torch_ref.adapters.pieces import Piece
+from torch_ref.adapters.trial import unnoticed
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
+from torch_ref.checker.orientation import Orders, forwards_agree, other_orders, settle_gates
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
 
 _LOSSES = tuple(
     kind for kind in vars(torch.nn).values() if getattr(kind, "__module__", "") == "torch.nn.modules.loss"
 )
+# Of these, people's often return the first output alone, or the last state.
+_SEVERAL_OUTPUTS = (torch.nn.RNNBase, torch.nn.LSTMCell, torch.nn.MultiheadAttention)
 
 
 class Sides:
-    """Both sides as modules with the same names and weights."""
+    """Both sides as modules with the same names and weights.
+
+    Args:
+        mine: what is checked; see adapt.
+        reference: a torch module or a function of tensors, or None.
+        inputs: all inputs.
+        transposed: see adapt.
+        held: positions or names of inputs without a gradient.
+        layout: "NHWC" where images have their channels last.
+        columns: whether samples are columns.
+    """
 
     def __init__(
-        self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
+        self,
+        mine: Any,
+        reference: Any,
+        inputs: tuple[Any, ...],
+        transposed: str | Sequence[str] = (),
+        held: Any = (),
+        layout: str | None = None,
+        columns: bool = False,
     ) -> None:
         self.twin: torch.nn.Module | None
-        mine = mine if takes_tensors(mine) else copy.deepcopy(mine)  # an operator of torch cannot be copied
+        positions = positions_of(held, inputs, [*_forwards(mine), *_forwards(reference)])
+        self.target_at = _target_of(reference)
+        if self.target_at is not None:
+            positions |= {self.target_at}
+        positions = frozenset(i for i in positions if inputs[i] is not None)
+        self.held = {i: inputs[i] for i in sorted(positions)}
+        self.inputs = as_arrays("input", tuple(x for i, x in enumerate(inputs) if i not in positions))
+        everything = filled(self.inputs, self.held)
         if reference is None:
-            self.module, self.twin, self.inputs = adapt(mine, None, transposed), None, inputs
-            self.target = self._right = None
+            self.module = adapt(_copied(mine), None, transposed, None, Given(everything, positions))
+            self.twin, self._right = None, None
+            self.readings = tuple(readings_of(self.module))
             return
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference).cpu() if is_module else _TorchFunction(reference)
+        orders = orders_of(layout, columns)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
-        module = adapt(mine, shapes, transposed, buffers)
-        right = _reflection(reference if is_module else _namesake(reference))
-        self.target = None
-        if isinstance(reference, _LOSSES):
-            names = list(inspect.signature(reference.forward).parameters)
-            at = names.index("target") if "target" in names else None
-            target, inputs = (None, inputs) if at is None else (inputs[at], inputs[:at] + inputs[at + 1 :])
-            module, twin = AgainstTarget(module, target, at), TorchAgainstTarget(twin, target, at)
-            right = None if right is None else AgainstTarget(right, target, at)
-            self.target = target
-        self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
+        given = Given(everything, positions, len(shapes))
+        self._right = _reflection(reference if is_module else _namesake(reference))
+        self.twin = TorchReordered(twin, orders) if orders else twin
+        if orders and self._right is not None:
+            self._right = Reordered(self._right, orders)
+        self.module = adapt(_copied(mine), shapes, transposed, buffers, given)
+        if isinstance(reference, _SEVERAL_OUTPUTS) and len(shape := _shapes_of(self.module, given)) == 1:
+            self.twin, self._right = TorchPicked(self.twin, shape[0]), None
+        if getattr(self.module, "doubtful", {}) and not forwards_agree(self):
+            self._turn(lambda told: adapt(_copied(mine), shapes, told, buffers, given), bool(orders))
+        self.readings = tuple(filter(None, (*readings_of(self.module), settle_gates(self, reference))))
+
+    def _turn(self, adapted: Callable[[Orders], nn.Module], is_told: bool) -> None:
+        """Store arrays whose shapes do not tell in the order in which the forwards agree, if there is one.
+
+        Raises:
+            ValueError: there is one, and nothing says that the order is another than PyTorch's: neither the
+                layout, nor another array, whose shape tells.
+        """
+        as_it_is = self.module
+        is_told = is_told or any(piece.axes for group in pieces_of(as_it_is) for piece in group)
+        for told in other_orders(getattr(as_it_is, "doubtful", {})):
+            self.module = adapted(told)
+            if forwards_agree(self):
+                if is_told:
+                    return
+                raise ValueError(_which_way(told))
+        self.module = as_it_is
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""
         if self._right is None or self.twin is None:
             return None
-        return copy.deepcopy(self._right).to(dtype).train(self.twin.training)
+        module = copy.deepcopy(self._right).to(dtype).train(self.twin.training)
+        return Holding(module, self.held) if self.held else module
 
     def on_kinks(self, points: Points) -> "Sides":
         """The same, on numbers at which functions have kinks: inputs, and the target of a loss."""
         other = copy.copy(self)
         other.inputs = on_kinks(self.inputs, points)
-        if self.target is not None and points is kinks and may_be_any_number(self.target, self.inputs[0]):
+        at = self.target_at
+        if at is not None and points is kinks and may_be_any_number(self.held[at], self.inputs[0]):
             # Equal to the input where that is 0, and nowhere else.
-            other.target = -other.inputs[0]
-            losses = copy.deepcopy((self.module, self.twin, self._right))
-            for loss in losses:
-                if isinstance(loss, AgainstTarget | TorchAgainstTarget):
-                    loss.target = other.target
-            other.module, other.twin, other._right = losses
+            other.held = {**self.held, at: -other.inputs[0]}
         return other
 
     def cast(self, dtype: np.dtype, cotangent: Any = None) -> tuple[Objective, Any]:
@@ -76,6 +128,8 @@ class Sides:
         """
         if self.twin is None:
             module = copy.deepcopy(self.module).to(dtype)
+            if self.held:
+                module = Holding(module, self.held)
             objective = Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype))
             return _without_constant_outputs(objective, None), None
         twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
@@ -86,6 +140,8 @@ class Sides:
         for name, buffer in module.named_buffers():
             if name in buffers:
                 buffer[...] = buffers[name].numpy()
+        if self.held:
+            module, twin = Holding(module, self.held), TorchHolding(twin, self.held)
         with torch_generator(advance=False):
             objective = Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype))
         return _without_constant_outputs(objective, twin), twin
@@ -109,6 +165,53 @@ def _without_constant_outputs(objective: Objective, twin: torch.nn.Module | None
         arrays = (c if has or c is None else np.zeros_like(c) for has, (_, c) in pairs)
         objective.cotangent = unflatten_as(objective.cotangent, arrays)
     return objective
+
+
+def pieces_of(module: nn.Module) -> list[tuple[Piece, ...]]:
+    """The parameters that each array of an adapted thing is made of."""
+    return list(module.pieces.values()) if isinstance(module, Adapted) else []
+
+
+def _shapes_of(module: nn.Module, given: Given) -> list[tuple[int, ...]]:
+    """The shapes of the outputs."""
+    with unnoticed(), no_grad():
+        y = copy.deepcopy(module)(*copy.deepcopy(given.inputs))
+    return [np.shape(each) for _, each in leaves(y)]
+
+
+def _which_way(told: Orders) -> str:
+    """The message for arrays that are stored in another order than their shapes seem to say."""
+    names = ", ".join(told)
+    only_matrices = all(axes == (1, 0) for axes in told.values())
+    say = [*told] if only_matrices else told
+    return (
+        f"check: transposed: the shape of {names} does not tell which way round it is stored. As it stands "
+        f"the forwards differ; transposed they agree. If yours is stored so, say transposed={say}; if not, "
+        "your forward uses it transposed"
+    )
+
+
+def _target_of(reference: Any) -> int | None:
+    """The position of the target of a loss of torch.nn, which is held; None for anything else."""
+    if not isinstance(reference, _LOSSES):
+        return None
+    names = list(inspect.signature(reference.forward).parameters)
+    return names.index("target") if "target" in names else None
+
+
+def _copied(mine: Any) -> Any:
+    """A copy, but of an operator of torch, which cannot be copied."""
+    return mine if takes_tensors(mine) else copied(mine)
+
+
+def _forwards(thing: Any) -> list[Any]:
+    """The functions whose arguments are the inputs."""
+    if isinstance(thing, torch.nn.Module):
+        return [thing.forward]
+    if takes_tensors(thing):
+        return []
+    found = as_object(thing)
+    return [] if found is None else [getattr(found[0], found[1][0])]
 
 
 def as_arrays(name: str, value: Any) -> Any:

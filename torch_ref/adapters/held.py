@@ -1,0 +1,109 @@
+"""Inputs that are held: numbers, masks, labels, which have no gradient, on either side."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from scratch import nn
+from torch_ref.adapters.around import Around, TorchAround
+from torch_ref.adapters.calls import parameter_names
+
+Held = Mapping[int, Any]
+
+
+class Holding(Around):
+    """A module of those of its inputs that are not held.
+
+    Args:
+        inner: a module of several inputs.
+        held: the values of some of these, by position.
+
+        loss = Holding(nn.MSELoss(), {1: target})
+        loss(y)
+    """
+
+    def __init__(self, inner: nn.Module, held: Held) -> None:
+        super().__init__(inner)
+        self.held = dict(held)
+
+    def forward(self, *inputs: Any) -> Any:
+        """The inner module's output; held floating arrays get the precision of the inputs."""
+        dtype = _precision([*inputs, *(p.data for p in self.inner.parameters())])
+        fixed = {i: _cast(value, dtype) for i, value in self.held.items()}
+        y = self.inner(*filled(inputs, fixed))
+        return y if isinstance(y, tuple) else np.asanyarray(y)
+
+    def backward(self, *dy: Any) -> Any:
+        """The gradient by each input that is not held; the inner backward may give those by all."""
+        dx = self.inner.backward(*dy)
+        if not isinstance(dx, tuple | list) or not self.held:
+            return dx
+        free = [g for i, g in enumerate(dx) if i not in self.held] if len(dx) > max(self.held) else list(dx)
+        return free[0] if len(free) == 1 else tuple(free)
+
+
+class TorchHolding(TorchAround):
+    """Holding, for PyTorch: arrays as tensors, all else as it is."""
+
+    def __init__(self, inner: torch.nn.Module, held: Held) -> None:
+        super().__init__(inner)
+        self.held = dict(held)
+
+    def forward(self, *inputs: Any) -> Any:
+        """The inner module's output; held floating arrays get the precision of the inputs."""
+        tensors = [*(x for x in inputs if isinstance(x, torch.Tensor)), *self.parameters()]
+        dtype = next((x.dtype for x in tensors if x.is_floating_point()), torch.float64)
+        fixed = {i: _as_tensor(value, dtype) for i, value in self.held.items()}
+        return self.inner(*filled(inputs, fixed))
+
+
+def filled(free: Sequence[Any], held: Held) -> tuple[Any, ...]:
+    """All inputs, from those that are free, in their order, and those that are held, by position."""
+    others = iter(free)
+    return tuple(held[i] if i in held else next(others) for i in range(len(free) + len(held)))
+
+
+def positions_of(held: Any, inputs: Sequence[Any], forwards: Sequence[Callable[..., Any]]) -> frozenset[int]:
+    """The positions of inputs given as positions or names, or one of them.
+
+    Args:
+        held: positions, negative ones from the end, or names of arguments of one of ``forwards``.
+        inputs: all inputs.
+        forwards: functions whose arguments are these.
+
+    Raises:
+        ValueError: there is no such input.
+    """
+    found = set()
+    for each in held if isinstance(held, list | tuple | set | frozenset) else (held,):
+        at = each
+        if isinstance(each, str):
+            names = [parameter_names(function) for function in forwards]
+            at = next((known.index(each) for known in names if each in known), len(inputs))
+        if not isinstance(at, int) or not -len(inputs) <= at < len(inputs):
+            raise ValueError(
+                f"check: held: there is no input {each!r}; expected positions below {len(inputs)}, or names "
+                "of arguments of your forward"
+            )
+        found.add(at % len(inputs))
+    return frozenset(found)
+
+
+def _precision(arrays: Sequence[Any]) -> np.dtype | None:
+    floating = [x.real.dtype for x in arrays if isinstance(x, np.ndarray) and x.dtype.kind in "fc"]
+    return np.result_type(*floating) if floating else None
+
+
+def _cast(value: Any, dtype: np.dtype | None) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and dtype is not None:
+        return value.astype(dtype)
+    return value
+
+
+def _as_tensor(value: Any, dtype: torch.dtype) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    tensor = torch.from_numpy(np.array(value))
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor

@@ -1,0 +1,67 @@
+"""The two methods of an object that are its forward and its backward, whatever they are called."""
+
+import inspect
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+# The likeliest first, in small letters and without underscores.
+_FORWARD = """
+    forward forwardpass fprop forwardprop forwardpropagation forwardpropagate propagateforward feedforward fwd
+    forwards propagate updateoutput apply compute activate activation function func fn evaluate loss call run
+    calculate predict f __call__
+"""
+_BACKWARD = """
+    backward backwardpass bprop backprop backwardprop backpropagation backpropagate backwardpropagation
+    backwardpropagate propagatebackward feedbackward bwd backwards vjp pullback
+"""
+_DERIVATIVE = """
+    gradient derivative grad deriv derivate prime gradients derivation computegradient inputgradient df fprime
+    dfn diff activationderivative activationprime derivativefunction functionderivative lossderivative
+    lossprime lossgrad lossgradient dactivation dloss
+"""
+
+
+def find_methods(thing: Any) -> tuple[str, str] | None:
+    """(forward, backward): their names; None if there is neither pair.
+
+    backward is "" where the thing is a plain function: it has to return its backward.
+    """
+    if inspect.isroutine(thing):
+        return "__call__", ""
+    names = {name.lower().replace("_", ""): name for name in reversed(dir(thing)) if name[:2] != "__"}
+    names = {short: name for short, name in names.items() if callable(getattr(thing, name, None))}
+    if "__call__" in dir(type(thing)):
+        names["__call__"] = "__call__"
+    backward = next((names[each] for each in f"{_BACKWARD} {_DERIVATIVE}".split() if each in names), None)
+    forward = next((names[each] for each in _FORWARD.split() if each in names), None)
+    if "calculate" in names and "forward" in names:  # the mean of the losses that forward gives
+        forward = names["calculate"]
+    return None if forward is None or backward is None else (forward, backward)
+
+
+def is_derivative(method: str) -> bool:
+    """Whether a method of that name may be f', which is not given the incoming gradient."""
+    return method.lower().replace("_", "") in _DERIVATIVE.split()
+
+
+class Pair:
+    """Two functions as the methods of an object."""
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self.forward, self.backward = forward, backward
+
+    def __repr__(self) -> str:
+        return "pair of functions"
+
+
+def as_object(thing: Any) -> tuple[Any, tuple[str, str]] | None:
+    """(object, (forward, backward)) of an object, a pair of functions, or of methods of one object."""
+    if isinstance(thing, tuple | list) and len(thing) == 2 and all(map(callable, thing)):
+        first, second = thing
+        are_methods = isinstance(first, MethodType) and isinstance(second, MethodType)
+        if are_methods and first.__self__ is second.__self__:
+            return first.__self__, (first.__name__, second.__name__)
+        return Pair(first, second), ("forward", "backward")
+    methods = find_methods(thing)
+    return None if methods is None else (thing, methods)

@@ -739,7 +739,10 @@ def test_of_many_entries_some_are_tried_and_all_together():
     assert {"W1", "W1 along directions"} <= {*found.frame["tensor"]}
 
 
-def test_one_wrong_entry_among_many_is_seen():
+def test_one_wrong_entry_among_many_is_found():
     f, params, data = wide(True)
     found = check_loss(f, params, *data, dtypes="float64")
-    assert found.verdict.startswith("float64: NumPy is wrong: W1 along directions.")
+    assert found.verdict.startswith("float64: NumPy is wrong: W1, W1 along directions.")
+    assert "\nW1[17, 3]   NumPy " in str(found)
+    assert "ratio 1.5\n" in str(found)
+    assert "alone" not in found.verdict

@@ -278,6 +278,46 @@ class Stepping:
         self.weights2 += self.layer1.T @ d
 
 
+class Fitted:
+    """A loss of the output of forward, hyperparameters as attributes, and a loop with a step of its own."""
+
+    def __init__(self, wrong):
+        self.W, self.b, self.lr, self.losses, self.wrong = normal(4, 2), np.zeros((1, 2)), 0.1, [], wrong
+
+    def forward(self, X):
+        return np.tanh(X @ self.W + self.b)
+
+    def loss(self, y_hat, y):
+        return np.mean((y_hat - y) ** 2)
+
+    def fit(self, X, y, n_iter):
+        for _ in range(n_iter):
+            out = self.forward(X)
+            self.losses.append(self.loss(out, y))
+            d = 2 * (out - y) * (1 if self.wrong else 1 - out**2) / y.size
+            self.W -= self.lr * X.T @ d
+            self.b -= self.lr * d.sum(axis=0, keepdims=True)
+
+
+def fitted_method(wrong):
+    return Fitted(wrong).loss, None, (X, Y)
+
+
+def data_first(wrong):
+    def f(X, y, params):
+        return two_layers(*params, X, y, wrong)
+
+    return f, weights(), (X, Y)
+
+
+def data_first_and_separate(wrong):
+    def f(X, y, W1, b1, W2, b2):
+        loss, grads = two_layers(W1, b1, W2, b2, X, y, wrong)
+        return (loss, *grads)
+
+    return f, weights(), (X, Y)
+
+
 def without_data(wrong):
     def loss(net):
         net.feedforward()
@@ -400,14 +440,14 @@ FORMS = {
         dict_and_dict, with_activations, hyperparameters_among_them, in_a_list, one_behind_the_other,
         separate_arguments, loss_last, names_for_both, flat, layers_of_dicts, by_kind, weights_and_biases,
         objects, two_functions, without_data, mlp, method, closure, softmax_regression, logistic_columns,
-        plain_python, lists_of_lists, rnn, draws_a_mask,
+        plain_python, lists_of_lists, rnn, draws_a_mask, fitted_method, data_first, data_first_and_separate,
     )
 } | {
     f"gradients named {pattern}": named(pattern, NAMES[::-1])
     for pattern in ("{}", "grad_{}", "{}_grad", "d_{}", "nabla_{}", "g{}", "dL_d{}", "delta{}", "{}.grad")
 } | {
     f"an object, {kind.__name__}": lambda wrong, kind=kind: (kind(wrong), None, (X, Y))
-    for kind in (Book, Trained, Graded, Layers)
+    for kind in (Book, Trained, Graded, Layers, Fitted)
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from scratch.grad_mode import is_grad_enabled, no_grad
 from torch_ref.adapters.left_behind import beside, clear_gradients, collections, steps
 from torch_ref.adapters.loss_and_gradients import NAMED, Found, matched, split
 from torch_ref.adapters.network_calls import HOW, Call, as_call, described
-from torch_ref.adapters.parameter_tree import Leaf, leaves_of, value_of
+from torch_ref.adapters.parameter_tree import leaves_of, pruned, value_of
 from torch_ref.adapters.paths import Path, get, put, walk
 
 ALONG = " along directions"
@@ -106,7 +106,7 @@ class Network(nn.Module):
     def without(self, names: set[str]) -> "Network":
         """The same, these numbers held."""
         other = copy.copy(self)
-        other.tree = _pruned(self.tree, names)
+        other.tree = pruned(self.tree, lambda leaf: leaf.name not in names)
         other.leaves = {name: leaf for name, leaf in self.leaves.items() if name not in names}
         for name in names:
             delattr(other, name)
@@ -288,15 +288,6 @@ class Network(nn.Module):
     def __repr__(self) -> str:
         function = self.call.functions[0]
         return getattr(function, "__name__", type(function).__name__)
-
-
-def _pruned(tree: Any, names: set[str]) -> Any:
-    if isinstance(tree, Leaf):
-        return None if tree.name in names else tree
-    if isinstance(tree, dict):
-        below = {key: _pruned(each, names) for key, each in tree.items()}
-        return {key: each for key, each in below.items() if each is not None}
-    return None if tree is None else [_pruned(each, names) for each in tree]
 
 
 def cast(data: Any, dtype: Any) -> Any:

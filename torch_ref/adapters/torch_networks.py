@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_ref.adapters.networks import ALONG, Network, cast
+from torch_ref.adapters.held_data import cast
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG
 from torch_ref.adapters.parameter_tree import Leaf
 from torch_ref.adapters.paths import put
 

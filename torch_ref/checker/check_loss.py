@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
-from torch_ref.adapters.networks import ALONG, Network, Part
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
 from torch_ref.checker.check import Check
 from torch_ref.checker.compare import compare_objective

@@ -7,7 +7,8 @@ for each wrong one.
 import numpy as np
 
 from scratch.gradcheck import Objective, Step, differentiate
-from torch_ref.adapters.networks import ALONG, Network, Part
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG, Part
 
 # Wrong entries to look for at once, and the share of the whole error that a part must have to be looked into.
 MOST, LEAST_SHARE = 3, 1e-4

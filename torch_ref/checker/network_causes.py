@@ -10,7 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from scratch.gradcheck import Objective
-from torch_ref.adapters.networks import ALONG, Fewer, Network
+from torch_ref.adapters.held_data import Cut, cuts
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
@@ -95,17 +97,17 @@ def _share(t: TensorVerdict, term: np.ndarray) -> float:
 
 def _on_fewer_data(network: Network, wrong: Sequence[TensorVerdict]) -> tuple[list[Cause], Cause | None]:
     """Factors that are the number of samples; and the gradients that are right for one sample alone."""
-    for few in network.with_fewer_data() if wrong else ():
+    for cut in cuts(network.held) if wrong else ():
         try:
-            by_size = _factors_of_the_length(wrong, few)
-            alone = _compared(few(1))
+            by_size = _factors_of_the_length(network, wrong, cut)
+            alone = _compared(network.on(cut.first(1)))
         except Exception:  # from other people's code, on data that it does not take
             continue
         right = _right_alone(_without(wrong, by_size), alone)
         if not right:
             return by_size, None
         name = "right for one sample or time step alone, and wrong for several"
-        evidence = f"with the first of {few.length} it equals the numeric derivative"
+        evidence = f"with the first of {cut.length} it equals the numeric derivative"
         fix = "look at what is summed, averaged or handed on from one to the next"
         return by_size, Cause(name, evidence, fix, right)
     return [], None
@@ -128,15 +130,15 @@ def _right_alone(wrong: Sequence[TensorVerdict], alone: Comparison) -> tuple[str
     return tuple(t.name for t, _ in pairs) if any(shown) else ()
 
 
-def _factors_of_the_length(wrong: Sequence[TensorVerdict], few: Fewer) -> list[Cause]:
+def _factors_of_the_length(network: Network, wrong: Sequence[TensorVerdict], cut: Cut) -> list[Cause]:
     """The gradients that are off by the number of samples, n, and by n - 1 on one sample less."""
-    n, causes = few.length, []
+    n, causes = cut.length, []
     for words, power, fix in (
         ("", 1, "the sum over the samples is to be a mean, as in the loss, or the mean is taken twice"),
         ("1 by ", -1, "the mean over the samples is taken, where the loss is a sum, or it is taken twice"),
     ):
         suspects = [t.name for t in wrong if n > 2 and _is_factor(t, float(n) ** power)]
-        others = {t.name: t for t in _compared(few(n - 1)).tensors} if suspects else {}
+        others = {t.name: t for t in _compared(network.on(cut.first(n - 1))).tensors} if suspects else {}
         names = tuple(name for name in suspects if _is_factor(others[name], (n - 1.0) ** power))
         if names:
             name = f"a factor of {words}the number of samples, {n}, too much"

@@ -318,6 +318,23 @@ def data_first_and_separate(wrong):
     return f, weights(), (X, Y)
 
 
+def a_cache_beside_the_loss(wrong):
+    def loss(p, X, Y):
+        return two_layers(*p, X, Y)[0], (X, *p, Y)
+
+    return (loss, lambda p, X, Y: two_layers(*p, X, Y, wrong=wrong)[1]), list(weights()), (X, Y)
+
+
+class Cached(Graded):
+    """Its loss gives a cache, with the weights in it; gradients come from another method."""
+
+    def loss(self, X, y):
+        return two_layers(**self.params, X=X, Y=y)[0], (X, *self.params.values())
+
+    def backward(self, X, y):
+        return dict(zip(NAMES, two_layers(**self.params, X=X, Y=y, wrong=self.wrong)[1], strict=True))
+
+
 def without_data(wrong):
     def loss(net):
         net.feedforward()
@@ -440,14 +457,15 @@ FORMS = {
         dict_and_dict, with_activations, hyperparameters_among_them, in_a_list, one_behind_the_other,
         separate_arguments, loss_last, names_for_both, flat, layers_of_dicts, by_kind, weights_and_biases,
         objects, two_functions, without_data, mlp, method, closure, softmax_regression, logistic_columns,
-        plain_python, lists_of_lists, rnn, draws_a_mask, fitted_method, data_first, data_first_and_separate,
+        plain_python, lists_of_lists, rnn, draws_a_mask, fitted_method, data_first, a_cache_beside_the_loss,
+        data_first_and_separate,
     )
 } | {
     f"gradients named {pattern}": named(pattern, NAMES[::-1])
     for pattern in ("{}", "grad_{}", "{}_grad", "d_{}", "nabla_{}", "g{}", "dL_d{}", "delta{}", "{}.grad")
 } | {
     f"an object, {kind.__name__}": lambda wrong, kind=kind: (kind(wrong), None, (X, Y))
-    for kind in (Book, Trained, Graded, Layers, Fitted)
+    for kind in (Book, Trained, Graded, Layers, Fitted, Cached)
 }  # fmt: skip
 
 
@@ -547,6 +565,12 @@ def test_nothing_of_yours_is_changed():
     assert p == before
     assert np.array_equal(x, POINTS[0])
     assert np.array_equal(t, POINTS[1])
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_gradient_may_be_the_weight_itself(factor):
+    found = check_loss(lambda w: (factor * np.sum(w**2) / 2, w), normal(4))
+    assert found.ok == (factor == 1)
 
 
 def test_what_a_closure_reads_is_put_back():

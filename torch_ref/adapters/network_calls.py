@@ -32,15 +32,20 @@ class Call:
 
     ``root`` is the object and the parameters; a copy of the Call has copies of both. But functions that reach
     the parameters by themselves (``is_shared``), as globals or in a closure, cannot be copied with them:
-    there ``root`` has those names as well, and what is written is put back.
+    there ``root`` has those names as well, and what is written is put back. ``is_pair`` says that the second
+    function was given for the gradients, whatever the first returns beside the loss.
     """
 
-    def __init__(self, functions: tuple[Callable[..., Any], ...], root: list[Any], style: str) -> None:
-        self.functions, self.root, self.style = functions, root, style
+    def __init__(
+        self, functions: tuple[Callable[..., Any], ...], root: list[Any], style: str, is_pair: bool
+    ) -> None:
+        self.functions, self.root, self.style, self.is_pair = functions, root, style, is_pair
         self.is_shared = style == "by itself" and root[0] is None
 
     def __deepcopy__(self, memo: Any) -> "Call":
-        return self if self.is_shared else Call(self.functions, copy.deepcopy(self.root, memo), self.style)
+        if self.is_shared:
+            return self
+        return Call(self.functions, copy.deepcopy(self.root, memo), self.style, self.is_pair)
 
     def __call__(self, number: int, data: tuple[Any, ...]) -> Any:
         """The result of one of the functions."""
@@ -86,7 +91,7 @@ def as_call(f: Any, params: Any, data: tuple[Any, ...]) -> tuple[Call, Any, dict
         tree = grown(params)
     if style == "first" and len(functions) > 1 and getattr(type(params), _name(functions[1]), None):
         functions = (functions[0], Filled(_name(functions[1])))  # Net.train, of an object that is params
-    call = copy.deepcopy(Call(functions, [owner, params], style))
+    call = copy.deepcopy(Call(functions, [owner, params], style, isinstance(f, tuple | list)))
     if call.is_shared:
         call.root += [_names_reached(each) for each in functions]
     return call, tree, _places(call, tree)

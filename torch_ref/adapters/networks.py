@@ -118,23 +118,36 @@ class Network(nn.Module):
         self, values: dict[str, np.ndarray], candidates: list[Any], data: tuple[Any, ...]
     ) -> tuple[Found, dict[str, np.ndarray], str]:
         """The gradients, wherever they are; the parameters as the call left them; and what was returned."""
-        found, root = matched(self.tree, candidates), self.call.root
-        is_step = not found and len(self.call.functions) > 1
-        if is_step:
+        found, root = self._matched(candidates), self.call.root
+        is_step = False
+        if len(self.call.functions) > 1 and (self.call.is_pair or not found):
             returned = self.call(1, data)
-            candidates = [returned, *split(returned)[1]]
-            found = matched(self.tree, candidates)
-            is_step = not found
+            given = [returned, *split(returned)[1]]
+            by_second = self._matched(given)
+            is_step = not by_second
+            found, candidates = by_second or found, given
         if len(found) < len(self.leaves):
             left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
             found = left | found
         after = {name: get(root, self.places[name][0]) for name in self.leaves}
+        if not found:
+            found = matched(self.tree, candidates)  # of ½ w² the gradient is w itself
         if not found:
             needed = {name: value for name, value in values.items() if self.leaves[name].is_needed}
             found = steps(needed, after, self.call.learning_rate(data))
         # The second function may be there to take a step.
         after = {} if is_step else self._of_parts(after)
         return found, after, described(candidates[0] if candidates else None)
+
+    def _matched(self, candidates: list[Any]) -> Found:
+        """The gradients among the candidates, not the parameters themselves, which a cache may hold."""
+        kept = {name: get(self.call.root, self.places[name][0]) for name in self.leaves}
+        found = matched(self.tree, candidates)
+        return {
+            name: gradient
+            for name, gradient in found.items()
+            if not isinstance(kept[name], np.ndarray) or not np.shares_memory(gradient, kept[name])
+        }
 
     def loss_at(self, change: float) -> float:
         """The loss, each parameter by so much larger, relatively and at random."""

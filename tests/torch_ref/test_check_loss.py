@@ -278,6 +278,63 @@ class Stepping:
         self.weights2 += self.layer1.T @ d
 
 
+class Fitted:
+    """A loss of the output of forward, hyperparameters as attributes, and a loop with a step of its own."""
+
+    def __init__(self, wrong):
+        self.W, self.b, self.lr, self.losses, self.wrong = normal(4, 2), np.zeros((1, 2)), 0.1, [], wrong
+
+    def forward(self, X):
+        return np.tanh(X @ self.W + self.b)
+
+    def loss(self, y_hat, y):
+        return np.mean((y_hat - y) ** 2)
+
+    def fit(self, X, y, n_iter):
+        for _ in range(n_iter):
+            out = self.forward(X)
+            self.losses.append(self.loss(out, y))
+            d = 2 * (out - y) * (1 if self.wrong else 1 - out**2) / y.size
+            self.W -= self.lr * X.T @ d
+            self.b -= self.lr * d.sum(axis=0, keepdims=True)
+
+
+def fitted_method(wrong):
+    return Fitted(wrong).loss, None, (X, Y)
+
+
+def data_first(wrong):
+    def f(X, y, params):
+        return two_layers(*params, X, y, wrong)
+
+    return f, weights(), (X, Y)
+
+
+def data_first_and_separate(wrong):
+    def f(X, y, W1, b1, W2, b2):
+        loss, grads = two_layers(W1, b1, W2, b2, X, y, wrong)
+        return (loss, *grads)
+
+    return f, weights(), (X, Y)
+
+
+def a_cache_beside_the_loss(wrong):
+    def loss(p, X, Y):
+        return two_layers(*p, X, Y)[0], (X, *p, Y)
+
+    return (loss, lambda p, X, Y: two_layers(*p, X, Y, wrong=wrong)[1]), list(weights()), (X, Y)
+
+
+class Cached(Graded):
+    """Its loss gives a cache, with the weights in it; gradients come from another method."""
+
+    def loss(self, X, y):
+        return two_layers(**self.params, X=X, Y=y)[0], (X, *self.params.values())
+
+    def backward(self, X, y):
+        return dict(zip(NAMES, two_layers(**self.params, X=X, Y=y, wrong=self.wrong)[1], strict=True))
+
+
 def without_data(wrong):
     def loss(net):
         net.feedforward()
@@ -400,14 +457,15 @@ FORMS = {
         dict_and_dict, with_activations, hyperparameters_among_them, in_a_list, one_behind_the_other,
         separate_arguments, loss_last, names_for_both, flat, layers_of_dicts, by_kind, weights_and_biases,
         objects, two_functions, without_data, mlp, method, closure, softmax_regression, logistic_columns,
-        plain_python, lists_of_lists, rnn, draws_a_mask,
+        plain_python, lists_of_lists, rnn, draws_a_mask, fitted_method, data_first, a_cache_beside_the_loss,
+        data_first_and_separate,
     )
 } | {
     f"gradients named {pattern}": named(pattern, NAMES[::-1])
     for pattern in ("{}", "grad_{}", "{}_grad", "d_{}", "nabla_{}", "g{}", "dL_d{}", "delta{}", "{}.grad")
 } | {
     f"an object, {kind.__name__}": lambda wrong, kind=kind: (kind(wrong), None, (X, Y))
-    for kind in (Book, Trained, Graded, Layers)
+    for kind in (Book, Trained, Graded, Layers, Fitted, Cached)
 }  # fmt: skip
 
 
@@ -507,6 +565,12 @@ def test_nothing_of_yours_is_changed():
     assert p == before
     assert np.array_equal(x, POINTS[0])
     assert np.array_equal(t, POINTS[1])
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_gradient_may_be_the_weight_itself(factor):
+    found = check_loss(lambda w: (factor * np.sum(w**2) / 2, w), normal(4))
+    assert found.ok == (factor == 1)
 
 
 def test_what_a_closure_reads_is_put_back():
@@ -739,7 +803,10 @@ def test_of_many_entries_some_are_tried_and_all_together():
     assert {"W1", "W1 along directions"} <= {*found.frame["tensor"]}
 
 
-def test_one_wrong_entry_among_many_is_seen():
+def test_one_wrong_entry_among_many_is_found():
     f, params, data = wide(True)
     found = check_loss(f, params, *data, dtypes="float64")
-    assert found.verdict.startswith("float64: NumPy is wrong: W1 along directions.")
+    assert found.verdict.startswith("float64: NumPy is wrong: W1, W1 along directions.")
+    assert "\nW1[17, 3]   NumPy " in str(found)
+    assert "ratio 1.5\n" in str(found)
+    assert "alone" not in found.verdict

@@ -6,12 +6,13 @@ then all db); or mixed with arrays that are no gradients, and are then found by 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from torch_ref.adapters.gradient_names import gradient_key
-from torch_ref.adapters.parameter_tree import Leaf, is_number, leaves_of
+from torch_ref.adapters.parameter_tree import Leaf, is_number, leaves_of, pruned
 from torch_ref.adapters.paths import entries
 
 Found = dict[str, np.ndarray]
@@ -76,9 +77,10 @@ def matched(tree: Any, candidates: list[Any], ways: Sequence[Way] | None = None)
     leaves = list(leaves_of(tree))
     best: Found = {}
     most = (0, 0)
+    needed = pruned(tree, lambda leaf: leaf.is_needed)
     for candidate in candidates:
-        for way in ways or _WAYS:
-            found = way(tree, candidate)
+        for way, each in product(ways or _WAYS, (tree, needed)):
+            found = way(each, candidate)
             fitting = sum(_fits(leaf, found[leaf.name]) for leaf in leaves if leaf.name in found)
             if (len(found), fitting) > most:
                 best, most = found, (len(found), fitting)

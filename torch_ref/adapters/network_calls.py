@@ -9,12 +9,13 @@ import numpy as np
 
 from torch_ref.adapters.network_objects import (
     DATA,
+    Filled,
     backward_of,
-    filled,
     functions_of,
     is_object,
     kept_parameters,
     learning_rate,
+    takes_output,
 )
 from torch_ref.adapters.parameter_tree import grown, leaves_of
 from torch_ref.adapters.paths import Path, get, walk
@@ -31,15 +32,20 @@ class Call:
 
     ``root`` is the object and the parameters; a copy of the Call has copies of both. But functions that reach
     the parameters by themselves (``is_shared``), as globals or in a closure, cannot be copied with them:
-    there ``root`` has those names as well, and what is written is put back.
+    there ``root`` has those names as well, and what is written is put back. ``is_pair`` says that the second
+    function was given for the gradients, whatever the first returns beside the loss.
     """
 
-    def __init__(self, functions: tuple[Callable[..., Any], ...], root: list[Any], style: str) -> None:
-        self.functions, self.root, self.style = functions, root, style
+    def __init__(
+        self, functions: tuple[Callable[..., Any], ...], root: list[Any], style: str, is_pair: bool
+    ) -> None:
+        self.functions, self.root, self.style, self.is_pair = functions, root, style, is_pair
         self.is_shared = style == "by itself" and root[0] is None
 
     def __deepcopy__(self, memo: Any) -> "Call":
-        return self if self.is_shared else Call(self.functions, copy.deepcopy(self.root, memo), self.style)
+        if self.is_shared:
+            return self
+        return Call(self.functions, copy.deepcopy(self.root, memo), self.style, self.is_pair)
 
     def __call__(self, number: int, data: tuple[Any, ...]) -> Any:
         """The result of one of the functions."""
@@ -48,8 +54,12 @@ class Call:
             function = function.__get__(owner)
         if self.style == "first":
             return function(params, *data)
+        if self.style == "last":
+            return function(*data, params)
         if self.style == "spread":
             return function(*params.values(), *data)
+        if self.style == "spread last":
+            return function(*data, *params.values())
         if self.style == "by name":
             return function(*data, **params)
         return function(*data)
@@ -76,12 +86,12 @@ def as_call(f: Any, params: Any, data: tuple[Any, ...]) -> tuple[Call, Any, dict
             "arrays, an array, or these in each other; None only where f is an object or a method of one"
         )
     style = "by itself" if is_object(f) else _style(functions[0], owner, params, tree, data)
-    if style == "spread":
-        params = _by_argument(functions[0], params)
+    if style.startswith("spread"):
+        params = _by_argument(functions[0], params, len(data) if style == "spread last" else 0)
         tree = grown(params)
     if style == "first" and len(functions) > 1 and getattr(type(params), _name(functions[1]), None):
-        functions = (functions[0], filled(_name(functions[1])))  # Net.train, of an object that is params
-    call = copy.deepcopy(Call(functions, [owner, params], style))
+        functions = (functions[0], Filled(_name(functions[1])))  # Net.train, of an object that is params
+    call = copy.deepcopy(Call(functions, [owner, params], style, isinstance(f, tuple | list)))
     if call.is_shared:
         call.root += [_names_reached(each) for each in functions]
     return call, tree, _places(call, tree)
@@ -97,7 +107,9 @@ def _functions(f: Any) -> tuple[Any, tuple[Callable[..., Any], ...]]:
     owner = getattr(functions[0], "__self__", None)
     if owner is None or isinstance(owner, type) or inspect.ismodule(owner):
         return None, functions
-    functions = tuple(getattr(each, "__func__", each) for each in functions)
+    functions = tuple(
+        Filled(_name(each)) if takes_output(each) else getattr(each, "__func__", each) for each in functions
+    )
     # Called only where the loss comes without gradients.
     return owner, (*functions, *backward_of(owner)) if len(functions) == 1 else functions
 
@@ -107,7 +119,9 @@ def _name(function: Any) -> str:
 
 
 def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, data: tuple[Any, ...]) -> str:
-    """How the parameters get to the function: "first", "spread", "by name", or "by itself".
+    """How the parameters get to the function.
+
+    "first" or "last" as one argument, "spread" or "spread last" as several, "by name", or "by itself".
 
     Raises:
         TypeError: it can be called in none of these ways.
@@ -116,14 +130,14 @@ def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, dat
     count = len(data)
     if owner is not None and least <= count and _keeps(owner, params, tree):
         return "by itself"
-    looks_like_data = least <= count and names and names[0].lower() in DATA
-    if least <= count + 1 <= most and not looks_like_data:
-        return "first"
+    starts_with_data = count > 0 and bool(names) and names[0].lower() in DATA
+    if least <= count + 1 <= most and not (starts_with_data and least <= count):
+        return "last" if starts_with_data else "first"
     if isinstance(params, dict) and params.keys() <= {*names} and names[0] not in params:
         return "by name"
     several = len(params) if isinstance(params, list | tuple) else 0
     if several and least <= several + count <= most and names[:1] not in _TOGETHER:
-        return "spread"
+        return "spread last" if starts_with_data else "spread"
     if least <= count <= most:
         return "by itself"
     given = "1 datum" if count == 1 else f"{count} data"
@@ -154,9 +168,9 @@ def _keeps(owner: Any, params: Any, tree: Any) -> bool:
     return params is owner or any(value is params or value is first for _, value in walk([owner]))
 
 
-def _by_argument(function: Callable[..., Any], params: Any) -> dict[str, Any]:
-    """The parameters by the names of the arguments that they are."""
-    names = _arity(function)[2]
+def _by_argument(function: Callable[..., Any], params: Any, first: int) -> dict[str, Any]:
+    """The parameters by the names of the arguments that they are, from the first of them on."""
+    names = _arity(function)[2][first:]
     if len(names) < len(params):
         names = [f"params[{i}]" for i in range(len(params))]
     return dict(zip(names, params, strict=False))

@@ -9,6 +9,7 @@ A method's arguments are filled by their names: X, y, the output of forward, a l
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch_ref.adapters.paths import ABSENT
@@ -77,13 +78,13 @@ def functions_of(net: Any) -> tuple[Callable[..., Any], ...]:
             "what the loss is, and which method gives its gradients: check_loss((lambda net, X, y: "
             f"((net.forward(X) - y) ** 2).mean(), {kind}.{backward or 'backward'}), net, X, y)"
         )
-    return (filled(loss), *backward_of(net))
+    return (Filled(loss), *backward_of(net))
 
 
 def backward_of(net: Any) -> tuple[Callable[..., Any], ...]:
     """The function of (net, *data) that gives, leaves or uses the gradients, if there is one."""
     backward = _method(net, _BACKWARDS)
-    return (filled(backward),) if backward else ()
+    return (Filled(backward),) if backward else ()
 
 
 def kept_parameters(net: Any) -> Any:
@@ -95,12 +96,18 @@ def kept_parameters(net: Any) -> Any:
     return net
 
 
-def filled(name: str) -> Callable[..., Any]:
-    """A function of (net, *data) that calls this method, its arguments filled by their names."""
+class Filled:
+    """A function of (net, *data) that calls a method of net, its arguments filled by their names."""
 
-    def call(net: Any, *data: Any) -> Any:
-        method = getattr(net, name)
-        arguments = list(inspect.signature(method).parameters.values())
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __get__(self, net: Any, kind: type | None = None) -> Callable[..., Any]:
+        return partial(self, net)
+
+    def __call__(self, net: Any, *data: Any) -> Any:
+        """The method's result."""
+        arguments = _arguments(net, self.__name__)
         needed = [a for a in arguments if a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD]
         if len(needed) == len(data) and not any(a.name.lower() in (*_OUTPUTS, *RATES) for a in needed):
             values = list(data)
@@ -108,10 +115,24 @@ def filled(name: str) -> Callable[..., Any]:
             values = [_argument(a.name.lower(), i, net, data) for i, a in enumerate(needed)]
         rates = {a.name: 1.0 for a in arguments if a.name.lower() in RATES and a not in needed}
         rounds = {a.name: 1 for a in arguments if a.name.lower() in _ROUNDS and a not in needed}
-        return method(*values, **rates, **rounds)
+        return getattr(net, self.__name__)(*values, **rates, **rounds)
 
-    call.__name__ = name
-    return call
+    def fills_rate(self, net: Any) -> bool:
+        """Whether the learning rate is an argument, which is then 1."""
+        return any(a.name.lower() in RATES for a in _arguments(net, self.__name__))
+
+
+def takes_output(method: Any) -> bool:
+    """Whether a method's first argument is the output of forward, by its name."""
+    try:
+        first = next(iter(inspect.signature(method).parameters), "")
+    except ValueError:  # of a function that is not Python's
+        return False
+    return first.lower() in _OUTPUTS
+
+
+def _arguments(net: Any, name: str) -> list[inspect.Parameter]:
+    return list(inspect.signature(getattr(net, name)).parameters.values())
 
 
 def _argument(name: str, at: int, net: Any, data: Sequence[Any]) -> Any:
@@ -131,6 +152,8 @@ def _argument(name: str, at: int, net: Any, data: Sequence[Any]) -> Any:
 
 def learning_rate(function: Any, owner: Any, data: Sequence[Any]) -> float:
     """The learning rate of a step: among the data, or kept in the object; else 1."""
+    if isinstance(function, Filled) and function.fills_rate(owner):
+        return 1.0
     try:
         names = [name.lower() for name in inspect.signature(function).parameters]
     except (TypeError, ValueError):

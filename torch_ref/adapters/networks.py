@@ -5,74 +5,21 @@ each call: into the argument, or into the object whose method it is.
 """
 
 import copy
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scratch import nn
 from scratch.grad_mode import is_grad_enabled, no_grad
+from torch_ref.adapters.held_data import arrays_of, cast, drawing_alike
 from torch_ref.adapters.left_behind import beside, clear_gradients, collections, steps
 from torch_ref.adapters.loss_and_gradients import NAMED, Found, matched, split
 from torch_ref.adapters.network_calls import HOW, Call, as_call, described
-from torch_ref.adapters.parameter_tree import Leaf, leaves_of, value_of
-from torch_ref.adapters.paths import Path, get, put, walk
-
-ALONG = " along directions"
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some entries of a large parameter, and directions through all of them, in the place of the whole.
-
-    Args:
-        entries: positions in the flat parameter.
-        directions: (K, n), random.
-    """
-
-    entries: np.ndarray
-    directions: np.ndarray
-
-    def put_into(self, whole: np.ndarray, at_entries: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """The parameter with these entries, moved by so much along each direction."""
-        moved = (whole.astype(at_entries.dtype) + 0 * at_entries[0]).reshape(-1)
-        moved[self.entries] = at_entries
-        return (moved + along @ self.directions).reshape(whole.shape)
-
-    def of(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient by the entries, and by how far one goes along the directions."""
-        flat = gradient.reshape(-1)
-        return flat[self.entries], self.directions @ flat
-
-
-@dataclass(frozen=True)
-class Fewer:
-    """A way to cut the data of a network: all that are so long along an axis; None cuts lists alone."""
-
-    network: "Network"
-    length: int
-    axis: int | None
-
-    def __call__(self, count: int) -> "Network":
-        """The network on the first so many samples or time steps."""
-        other = copy.deepcopy(self.network)
-        other.held = tuple(self._cut(x, count) for x in other.held)
-        return other
-
-    def _cut(self, x: Any, count: int) -> Any:
-        if isinstance(x, list | tuple):
-            return x[:count] if len(x) == self.length else x
-        if (
-            self.axis is None
-            or not isinstance(x, np.ndarray)
-            or not x.ndim
-            or x.shape[self.axis] != self.length
-        ):
-            return x
-        return np.take(x, range(count), axis=self.axis)
+from torch_ref.adapters.parameter_parts import ALONG, Part
+from torch_ref.adapters.parameter_tree import leaves_of, pruned, value_of
+from torch_ref.adapters.paths import Path, get, put
 
 
 class Network(nn.Module):
@@ -106,7 +53,7 @@ class Network(nn.Module):
     def without(self, names: set[str]) -> "Network":
         """The same, these numbers held."""
         other = copy.copy(self)
-        other.tree = _pruned(self.tree, names)
+        other.tree = pruned(self.tree, lambda leaf: leaf.name not in names)
         other.leaves = {name: leaf for name, leaf in self.leaves.items() if name not in names}
         for name in names:
             delattr(other, name)
@@ -132,7 +79,7 @@ class Network(nn.Module):
         dtype = next(self.parameters()).dtype
         data = cast(self.held, dtype.type(0).real.dtype)
         values = {name: self._value(name) for name in self.leaves}
-        with self._written(values), _drawing_alike():
+        with self._written(values), drawing_alike():
             if not self.call.is_shared:
                 clear_gradients(self.call.root)
             returned = self.call(0, data)
@@ -171,23 +118,36 @@ class Network(nn.Module):
         self, values: dict[str, np.ndarray], candidates: list[Any], data: tuple[Any, ...]
     ) -> tuple[Found, dict[str, np.ndarray], str]:
         """The gradients, wherever they are; the parameters as the call left them; and what was returned."""
-        found, root = matched(self.tree, candidates), self.call.root
-        is_step = not found and len(self.call.functions) > 1
-        if is_step:
+        found, root = self._matched(candidates), self.call.root
+        is_step = False
+        if len(self.call.functions) > 1 and (self.call.is_pair or not found):
             returned = self.call(1, data)
-            candidates = [returned, *split(returned)[1]]
-            found = matched(self.tree, candidates)
-            is_step = not found
+            given = [returned, *split(returned)[1]]
+            by_second = self._matched(given)
+            is_step = not by_second
+            found, candidates = by_second or found, given
         if len(found) < len(self.leaves):
             left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
             found = left | found
         after = {name: get(root, self.places[name][0]) for name in self.leaves}
+        if not found:
+            found = matched(self.tree, candidates)  # of ½ w² the gradient is w itself
         if not found:
             needed = {name: value for name, value in values.items() if self.leaves[name].is_needed}
             found = steps(needed, after, self.call.learning_rate(data))
         # The second function may be there to take a step.
         after = {} if is_step else self._of_parts(after)
         return found, after, described(candidates[0] if candidates else None)
+
+    def _matched(self, candidates: list[Any]) -> Found:
+        """The gradients among the candidates, not the parameters themselves, which a cache may hold."""
+        kept = {name: get(self.call.root, self.places[name][0]) for name in self.leaves}
+        found = matched(self.tree, candidates)
+        return {
+            name: gradient
+            for name, gradient in found.items()
+            if not isinstance(kept[name], np.ndarray) or not np.shares_memory(gradient, kept[name])
+        }
 
     def loss_at(self, change: float) -> float:
         """The loss, each parameter by so much larger, relatively and at random."""
@@ -225,22 +185,15 @@ class Network(nn.Module):
         """Which data a call changes, in words."""
         other = copy.deepcopy(self)
         other.forward()
-        pairs = enumerate(zip(_arrays_of(self.held), _arrays_of(other.held), strict=False))
+        pairs = enumerate(zip(arrays_of(self.held), arrays_of(other.held), strict=False))
         changed = [i for i, (a, b) in pairs if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")]
         return [f"a call changes data {i} in place" for i in changed]
 
-    def with_fewer_data(self) -> Iterator["Fewer"]:
-        """Ways to cut the data to fewer samples or time steps, some of which may not be what they are."""
-        data = self.held
-        lists = [len(x) for x in data if isinstance(x, list | tuple)]
-        arrays = [x for x in data if isinstance(x, np.ndarray) and x.ndim]
-        if lists and lists[0] > 1:
-            yield Fewer(self, lists[0], None)
-        for axis in (0, -1):
-            sizes = [*lists, *(x.shape[axis] for x in arrays)]
-            n = max(sizes, key=sizes.count, default=0)
-            if n > 1:
-                yield Fewer(self, n, axis)
+    def on(self, data: tuple[Any, ...]) -> "Network":
+        """The same on other data."""
+        other = copy.deepcopy(self)
+        other.held = data
+        return other
 
     def _by_parameter(self, found: Found) -> Found:
         """The gradients by the names of the parameters that they are added to."""
@@ -288,51 +241,3 @@ class Network(nn.Module):
     def __repr__(self) -> str:
         function = self.call.functions[0]
         return getattr(function, "__name__", type(function).__name__)
-
-
-def _pruned(tree: Any, names: set[str]) -> Any:
-    if isinstance(tree, Leaf):
-        return None if tree.name in names else tree
-    if isinstance(tree, dict):
-        below = {key: _pruned(each, names) for key, each in tree.items()}
-        return {key: each for key, each in below.items() if each is not None}
-    return None if tree is None else [_pruned(each, names) for each in tree]
-
-
-def cast(data: Any, dtype: Any) -> Any:
-    """The data, floating arrays in this dtype, also those in lists, tuples and dicts.
-
-    Python's numbers stay as they are. A generator is copied, so that each call draws the same from it.
-    """
-    if isinstance(data, np.random.Generator | np.random.RandomState | random.Random):
-        return copy.deepcopy(data)
-    if isinstance(data, np.ndarray | np.floating):
-        return data.astype(dtype) if data.dtype.kind == "f" and data.dtype != dtype else data
-    if isinstance(data, tuple) and hasattr(data, "_make"):
-        return data._make(cast(each, dtype) for each in data)
-    if type(data) in (list, tuple):
-        return type(data)(cast(each, dtype) for each in data)
-    if type(data) is dict:
-        return {key: cast(each, dtype) for key, each in data.items()}
-    return data
-
-
-def _arrays_of(data: Any) -> Iterator[np.ndarray]:
-    if isinstance(data, np.ndarray):
-        yield data
-    for _, value in walk(data):
-        if isinstance(value, np.ndarray):
-            yield value
-
-
-@contextmanager
-def _drawing_alike() -> Iterator[None]:
-    """Within, the global generators begin with the same numbers; afterwards they are as before."""
-    before, python = np.random.get_state(), random.getstate()
-    np.random.seed(0)
-    random.seed(0)
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
-        random.setstate(python)

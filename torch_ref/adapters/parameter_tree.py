@@ -5,7 +5,7 @@ else in it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,16 @@ def leaves_of(tree: Any) -> Iterator[Leaf]:
     elif tree is not None:
         for each in tree.values() if isinstance(tree, dict) else tree:
             yield from leaves_of(each)
+
+
+def pruned(tree: Any, keeps: Callable[[Leaf], bool]) -> Any:
+    """The tree without some of its leaves; None in their places in lists."""
+    if isinstance(tree, Leaf):
+        return tree if keeps(tree) else None
+    if isinstance(tree, dict):
+        below = {key: pruned(each, keeps) for key, each in tree.items()}
+        return {key: each for key, each in below.items() if each is not None} or None
+    return None if tree is None else [pruned(each, keeps) for each in tree]
 
 
 def value_of(kept: Any) -> np.ndarray:

@@ -44,9 +44,9 @@ def adapt_tensor_code(
     for name, (piece, *others) in match_names(slots, shapes, transposed).items():
         if others or piece.axes not in ((), (1, 0)):
             raise ValueError(
-                f"check: mine: its {name} has shape {slots[name].data.shape}, which makes more than one "
-                f"parameter of the reference, or {piece.name} of shape {piece.shape} in another order of axes; "
-                "a torch module is compared parameter by parameter"
+                f"check: mine: its {name} has shape {slots[name].data.shape}, not that "
+                f"of the reference's {piece.name}, {piece.shape}, nor that the other way round; a torch "
+                "module is compared parameter by parameter"
             )
         module.take(piece.name, name, piece.axes == (1, 0))
     lay_out(module.parameters())

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_ref.adapters.networks import ALONG, Network, cast
+from torch_ref.adapters.held_data import cast
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG
 from torch_ref.adapters.parameter_tree import Leaf
 from torch_ref.adapters.paths import put
 
@@ -40,9 +42,13 @@ class TorchNetwork(torch.nn.Module):
         dtype = next(iter(tensors.values())).detach().numpy().dtype
         data = _tensors(cast(network.held, dtype))
         params = root[1]
-        if network.call.style == "spread" and isinstance(params, dict):
-            return self.function(*params.values(), *data).reshape(())
-        return self.function(params, *data).reshape(())
+        values = list(params.values()) if isinstance(params, dict) else []
+        arguments = {
+            "last": (*data, params),
+            "spread": (*values, *data),
+            "spread last": (*data, *values),
+        }.get(network.call.style, (params, *data))
+        return self.function(*arguments).reshape(())
 
     def _value(self, name: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
         part = self.network.parts.get(name)

@@ -5,11 +5,13 @@ For a whole network, a function that gives its loss and the gradients of its par
 is given.
 
 A parameter with many entries is judged by some of them, and by all of them together along random directions:
-an error in any entry shows there, unless it is perpendicular to all of them by chance.
+an error in any entry shows there, unless it is perpendicular to all of them by chance, and is then looked for
+by halves (locating.py).
 """
 
 import copy
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +20,16 @@ import torch
 from tqdm import tqdm
 
 from scratch.gradcheck import Objective
-from torch_ref.adapters.networks import Network, Part
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
 from torch_ref.checker.check import Check
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.locating import wrong_entries
 from torch_ref.checker.network_causes import network_causes
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
+from torch_ref.checker.verdict import AGREE
 
 # Above so many entries, or so many seconds for all of them, only these many of each parameter are tried.
 MOST_ENTRIES, MOST_SECONDS = 20_000, 8.0
@@ -118,31 +123,32 @@ def _precisions(network: Network, names: list[str]) -> tuple[list[str], list[str
 
 def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
-    network = copy.deepcopy(network)
-    network.to(dtype)
-    network, sampled = _of_a_sample(network)
+    whole = copy.deepcopy(network)
+    whole.to(dtype)
+    parts = _parts(whole)
+    network, comparison = _compared(whole, parts, reference)
+    more = _with_wrong_entries(whole, parts, comparison) if dtype == "float64" else parts
+    if more is not parts:
+        network, comparison = _compared(whole, more, reference)
     objective = Objective(network, cotangent=np.ones((), dtype))
-    twin = None if reference is None else TorchNetwork(network, reference)
-    comparison = compare_objective(objective, twin, None)
-    comparison = _with_places(comparison, network)
     side_effects = found.side_effects or tuple([*side_effects_of(objective), *network.changed_data()])
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
         causes = tuple(network_causes(network, objective, comparison))
-    notes = tuple(dict.fromkeys((*found.notes, *sampled)))
+    notes = tuple(dict.fromkeys((*found.notes, *_said_of(parts, whole.size))))
     comparisons = {**found.comparisons, dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
 
 
-def _of_a_sample(network: Network) -> tuple[Network, list[str]]:
-    """The network as a function of some entries and directions, if there are too many to try all."""
+def _parts(network: Network) -> dict[str, Part]:
+    """Some entries of each large parameter, and directions through all, if there are too many to try all."""
     start = time.perf_counter()
     network.loss_at(0)
     seconds = time.perf_counter() - start
     if network.size <= MOST_ENTRIES and network.size * seconds <= MOST_SECONDS:
-        return network, []
+        return {}
     rng = np.random.default_rng(0)
-    parts = {
+    return {
         name: Part(
             np.sort(rng.choice(p.numel(), ENTRIES, replace=False)),
             rng.standard_normal((DIRECTIONS, p.numel())),
@@ -150,11 +156,37 @@ def _of_a_sample(network: Network) -> tuple[Network, list[str]]:
         for name, p in network.named_parameters()
         if p.numel() > 2 * ENTRIES
     }
-    note = (
-        f"Not all of the {network.size:,} entries were tried by themselves, but {ENTRIES} each of "
+
+
+def _said_of(parts: Mapping[str, Part], size: int) -> list[str]:
+    if not parts:
+        return []
+    return [
+        f"Not all of the {size:,} entries were tried by themselves, but {ENTRIES} each of "
         f"{', '.join(parts)}, and all together along {DIRECTIONS} random directions."
-    )
-    return network.restricted(parts), [note] if parts else []
+    ]
+
+
+def _compared(whole: Network, parts: Mapping[str, Part], reference: Any) -> tuple[Network, Comparison]:
+    """The network as a function of these parts of its parameters, and its comparison."""
+    network = whole.restricted(parts)
+    twin = None if reference is None else TorchNetwork(network, reference)
+    objective = Objective(network, cotangent=np.ones((), next(whole.parameters()).dtype))
+    return network, _with_places(compare_objective(objective, twin, None), network)
+
+
+def _with_wrong_entries(whole: Network, parts: dict[str, Part], comparison: Comparison) -> dict[str, Part]:
+    """The parts, and the entries that are to blame where a parameter is wrong along directions alone."""
+    by_name = {t.name: t for t in comparison.tensors}
+    found = {}
+    for name, part in parts.items():
+        along = by_name[name + ALONG]
+        if by_name[name].verdict == AGREE and along.verdict != AGREE:
+            direction = part.directions[np.argmax(np.abs(along.ours - along.expected))]
+            method = "complex" if comparison.method.startswith("complex") else "central"
+            wrong = wrong_entries(whole, name, direction, method)
+            found[name] = replace(part, entries=np.union1d(part.entries, wrong))
+    return {**parts, **found} if found else parts
 
 
 def _with_places(comparison: Comparison, network: Network) -> Comparison:

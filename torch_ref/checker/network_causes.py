@@ -10,7 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from scratch.gradcheck import Objective
-from torch_ref.adapters.networks import ALONG, Network
+from torch_ref.adapters.held_data import Cut, cuts
+from torch_ref.adapters.networks import Network
+from torch_ref.adapters.parameter_parts import ALONG
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
@@ -95,20 +97,19 @@ def _share(t: TensorVerdict, term: np.ndarray) -> float:
 
 def _on_fewer_data(network: Network, wrong: Sequence[TensorVerdict]) -> tuple[list[Cause], Cause | None]:
     """Factors that are the number of samples; and the gradients that are right for one sample alone."""
-    for few in network.with_fewer_data() if wrong else ():
+    for cut in cuts(network.held) if wrong else ():
         try:
-            fewer = [_compared(few(count)) for count in (few.length - 1, 1)]
+            by_size = _factors_of_the_length(network, wrong, cut)
+            alone = _compared(network.on(cut.first(1)))
         except Exception:  # from other people's code, on data that it does not take
             continue
-        by_size = _factors_of_the_length(wrong, fewer[0], few.length)
-        left = _without(wrong, by_size)
-        alone = tuple(t.name for t in left if _verdict(fewer[1], t.name) == AGREE)
-        if not alone:
+        right = _right_alone(_without(wrong, by_size), alone)
+        if not right:
             return by_size, None
         name = "right for one sample or time step alone, and wrong for several"
-        evidence = f"with the first of {few.length} it equals the numeric derivative"
+        evidence = f"with the first of {cut.length} it equals the numeric derivative"
         fix = "look at what is summed, averaged or handed on from one to the next"
-        return by_size, Cause(name, evidence, fix, alone)
+        return by_size, Cause(name, evidence, fix, right)
     return [], None
 
 
@@ -117,33 +118,32 @@ def _compared(network: Network) -> Comparison:
     return compare_objective(Objective(network, cotangent=np.ones((), dtype)), None, None)
 
 
-def _verdict(comparison: Comparison, name: str) -> str:
-    return next((t.verdict for t in comparison.tensors if t.name == name), "")
-
-
-def _factors_of_the_length(wrong: Sequence[TensorVerdict], fewer: Comparison, n: int) -> list[Cause]:
-    """The gradients that are off by the number of samples, n, and by n - 1 on one sample less."""
-    found = {"": (), "1 by ": ()}  # type: dict[str, tuple[str, ...]]
-    others = {t.name: t for t in fewer.tensors}
-    for t in wrong:
-        other = others.get(t.name)
-        for words, power in (("", 1), ("1 by ", -1)):
-            if other and n > 2 and _is_factor(t, float(n) ** power) and _is_factor(other, (n - 1.0) ** power):
-                found[words] += (t.name,)
-    fixes = {
-        "": "the sum over the samples is to be a mean, as in the loss, or the mean is taken twice",
-        "1 by ": "the mean over the samples is taken, where the loss is a sum, or it is taken twice",
-    }
-    return [
-        Cause(
-            f"a factor of {words}the number of samples, {n}, too much",
-            f"on {n - 1} samples it is {words}{n - 1}",
-            fixes[words],
-            names,
-        )
-        for words, names in found.items()
-        if names
+def _right_alone(wrong: Sequence[TensorVerdict], alone: Comparison) -> tuple[str, ...]:
+    """The gradients that are right on one sample, if their wrong entries are not all simply 0 there."""
+    others = {t.name: t for t in alone.tensors if t.verdict == AGREE}
+    pairs = [(t, others[t.name]) for t in wrong if t.name in others and t.ours.shape == t.expected.shape]
+    shown = [
+        np.any((np.abs(other.expected) > other.tolerance) & t.wrong(t.ours))
+        for t, other in pairs
+        if not t.name.endswith(ALONG)
     ]
+    return tuple(t.name for t, _ in pairs) if any(shown) else ()
+
+
+def _factors_of_the_length(network: Network, wrong: Sequence[TensorVerdict], cut: Cut) -> list[Cause]:
+    """The gradients that are off by the number of samples, n, and by n - 1 on one sample less."""
+    n, causes = cut.length, []
+    for words, power, fix in (
+        ("", 1, "the sum over the samples is to be a mean, as in the loss, or the mean is taken twice"),
+        ("1 by ", -1, "the mean over the samples is taken, where the loss is a sum, or it is taken twice"),
+    ):
+        suspects = [t.name for t in wrong if n > 2 and _is_factor(t, float(n) ** power)]
+        others = {t.name: t for t in _compared(network.on(cut.first(n - 1))).tensors} if suspects else {}
+        names = tuple(name for name in suspects if _is_factor(others[name], (n - 1.0) ** power))
+        if names:
+            name = f"a factor of {words}the number of samples, {n}, too much"
+            causes.append(Cause(name, f"on {n - 1} samples it is {words}{n - 1}", fix, names))
+    return causes
 
 
 def _is_factor(t: TensorVerdict, factor: float) -> bool:

@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
                 *inputs,
                 dtypes=options.dtype or ("float64", "float32"),
                 transposed=options.transposed or (),
+                double_backward=options.double_backward,
             )
         except Exception as error:
             if blamed := _blamed(error, options.mine, options.against):

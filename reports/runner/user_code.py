@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import traceback
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -127,7 +128,7 @@ def _load(place: str, argument: str) -> ModuleType:
 
 def _attribute(module: ModuleType, name: str, argument: str) -> Any:
     try:
-        return getattr(module, name)
+        return attrgetter(name)(module)  # Square.apply as well
     except AttributeError:
         names = [n for n in vars(module) if not n.startswith("_")]
         there = ", ".join(difflib.get_close_matches(name, names) or names[:20]) or "nothing"

@@ -351,6 +351,7 @@ class Plain(Layer):
         (("mine.py:Square", "--against", "torch.square", "--dtype", "bfloat16"), 0, "In bfloat16"),
         (("mine.py:Halved", "--against", "torch.square"), 1, "a factor of 1/2 too much (input)"),
         (("mine.py:halved", "--against", "torch.square"), 1, "yours is wrong: input"),
+        (("mine.py:Square.apply", "--against", "torch.square"), 0, "The two sides agree"),
         (("mine.py:Layer", "--against", "mine.py:Plain", "--args", "4"), 0, "The two sides agree"),
     ],
 )

@@ -10,7 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from torch_ref import check
-from torch_ref.adapters import takes_tensors
+from torch_ref.adapters import TensorCode, takes_tensors
 
 
 def normal(*shape, seed=0):
@@ -196,6 +196,17 @@ def scaled(x, w, power, mode=None):
 @pytest.mark.parametrize("more", [(2,), (2, "sum"), (2, None)])
 def test_arguments_that_are_no_tensors_and_outputs_without_a_gradient(more):
     accepts(Scaled, scaled, normal(3, 4), normal(3, 4, seed=1), *more)
+
+
+def test_what_is_no_array_goes_through_the_module_as_it_is():
+    x, w = normal(3, 4), normal(3, 4, seed=1)
+    module = TensorCode(Scaled)
+    y, _ = module(x, w, 2, "sum")
+    dx, dw, *others = module.backward(np.ones_like(y), np.ones_like(y))
+    assert np.allclose(y, w * x**2)
+    assert np.allclose(dx, 2 * w * x)
+    assert np.allclose(dw, x**2)
+    assert others == [None, None]
 
 
 def test_gradients_for_each_others_inputs_are_refused(monkeypatch):

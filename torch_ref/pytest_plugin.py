@@ -5,9 +5,15 @@
 
 A failure shows the verdict, the cause, the tables, and the first wrong entries (index, both values, the
 numeric derivative, ratio).
+
+Every run of pytest loads this file: it imports nothing of ours, nor torch or NumPy, until a test asks for the
+fixture.
 """
 
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +22,12 @@ import pytest
 @pytest.fixture
 def assert_twin() -> Callable[..., None]:
     """assert_twin(mine, reference, *inputs): fail unless check (torch_ref/checker) finds all well."""
-    # Here, since every run of pytest loads the plugin, and torch takes seconds.
+    if shadow := _shadow("scratch"):
+        pytest.fail(
+            f"assert_twin: {shadow} is imported where gradmirror's own package scratch is meant; rename it, "
+            "or keep the tests in another folder",
+            pytrace=False,
+        )
     from torch_ref.checker.check import check
 
     def assert_twin(mine: Any, reference: Any, *inputs: Any, **options: Any) -> None:
@@ -26,3 +37,12 @@ def assert_twin() -> Callable[..., None]:
             pytest.fail(str(found), pytrace=False)
 
     return assert_twin
+
+
+def _shadow(name: str) -> str:
+    """The file that is found under the name of one of our packages, if it is not ours."""
+    module = sys.modules.get(name)
+    spec = find_spec(name) if module is None else module.__spec__
+    found = getattr(module, "__file__", None) or getattr(spec, "origin", None)
+    ours = Path(__file__).resolve().parent.parent / name
+    return found if found and Path(found).resolve().parent != ours else ""

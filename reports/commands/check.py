@@ -54,7 +54,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_seed(parser, "inputs and weights")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="how many (%(default)s)")
     parser.add_argument(
-        "--dtype", action="append", choices=DTYPES, help="to compare in this precision alone (both)"
+        "--dtype",
+        action="append",
+        choices=(*DTYPES, "float16", "bfloat16"),
+        help="to compare in this precision alone (float32 and float64); the last two are for code of tensors",
+    )
+    parser.add_argument(
+        "--double-backward",
+        action="store_true",
+        help="compare the derivative of the gradients as well (code of tensors)",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="everything that was found, for programs; - prints it and nothing else"
@@ -90,6 +98,7 @@ gradmirror check mylayers.py:MyLayerNorm --args 16 --input 4x16
 gradmirror check mylayers.py:MyLayerNorm --against torch.nn.LayerNorm --args 16 --input 4x16
 gradmirror check mylayers.py:Affine --against torch.nn.Linear --args 5 3 --input 4x5 --transposed W
 gradmirror check mylayers.py:gelu,gelu_backward --against torch.nn.functional.gelu --input 4x16
+gradmirror check mylayers.py:MyFunction --against torch.nn.functional.gelu --input 4x16 --dtype bfloat16
 gradmirror check mylayers.py:MyLoss --against torch.nn.CrossEntropyLoss --input 8x10 --input 8:10
 gradmirror check mylayers.py:MyBCE --against torch.nn.BCELoss --input 8x5:unit --input 8x5:unit
 """,

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 import traceback
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,14 +95,16 @@ def _check_layer(options: argparse.Namespace, mine: Any, reference: Any, seed: i
         theirs = _arguments(options.against_args, "--against-args")
     rng = np.random.default_rng(seed)
     inputs = [_draw(rng, words, options.scale, "--input") for words in options.input]
-    held = {"held": tuple(map(_position, options.held))} if options.held else {}
     return check(
         _made(mine, args, kwargs, "mine"),
         _made(reference, *theirs, "--against"),
         *inputs,
         dtypes=options.dtype or ("float64", "float32"),
         transposed=options.transposed or (),
-        **held,
+        held=tuple(map(_position, options.held or ())),
+        layout=options.layout,
+        columns=options.columns,
+        double_backward=options.double_backward,
     )
 
 
@@ -214,7 +217,7 @@ def _load(place: str, argument: str) -> ModuleType:
 
 def _attribute(module: ModuleType, name: str, argument: str) -> Any:
     try:
-        return getattr(module, name)
+        return attrgetter(name)(module)  # Square.apply as well
     except AttributeError:
         names = [n for n in vars(module) if not n.startswith("_")]
         there = ", ".join(difflib.get_close_matches(name, names) or names[:20]) or "nothing"

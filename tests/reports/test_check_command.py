@@ -442,3 +442,56 @@ def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
+
+
+FUNCTIONS = """
+import torch
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+
+class Halved(Square):
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0]
+
+halved = Halved.apply
+
+class Layer(torch.nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(n))
+
+    def forward(self, x):
+        return Square.apply(x * self.weight)
+
+class Plain(Layer):
+    def forward(self, x):
+        return (x * self.weight) ** 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("mine.py:Square", "--against", "torch.square"), 0, "The two sides agree"),
+        (("mine.py:Square", "--against", "torch.square", "--double-backward"), 0, "double backward"),
+        (("mine.py:Square", "--against", "torch.square", "--dtype", "bfloat16"), 0, "In bfloat16"),
+        (("mine.py:Halved", "--against", "torch.square"), 1, "a factor of 1/2 too much (input)"),
+        (("mine.py:halved", "--against", "torch.square"), 1, "yours is wrong: input"),
+        (("mine.py:Square.apply", "--against", "torch.square"), 0, "The two sides agree"),
+        (("mine.py:Layer", "--against", "mine.py:Plain", "--args", "4"), 0, "The two sides agree"),
+    ],
+)
+def test_an_autograd_function_from_a_file(main, tmp_path, words, code, said):
+    (tmp_path / "mine.py").write_text(FUNCTIONS)
+    found = main("check", *words, "--input", "3x4")
+    assert (found.code, found.err) == (code, "")
+    assert said in found.out

@@ -10,7 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from torch_ref import check
-from torch_ref.adapters import takes_tensors
+from torch_ref.adapters import TensorCode, takes_tensors
 
 
 def normal(*shape, seed=0):
@@ -198,6 +198,17 @@ def test_arguments_that_are_no_tensors_and_outputs_without_a_gradient(more):
     accepts(Scaled, scaled, normal(3, 4), normal(3, 4, seed=1), *more)
 
 
+def test_what_is_no_array_goes_through_the_module_as_it_is():
+    x, w = normal(3, 4), normal(3, 4, seed=1)
+    module = TensorCode(Scaled)
+    y, _ = module(x, w, 2, "sum")
+    dx, dw, *others = module.backward(np.ones_like(y), np.ones_like(y))
+    assert np.allclose(y, w * x**2)
+    assert np.allclose(dx, 2 * w * x)
+    assert np.allclose(dw, x**2)
+    assert others == [None, None]
+
+
 def test_gradients_for_each_others_inputs_are_refused(monkeypatch):
     monkeypatch.setattr(Scaled, "wrong", "order")
     verdict = refuses(Scaled, scaled, normal(3, 4), normal(3, 4, seed=1), 2)
@@ -240,7 +251,6 @@ def of_square(backward, forward=torch.square):
         lambda x, g: 2 * x,  # the incoming gradient is ignored
         lambda x, g: None,  # none
         lambda x, g: 2 * x * g * (x > 0),  # not where x is negative
-        lambda x, g: (2 * x * g).float(),  # rounded to float32
         lambda x, g: torch.empty_like(x),
         lambda x, g: torch.rand_like(x),
         lambda x, g: 2 * x.mul_(1) * g.mul_(2),  # dy is changed
@@ -517,6 +527,14 @@ def test_a_kernel_for_float32_alone_is_judged_in_it_with_a_sentence():
     assert "Judged in float32 alone" in refuses(wrong, torch.square, normal(3, 4))
 
 
+def test_a_gradient_that_is_rounded_to_float32_is_told():
+    mine = of_square(lambda x, g: (2 * x * g).float())
+    found = check(mine, torch.square, normal(3, 4))
+    assert found
+    assert "Judged in float32 alone: your code computes in it" in found.verdict
+    refuses(mine, torch.square, normal(3, 4), dtypes="float64")
+
+
 def test_tensors_are_inputs():
     x = torch.randn(3, 4, requires_grad=True)
     assert check(Cube, cube, x)
@@ -549,6 +567,35 @@ def test_a_gradient_that_is_right_and_cannot_be_differentiated_again():
     ):
         accepts(mine, torch.square, normal(3, 4))
         assert words in refuses(mine, torch.square, normal(3, 4), double_backward=True)
+
+
+def test_statistics_that_are_saved_are_constants_to_the_second_derivative():
+    """A well known trap: the first gradient is right, and a formula of x has become a number."""
+
+    class Norm(Function):
+        @staticmethod
+        def forward(ctx, x, eps):
+            r = torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + eps)
+            h = (x - x.mean(-1, keepdim=True)) * r
+            ctx.save_for_backward(h, r)
+            return h
+
+        @staticmethod
+        def backward(ctx, g):
+            h, r = ctx.saved_tensors
+            return (g - g.mean(-1, keepdim=True) - h * (g * h).mean(-1, keepdim=True)) * r, None
+
+    def reference(x, eps):
+        return F.layer_norm(x, (8,), eps=eps)
+
+    accepts(Norm, reference, normal(4, 8), 1e-5)
+    found = check(Norm, reference, normal(4, 8), 1e-5, double_backward=True)
+    assert found.verdict == "float64, double backward: yours is wrong: input 0."
+
+
+def test_a_wrong_gradient_is_not_differentiated_again():
+    found = check(of_square(lambda x, g: x * g), torch.square, normal(3, 4), double_backward=True)
+    assert not any("double" in name for name in found.comparisons)
 
 
 def test_double_backward_is_for_code_of_tensors():

@@ -24,3 +24,71 @@ def test_assert_twin(pytester: pytest.Pytester, factor: str, outcome: dict[str, 
     result.assert_outcomes(**outcome)
     if "failed" in outcome:
         result.stdout.fnmatch_lines(["*NumPy is wrong: input.*", "*a factor of 2 too much*", "*ratio 2"])
+
+
+FUNCTION = """
+import torch
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return FACTOR * g * ctx.saved_tensors[0]
+
+def test_it(assert_twin):
+    assert_twin(Square, torch.square, torch.randn(3, 4))
+    assert_twin(Square, None, torch.randn(3, 4), dtypes="bfloat16")
+"""
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [("2", {"passed": 1}), ("1", {"failed": 1})])
+def test_an_autograd_function(pytester: pytest.Pytester, factor: str, outcome: dict[str, int]) -> None:
+    pytester.makepyfile(FUNCTION.replace("FACTOR", factor))
+    result = pytester.runpytest()
+    result.assert_outcomes(**outcome)
+    if "failed" in outcome:
+        result.stdout.fnmatch_lines(["*yours is wrong: input.*", "*a factor of 1/2 too much*"])
+
+
+def test_the_plugin_imports_nothing_until_it_is_used(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_empty():
+            heavy = {"torch", "numpy", "pandas", "scipy", "scratch", "reports", "torch_ref.checker"}
+            assert not heavy & sys.modules.keys()
+            assert "torch_ref.pytest_plugin" in sys.modules
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_folder_with_files_of_our_names(pytester: pytest.Pytester) -> None:
+    """A test that does not use the fixture runs; one that does says which file is in the way."""
+    pytester.makepyfile(scratch="mine = 1")
+    (pytester.mkdir("reports") / "__init__.py").write_text("mine = 2")
+    pytester.makepyfile(
+        test_own="""
+        import reports, scratch
+
+        def test_own():
+            assert (scratch.mine, reports.mine) == (1, 2)
+
+        def test_twin(assert_twin):
+            pass
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*assert_twin: *scratch.py is imported where gradmirror's own package*"])
+
+
+def test_a_folder_with_reports_of_its_own_can_use_the_fixture(pytester: pytest.Pytester) -> None:
+    (pytester.mkdir("reports") / "__init__.py").write_text("mine = 2")
+    pytester.makepyfile("import reports\n" + LAYER.replace("FACTOR", "2"))
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)

@@ -122,11 +122,13 @@ class Walker:
 
     def rates(self) -> list[tuple[Path, str]]:
         """The places of numbers that are named as a learning rate is, and these names."""
-        return [
-            (path, path[-1])
-            for path, value in walk(self.objects)
-            if path[-1] in _RATES and isinstance(value, Real) and not isinstance(value, bool)
+        kept = [(path, value) for path, value in walk(self.objects) if path[-1] in _RATES]
+        # Of the class as well.
+        own = [
+            ((i, name), getattr(each, name, None)) for i, each in enumerate(self.objects) for name in _RATES
         ]
+        numbers = dict(pair for pair in (*kept, *own) if _is_number(pair[1]))
+        return [(path, path[-1]) for path in numbers]
 
     def halve(self, names: Sequence[str]) -> None:
         """Half the learning rates of these names from now on."""
@@ -201,6 +203,10 @@ class Updating(Walker):
         return self.kept
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _plain(value: Any) -> Any:
     return value.detach().numpy() if isinstance(value, torch.Tensor) else value
 
@@ -234,8 +240,9 @@ def recognise(mine: Any) -> Recognised:
     errors: list[Exception] = []
     for make, layout in _candidates(mine):
         try:
-            walker = make(np.linspace(0.5, 1.5, layout.size))
-            moved = _moved(walker)
+            with np.errstate(all="ignore"):
+                walker = make(np.linspace(0.5, 1.5, layout.size))
+                moved = _moved(walker)
         except Exception as error:  # from other people's code, called in a way that it is not made for
             errors.append(error)
             continue

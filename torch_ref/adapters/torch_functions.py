@@ -157,16 +157,18 @@ class TensorCode(nn.Module):
         return [each.requires_grad for _, each in leaves(y)]
 
     def _dtype(self, inputs: Any) -> torch.dtype:
-        arrays = [x for _, x in leaves(inputs) if x is not None] + [p.data for p in self.parameters()]
+        arrays = [x for _, x in leaves(inputs) if isinstance(x, np.ndarray)]
+        arrays += [p.data for p in self.parameters()]
         kinds = [a.dtype for a in arrays if a.dtype.kind in "fc"]
         dtype = np.result_type(*kinds) if kinds else np.dtype(np.float64)
         if dtype not in _DTYPES:
             raise TypeError(f"check: {self.name} is code of tensors, for float32 and float64, not {dtype}")
         return _DTYPES[dtype]
 
-    def _tensor(self, x: Any, number: int, dtype: torch.dtype) -> torch.Tensor | None:
-        if x is None:
-            return None
+    def _tensor(self, x: Any, number: int, dtype: torch.dtype) -> Any:
+        """An array as a tensor; what is none, a number or a word, as it is."""
+        if not isinstance(x, np.ndarray | np.generic):
+            return x
         if x.dtype.kind != "f":
             return _as_tensor(x).to(self.device)
         tensor = _as_tensor(x * 1 if isinstance(x, Noisy) else x)  # the product of a Noisy array is noisy
@@ -209,8 +211,8 @@ class TensorCode(nn.Module):
     def _gradient(self, grad: torch.Tensor | np.ndarray) -> np.ndarray:
         return grad if isinstance(grad, np.ndarray) else self._array(grad)
 
-    def _of_input(self, x: torch.Tensor | None, found: dict[int, np.ndarray]) -> np.ndarray | None:
-        if x is None or not x.is_floating_point():
+    def _of_input(self, x: Any, found: dict[int, np.ndarray]) -> np.ndarray | None:
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
             return None
         grad = found.get(id(x), x.grad)
         return self._gradient(torch.zeros_like(x) if grad is None else grad)
@@ -247,7 +249,7 @@ def _run(code: Callable[..., Any], tensors: tuple[Any, ...]) -> Any:
     except RuntimeError as error:
         if "leaf Variable that requires grad" not in str(error):
             raise
-    copies = (x if x is None else x.clone() for _, x in leaves(tensors))
+    copies = (x.clone() if isinstance(x, torch.Tensor) else x for _, x in leaves(tensors))
     return code(*unflatten_as(tensors, copies))
 
 

@@ -167,7 +167,7 @@ def check(
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent)
     full = [dtype for dtype in names if dtype not in LOW]
-    if double_backward and full:
+    if double_backward and full and found:  # where a gradient is wrong, so is all that follows from it
         found = _examined_twice(found, mine, reference, sides, max(full))
     if reference is None:
         return _with_what_has_no_gradient(found, sides)

@@ -6,8 +6,6 @@ from scratch.gradcheck import Objective
 from scratch.gradcheck.chain import Chain
 from torch_ref.checker.sides import Sides
 
-_COARSE = np.float32
-
 
 def usable(sides: Sides, dtypes: list[str], cotangent: object) -> tuple[list[str], str]:
     """Those of ``dtypes`` that yours can be judged in, and a sentence on why float64 is not among them."""
@@ -16,7 +14,7 @@ def usable(sides: Sides, dtypes: list[str], cotangent: object) -> tuple[list[str
     others = [dtype for dtype in dtypes if dtype != "float64"]
     try:
         objective, _ = sides.cast(np.dtype(np.float64), cotangent)
-        objective.run()
+        gradients = objective.run()[1].named()
     except Exception as error:  # from other people's code; shown if it says so in float32 too
         try:
             sides.cast(np.dtype(np.float32), cotangent)[0].run()
@@ -24,7 +22,7 @@ def usable(sides: Sides, dtypes: list[str], cotangent: object) -> tuple[list[str
             raise error from None
         reason = str(error).partition("\n")[0] or type(error).__name__
         return others, f"Judged in float32 alone: in float64 your code does not run ({reason})."
-    if _computes_in_float32(objective):
+    if _computes_in_float32(objective) or any(map(_is_rounded, gradients.values())):
         return others, "Judged in float32 alone: your code computes in it, also where it is given float64."
     return dtypes, ""
 
@@ -33,14 +31,25 @@ def _computes_in_float32(objective: Objective) -> bool:
     """Whether the forward takes no notice of what float32 cannot hold, in some input or parameter."""
     chain = Chain(objective, np.float64)
     here = chain.loss(0, *chain.inputs)
+    rng = np.random.default_rng(0)
     for array in chain.tensors().values():
-        before = array.copy()
-        rounded = before.astype(_COARSE).astype(before.dtype)
+        # Moved first: weights that torch has drawn are held by float32 already.
+        before, moved = array.copy(), array * (1 + 1e-3 * rng.uniform(1, 2, array.shape))
         losses = []
-        for other in (rounded, before * 1.001):
+        for other in (moved, moved.astype(np.float32)):
             array[...] = other
             losses.append(chain.loss(0, *chain.inputs))
         array[...] = before
-        if not np.array_equal(rounded, before) and losses[0] == here != losses[1]:
+        if losses[0] == losses[1] != here:
             return True
     return False
+
+
+def _is_rounded(gradient: np.ndarray) -> bool:
+    """Whether float32 holds all its entries, as it would only if they were rounded to it.
+
+    Whole numbers and halves are no evidence; an incoming gradient that is random leaves none of those.
+    """
+    g = np.asarray(gradient)
+    odd = g[np.isfinite(g) & (g * 1024 % 1 != 0)]
+    return len(np.unique(np.abs(odd))) > 2 and np.array_equal(odd, odd.astype(np.float32))

@@ -13,17 +13,16 @@ import torch
 def marked_memory() -> Iterator[None]:
     """Within, new floating arrays and tensors that are not filled hold nan, and not what lay there before."""
     before: list[Callable[..., Any]] = [np.empty, np.empty_like]
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    mode = torch.get_deterministic_debug_mode()
     _put([_marking(make) for make in before])
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # fills what torch.empty gives
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         _put(before)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_deterministic_debug_mode(mode)
 
 
 def _put(makers: Iterable[Callable[..., Any]]) -> None:

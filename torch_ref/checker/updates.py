@@ -47,7 +47,8 @@ def rates(mine: Recognised) -> tuple[str, ...]:
 def _first_step(mine: Recognised, start: np.ndarray, halved: Sequence[str]) -> np.ndarray:
     walker = mine.make(start)
     walker.halve(halved)
-    walker.step(walker.layout.split(np.random.default_rng(0).uniform(0.5, 1.5, start.size)))
+    with np.errstate(all="ignore"):
+        walker.step(walker.layout.split(np.random.default_rng(0).uniform(0.5, 1.5, start.size)))
     return walker.weights() - start
 
 

@@ -1048,3 +1048,39 @@ def test_a_square_matrix_is_stored_as_the_others_are(wrong) -> None:
     linear = torch.nn.Linear
     reference = torch.nn.Sequential(linear(5, 3, bias=False), torch.nn.Tanh(), linear(3, 3, bias=False))
     assert bool(check(Two(), reference, X, dtypes="float64")) is not wrong
+
+
+def test_labels_in_a_list_are_held() -> None:
+    assert check(SoftmaxLoss(), torch.nn.CrossEntropyLoss(), X, LABELS.tolist(), dtypes="float64")
+    with pytest.raises(TypeError, match=r"check: held input.* is a Tensor"):
+        check(SoftmaxLoss(), torch.nn.CrossEntropyLoss(), X, torch.tensor(LABELS))
+
+
+class Appends(Base):
+    """Parameters made in the first forward; lists that grow until flush_gradients is called."""
+
+    def __init__(self):
+        self.parameters = {"W": None, "b": None}
+        self.gradients, self.inputs = {"W": None, "b": None}, []
+
+    def forward(self, x):
+        if self.parameters["W"] is None:
+            self.parameters = {"W": normal(x.shape[1], 3), "b": np.zeros((1, 3))}
+            self.flush_gradients()
+        self.inputs.append(x)
+        return x @ self.parameters["W"] + self.parameters["b"]
+
+    def flush_gradients(self):
+        self.inputs = []
+        self.gradients = {name: np.zeros_like(p) for name, p in self.parameters.items()}
+
+    def backward(self, dy, retain=True):
+        for x in self.inputs:
+            self.gradients["W"] += x.T @ dy
+            self.gradients["b"] += dy.mean(0) if self.wrong else dy.sum(0)
+        return dy @ self.parameters["W"].T
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_lists_of_activations_do_not_outlive_the_first_forward(wrong) -> None:
+    assert bool(check(made(Appends, wrong), LINEAR, X)) is not wrong

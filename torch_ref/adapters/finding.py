@@ -39,12 +39,12 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
 
 
 def _forget_activations(root: list[Any], thing: Any, slots: Slots) -> None:
-    """Put back the lists and dicts that the first forward filled, unless there are parameters in them."""
+    """Put back the lists that the first forward filled, unless there are parameters in them."""
     paths = [path for slot in slots.values() for path in (slot.path, *slot.grad_paths)]
     for path, before in walk([thing]):
         after = get(root, path)
         is_used = any(each[: len(path)] == path for each in paths)
-        if isinstance(before, list | dict) and type(before) is type(after) and not is_used:
+        if isinstance(before, list) and isinstance(after, list) and not is_used:
             put(root, path, copy.deepcopy(before))
 
 

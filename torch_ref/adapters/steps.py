@@ -48,8 +48,7 @@ def remarks_on_steps(trial: Trial, rates: tuple[Path, ...], given: Given) -> tup
     """A sentence, if dx depends on the learning rate, as it does where the weights are changed first."""
     if not (trial.passes.rate or rates) or not given.inputs or not trial.after:
         return ()
-    with unnoticed():
-        large, small = (_dx(trial, rates, given, rate) for rate in (RATE, 1 / RATE))
+    large, small = (_dx(trial, rates, given, rate) for rate in (RATE, 1 / RATE))
     pairs = zip(leaves(large), leaves(small), strict=True)
     return () if all(g is None or _are_close(g, h) for (_, g), (_, h) in pairs) else (UPDATED,)
 
@@ -59,11 +58,11 @@ def _dx(trial: Trial, rates: tuple[Path, ...], given: Given, rate: float) -> Any
     passes, thing = trial.passes, copied(trial.built)
     for path in rates:
         put([thing], path, rate)
-    inputs = copy.deepcopy(given.inputs)
-    y, cache = passes.run_forward(thing, inputs, True)
-    rng = np.random.default_rng(0)
-    dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
-    result = passes.run_backward(thing, dy, (inputs, y, cache), rate)
+    inputs, rng = copy.deepcopy(given.inputs), np.random.default_rng(0)
+    with unnoticed():
+        y, cache = passes.run_forward(thing, inputs, True)
+        dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
+        result = passes.run_backward(thing, dy, (inputs, y, cache), rate)
     return copy.deepcopy(of_inputs(passes, thing, result))
 
 

@@ -63,7 +63,7 @@ class Sides:
         self.target_at = _target_of(reference)
         if self.target_at is not None:
             positions |= {self.target_at}
-        self.held = {i: inputs[i] for i in sorted(positions)}
+        self.held = {i: _as_held(inputs[i], i == self.target_at) for i in sorted(positions)}
         self.inputs = as_arrays("input", tuple(x for i, x in enumerate(inputs) if i not in positions))
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
@@ -151,6 +151,16 @@ def _which_way(told: Orders) -> str:
         f"the forwards differ; transposed they agree. If yours is stored so, say transposed={say}; if not, "
         "your forward uses it transposed"
     )
+
+
+def _as_held(value: Any, is_target: bool) -> Any:
+    """A held input: lists as arrays, numbers, texts and all else as they are.
+
+    Raises:
+        TypeError: a tensor.
+    """
+    is_array = is_target or isinstance(value, list | np.ndarray | torch.Tensor)
+    return as_arrays("held input", value) if is_array else value
 
 
 def _target_of(reference: Any) -> int | None:

@@ -1084,3 +1084,52 @@ class Appends(Base):
 @pytest.mark.parametrize("wrong", [False, True])
 def test_lists_of_activations_do_not_outlive_the_first_forward(wrong) -> None:
     assert bool(check(made(Appends, wrong), LINEAR, X)) is not wrong
+
+
+def test_an_array_that_the_output_does_not_depend_on_is_no_parameter() -> None:
+    class Unused(ForwardProp):
+        def __init__(self):
+            super().__init__()
+            self.centre, self.dcentre = normal(7), np.zeros(7)
+
+    assert check(Unused(), LINEAR, X, dtypes="float64")
+    assert not check(made(Unused, True), LINEAR, X, dtypes="float64")
+
+
+@pytest.mark.parametrize("slope", [np.cos, np.sin])
+def test_a_class_of_static_methods_is_a_pair(slope) -> None:
+    class Sine:
+        @staticmethod
+        def forward(x):
+            return np.sin(x)
+
+        @staticmethod
+        def backward(dy, x):
+            return dy * slope(x)
+
+    assert bool(check(Sine, torch.sin, X, dtypes="float64")) is (slope is np.cos)
+
+
+def test_layers_of_a_network_that_move_their_own_weights() -> None:
+    class Network:
+        def __init__(self, *layers):
+            self.layers = layers
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer.forward(x)
+            return x
+
+        def backward(self, dy, lr):
+            for layer in reversed(self.layers):
+                dy = layer.backward(dy, lr)
+            return dy
+
+    second = StepsByArgument()
+    second.W = normal(3, 3)
+    reference = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Linear(3, 3))
+    network = Network(StepsByArgument(), second)
+    assert check(network, reference, X, dtypes="float64")
+    second.wrong = True
+    found = check(network, reference, X, dtypes="float64")
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == {"1.bias"}

@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from scratch.nested import leaves
 from scratch.stray_parameters import gradient_names
+from torch_ref.adapters.calls import as_arrays
+from torch_ref.adapters.flat import copied
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.returned import of_parameters
 from torch_ref.adapters.shapes import Shapes, without_ones
 from torch_ref.adapters.slots import Search, Slot, find_slots, name_of
-from torch_ref.adapters.trial import Trial
+from torch_ref.adapters.trial import Trial, unnoticed
 
 _RATES = {"lr", "learning_rate", "learningRate", "learning_rates", "eta", "step_size", "learn_rate", "l_rate"}
 
@@ -27,6 +30,8 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
     if trial.built is None:
         return root, slots, ()
     needed = None if shapes is None else len(shapes)
+    if needed is not None and len(slots) > needed:
+        slots = {name: slot for name, slot in slots.items() if _is_in_use(slot, trial)}
     if _is_short(slots, needed):
         root, slots = _completed(root, slots, trial, shapes)
     if _is_short(slots, needed):
@@ -158,6 +163,29 @@ def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarr
         if len(fitting) == 1:
             found[name_of(fitting[0])] = Slot(root, fitting[0])
     return found
+
+
+def _is_in_use(slot: Slot, trial: Trial) -> bool:
+    """Whether another value of the array gives another output."""
+    array = get([trial.built], slot.path)
+    if not isinstance(array, np.ndarray):
+        return True
+    with unnoticed():
+        (first, _), (other, _) = (
+            trial.passes.run_forward(_with(trial.built, slot.path, each), copy.deepcopy(trial.inputs), True)
+            for each in (array, array + np.random.default_rng(0).standard_normal(array.shape))
+        )
+    pairs = zip(leaves(as_arrays(first)), leaves(as_arrays(other)), strict=False)
+    return not all(_same(a, b) for (_, a), (_, b) in pairs)
+
+
+def _with(thing: Any, path: Path, array: np.ndarray) -> Any:
+    """A copy in which this array is in the place of the one at ``path``, and wherever else that is kept."""
+    other = copied(thing)
+    before = get([other], path)
+    for at in [at for at, value in walk([other]) if value is before] or [path]:
+        put([other], at, array.copy())
+    return other
 
 
 def _moved(trial: Trial, slots: Slots) -> bool:

@@ -27,7 +27,7 @@ from scratch.nn.parameter import lay_out
 from scratch.stray_parameters import refuse_stray_parameters
 from torch_ref.adapters.finding import found_slots
 from torch_ref.adapters.messages import described, require_input_gradients
-from torch_ref.adapters.methods import as_object
+from torch_ref.adapters.methods import as_object, is_static
 from torch_ref.adapters.names import Transposed, doubtful, match_names
 from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.returned import Given
@@ -94,7 +94,7 @@ def adapt(
 
 def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[str, Any], Trial | None]:
     """A module of the kind that suits ``thing``, still without parameters; these by our names; a trial."""
-    if isinstance(thing, type):
+    if isinstance(thing, type) and not is_static(thing):
         raise TypeError(
             f"check: mine: {thing.__name__} is a class, expected an object made of it, {thing.__name__}(…)"
         )

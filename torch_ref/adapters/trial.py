@@ -38,6 +38,7 @@ class Trial:
         after: [a copy of it after the backward, what backward returned].
         persistent: the paths in ``built`` of the arrays that another forward leaves in their places.
         fleeting: the paths of those that it replaces.
+        inputs: what it was called with.
     """
 
     passes: Passes
@@ -45,6 +46,7 @@ class Trial:
     after: list[Any] = field(default_factory=list)
     persistent: frozenset[Path] = frozenset()
     fleeting: frozenset[Path] = frozenset()
+    inputs: tuple[Any, ...] = ()
 
 
 def tried(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
@@ -88,8 +90,8 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
                 times(dy[0], dx, again, [x for _, x in leaves(tuple(inputs))])
         except Exception:  # from another reading's arguments
             continue
-        return Trial(found, built, [other, result], *stays)
-    return Trial(passes, built, [], *stays)
+        return Trial(found, built, [other, result], *stays, inputs)
+    return Trial(passes, built, [], *stays, inputs)
 
 
 def _forward(built: Any, passes: Passes, inputs: Sequence[Any]) -> tuple[Passes, Any, Any]:

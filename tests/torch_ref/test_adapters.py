@@ -1133,3 +1133,29 @@ def test_layers_of_a_network_that_move_their_own_weights() -> None:
     second.wrong = True
     found = check(network, reference, X, dtypes="float64")
     assert {name for name, v in verdicts(found).items() if v != "agree"} == {"1.bias"}
+
+
+def affine(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(0)
+
+
+@pytest.mark.parametrize("reference", [LINEAR, torch.nn.Linear(5, 5)])
+def test_a_pair_may_take_the_parameters_behind_the_inputs(reference) -> None:
+    told = ["w"] if reference is not LINEAR else []
+    assert check((affine, affine_backward), reference, X, transposed=told, dtypes="float64")
+
+    def plain(x, w, b):
+        return affine(x, w, b)[0]
+
+    def again(dy, x, w, b):
+        return affine_backward(dy, (x, w))
+
+    assert check((plain, again), reference, X, transposed=told, dtypes="float64")
+    wrong = (plain, lambda dy, x, w, b: (dy @ w.T, x.T @ dy, dy.mean(0)))
+    found = check(wrong, reference, X, transposed=told, dtypes="float64")
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == {"bias"}

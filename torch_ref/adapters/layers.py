@@ -4,7 +4,8 @@ People write layers in many ways. Understood are
 
 * a module of scratch.nn;
 * a pair of functions, forward(*inputs) and backward(dy, *inputs); where forward returns (y, cache),
-  backward(dy, cache); f and f', which does not take dy; a function that returns (y, backward);
+  backward(dy, cache); f and f', which does not take dy; a function that returns (y, backward). Behind the
+  inputs they may take the parameters of the other side;
 * an object with a forward and a backward, by these or other usual names (methods.py). forward returns its
   output, or (output, cache), or keeps it in an attribute. backward takes dy, and a cache, the inputs or a
   learning rate beside it (readings.py), and returns dx, or dx and the parameters' gradients, or a dict, or
@@ -25,6 +26,7 @@ from typing import Any
 from scratch import nn
 from scratch.nn.parameter import lay_out
 from scratch.stray_parameters import refuse_stray_parameters
+from torch_ref.adapters.applied import with_parameters
 from torch_ref.adapters.finding import found_slots
 from torch_ref.adapters.messages import described, require_input_gradients
 from torch_ref.adapters.methods import as_object, is_static
@@ -108,7 +110,7 @@ def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[s
             "both, a pair of functions, forward(*inputs) and backward(dy, *inputs), or of methods, "
             f"(layer.f, layer.b). {_methods_of(thing)}"
         )
-    own, methods = found
+    own, methods = with_parameters(found[0], shapes, given), found[1]
     if given.inputs:
         with_plain_steps(own)
     trial = tried(own, methods, given)

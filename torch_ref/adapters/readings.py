@@ -132,7 +132,7 @@ def _by_names(asked: Asked) -> Iterator[Roles]:
     """A reading in which some parameters are called as in forward, or as an output, and one is not."""
     given, names = parameter_names(asked.forward)[: asked.inputs], needed(asked.backward)
     roles = tuple(
-        f"x{given.index(name)}" if name in given else "y" if name in _OUTPUTS and len(name) != 1 else "dy"
+        f"x{given.index(name)}" if name in given else "y" if name in _OUTPUTS - {"a", "s"} else "dy"
         for name in names
     )
     if roles.count("dy") == 1 < len(roles):

@@ -1159,3 +1159,47 @@ def test_a_pair_may_take_the_parameters_behind_the_inputs(reference) -> None:
     wrong = (plain, lambda dy, x, w, b: (dy @ w.T, x.T @ dy, dy.mean(0)))
     found = check(wrong, reference, X, transposed=told, dtypes="float64")
     assert {name for name, v in verdicts(found).items() if v != "agree"} == {"bias"}
+
+
+class GradientsFirst(Base):
+    forward = Base.product
+
+    def backward(self, dy):
+        dx, *others = self.gradients(dy)
+        return others, dx
+
+
+class MomentumInside(Base):
+    def __init__(self):
+        super().__init__()
+        self.vW, self.vb = np.zeros((5, 3)), np.zeros(3)
+
+    forward = Base.product
+
+    def backward(self, dy, lr):
+        dx, dW, db = self.gradients(dy)
+        self.vW, self.vb = 0.9 * self.vW - lr * dW, 0.9 * self.vb - lr * db
+        self.W, self.b = self.W + self.vW, self.b + self.vb
+        return dx
+
+
+class ListOfTuples(Base):
+    def __init__(self):
+        self.layers = [(normal(5, 3), normal(3))]
+
+    def forward(self, x):
+        ((self.W, self.b),) = self.layers
+        return self.product(x)
+
+    def backward(self, dy):
+        dx, *others = self.gradients(dy)
+        self.dlayers = [tuple(others)]
+        return dx
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("form", [GradientsFirst, MomentumInside, ListOfTuples])
+def test_rarer_forms(form, wrong) -> None:
+    found = check(made(form, wrong), LINEAR, X, dtypes="float64")
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == ({"bias"} if wrong else set())
+    assert bool(found) is not wrong, str(found)

@@ -30,8 +30,7 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
     if trial.built is None:
         return root, slots, ()
     needed = None if shapes is None else len(shapes)
-    if needed is not None and len(slots) > needed:
-        slots = {name: slot for name, slot in slots.items() if _is_in_use(slot, trial)}
+    slots = _in_use(slots, needed, trial)
     if _is_short(slots, needed):
         root, slots = _completed(root, slots, trial, shapes)
     if _is_short(slots, needed):
@@ -39,6 +38,7 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
         if len(others) > len(slots):
             root, slots = lazy, others
             _forget_activations(root, thing, slots)
+    slots = _in_use(slots, needed, trial)
     rates = _rates(root) if _moved(trial, slots) and not trial.passes.rate else ()
     return root, slots, rates
 
@@ -163,6 +163,13 @@ def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarr
         if len(fitting) == 1:
             found[name_of(fitting[0])] = Slot(root, fitting[0])
     return found
+
+
+def _in_use(slots: Slots, needed: int | None, trial: Trial) -> Slots:
+    """The parameters; where there are too many, those on which the output depends."""
+    if needed is None or len(slots) <= needed:
+        return slots
+    return {name: slot for name, slot in slots.items() if _is_in_use(slot, trial)}
 
 
 def _is_in_use(slot: Slot, trial: Trial) -> bool:

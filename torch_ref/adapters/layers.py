@@ -35,7 +35,7 @@ from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.returned import Given
 from torch_ref.adapters.shapes import Shapes
 from torch_ref.adapters.slots import find_buffers
-from torch_ref.adapters.steps import remarks_on_steps, with_plain_steps
+from torch_ref.adapters.steps import remarks_on_steps, states_of, with_plain_steps
 from torch_ref.adapters.trial import Trial, tried
 
 
@@ -116,7 +116,10 @@ def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[s
     trial = tried(own, methods, given)
     root, slots, rates = found_slots(own, trial, shapes)
     remarks = remarks_on_steps(trial, rates, given)
-    return Adapted(root, trial, rates, remarks), slots, trial
+    module = Adapted(root, trial, rates, remarks)
+    if module.updates:
+        module.states = states_of(trial, slots)
+    return module, slots, trial
 
 
 def _methods_of(thing: Any) -> str:

@@ -77,7 +77,8 @@ class Passes:
         rate: the argument of backward that is the learning rate, or "".
         gradients: the attributes with the inputs' gradients where backward returns None; else empty.
         keys: the keys of the inputs' gradients where backward returns a dict; None for one without.
-        first: where backward returns a tuple, how many entries, the first, are gradients of inputs; or None.
+        first: where backward returns a tuple, how many entries, the first, are gradients of inputs; negative,
+            the last so many; None: all are.
     """
 
     forward: str

@@ -1,6 +1,7 @@
 """A backward that moves the weights itself: does it compute dx before it moves them?"""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy as np
 from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, takes
 from torch_ref.adapters.flat import copied
-from torch_ref.adapters.paths import Path, put, walk
+from torch_ref.adapters.paths import Path, get, put, walk
 from torch_ref.adapters.returned import Given, of_inputs
+from torch_ref.adapters.slots import Slot
 from torch_ref.adapters.trial import RATE, Trial, unnoticed
 
 UPDATED = (
@@ -42,6 +44,17 @@ def with_plain_steps(thing: Any) -> None:
 def _is_optimizer(value: Any) -> bool:
     update = getattr(value, "update", None)
     return type(value).__module__ != "builtins" and callable(update) and takes(update, 2)
+
+
+def states_of(trial: Trial, slots: Mapping[str, Slot]) -> dict[Path, np.ndarray]:
+    """The arrays that backward changes from call to call and that are no parameters, such as a velocity."""
+    taken = {path for slot in slots.values() for path in (slot.path, *slot.grad_paths)}
+    found = {}
+    for path in trial.persistent - taken if trial.after else ():
+        before, after = get([trial.built], path), get(trial.after, path)
+        if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
+            found[path] = before.copy()
+    return found
 
 
 def remarks_on_steps(trial: Trial, rates: tuple[Path, ...], given: Given) -> tuple[str, ...]:

@@ -1203,3 +1203,9 @@ def test_rarer_forms(form, wrong) -> None:
     found = check(made(form, wrong), LINEAR, X, dtypes="float64")
     assert {name for name, v in verdicts(found).items() if v != "agree"} == ({"bias"} if wrong else set())
     assert bool(found) is not wrong, str(found)
+
+
+@pytest.mark.parametrize("mine", [lambda x: x**2, object(), np.tanh, (np.tanh,) * 3])
+def test_a_thing_without_a_backward_is_told_what_is_expected(mine) -> None:
+    with pytest.raises(TypeError, match=r"check: mine: .* has no forward and backward; expected an object"):
+        check(mine, torch.square, X)

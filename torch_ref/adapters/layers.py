@@ -105,21 +105,27 @@ def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[s
         return Renamed(thing), dict(thing.named_parameters()), None
     found = as_object(thing)
     if found is None:
-        raise TypeError(
-            f"check: mine: {type(thing).__name__} has no forward and backward; expected an object that has "
-            "both, a pair of functions, forward(*inputs) and backward(dy, *inputs), or of methods, "
-            f"(layer.f, layer.b). {_methods_of(thing)}"
-        )
+        raise _no_backward(thing)
     own, methods = with_parameters(found[0], shapes, given), found[1]
     if given.inputs:
         with_plain_steps(own)
     trial = tried(own, methods, given)
+    if not methods[1] and not trial.passes.cached and (trial.built is not None or not given.inputs):
+        raise _no_backward(thing)
     root, slots, rates = found_slots(own, trial, shapes)
     remarks = remarks_on_steps(trial, rates, given)
     module = Adapted(root, trial, rates, remarks)
     if module.updates:
         module.states = states_of(trial, slots)
     return module, slots, trial
+
+
+def _no_backward(thing: Any) -> TypeError:
+    return TypeError(
+        f"check: mine: {type(thing).__name__} has no forward and backward; expected an object that has both, "
+        "a pair of functions, forward(*inputs) and backward(dy, *inputs), or of methods, (layer.f, layer.b), "
+        f"or a function that returns (output, backward). {_methods_of(thing)}"
+    )
 
 
 def _methods_of(thing: Any) -> str:

@@ -1209,3 +1209,16 @@ def test_rarer_forms(form, wrong) -> None:
 def test_a_thing_without_a_backward_is_told_what_is_expected(mine) -> None:
     with pytest.raises(TypeError, match=r"check: mine: .* has no forward and backward; expected an object"):
         check(mine, torch.square, X)
+
+
+def test_a_number_called_alpha_that_forward_takes_too_is_no_learning_rate() -> None:
+    def f(x, alpha, mode="cubic"):
+        assert mode == "cubic"
+        return alpha * x**3
+
+    def reference(x, alpha):
+        return alpha * x**3
+
+    assert check(
+        (f, lambda dy, x, alpha: 3 * alpha * x**2 * dy), reference, X, 0.5, held="alpha", dtypes="float64"
+    )

@@ -144,6 +144,8 @@ def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, A
     for p in parameters[given:]:
         if p.name in _FLAGS and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
             if isinstance(p.default, str) or p.name == "mode":
+                if p.default not in (p.empty, "train", "test", "eval"):
+                    continue  # of interpolation, say
                 return {p.name: "train" if training else "test"}
             return {p.name: training}
     return {}

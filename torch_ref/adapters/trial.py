@@ -16,12 +16,12 @@ import numpy as np
 
 from scratch import random
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays, takes
+from torch_ref.adapters.calls import as_arrays, parameter_names, takes
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.methods import Pair, is_derivative
 from torch_ref.adapters.passes import OUTPUTS, Passes, times
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
-from torch_ref.adapters.readings import CACHES, Asked, is_incoming, needed, rate_of, readings
+from torch_ref.adapters.readings import CACHES, Asked, is_incoming, rate_of, readings
 from torch_ref.adapters.returned import Given, located, of_inputs
 
 # A power of two, so that dividing by it rounds nothing; so large that of w - rate · dw the digits of dw stay.
@@ -66,7 +66,7 @@ def _untried(thing: Any, methods: tuple[str, str]) -> Passes:
     passes = Passes(*methods)
     if not passes.backward or not isinstance(thing, Pair):
         return passes
-    inputs = max(1, len(needed(thing.forward)))
+    inputs = max(1, len(parameter_names(thing.forward, required=True)))
     roles = next(readings(Asked(thing.forward, thing.backward, inputs, 1, is_pair=True)), ("dy", "x"))
     return replace(passes, roles=roles)
 
@@ -125,7 +125,7 @@ def _asks_for_cache(backward: Any, returned: int, inputs: int, keeps_nothing: bo
     """
     if not takes(backward, returned) or takes(backward, returned + inputs):
         return False
-    names = needed(backward)
+    names = parameter_names(backward, required=True)
     if names and names[-1] in CACHES:
         return True
     return keeps_nothing and not (names and all(map(is_incoming, names)))
@@ -188,7 +188,7 @@ def _readings(built: Any, passes: Passes, inputs: Sequence[Any], y: Any, cache: 
         output_kept=any(name in OUTPUTS for name, _ in entries(built)),
     )
     for roles in readings(asked):
-        yield replace(passes, roles=roles, rate=rate_of(backward))
+        yield replace(passes, roles=roles, rate=rate_of(backward, asked.forward))
 
 
 @contextmanager

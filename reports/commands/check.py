@@ -35,6 +35,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     layer.add_argument("--held", nargs="+", metavar="I", help="inputs without a gradient: 1 for the second")
     layer.add_argument("--transposed", nargs="+", metavar="W", help="parameters that you store transposed")
+    layer.add_argument(
+        "--layout",
+        choices=("NHWC", "NLC"),
+        help="how your images (n, h, w, c) or sequences (n, l, c) lie, if their channels come last",
+    )
+    layer.add_argument(
+        "--columns", action="store_true", help="your samples are columns: x is features by batch"
+    )
     network = parser.add_argument_group("a whole network")
     network.add_argument(
         "--params", metavar="FILE.py:NAME", help="its parameters, or a function that makes them"

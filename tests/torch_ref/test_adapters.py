@@ -1048,3 +1048,177 @@ def test_a_square_matrix_is_stored_as_the_others_are(wrong) -> None:
     linear = torch.nn.Linear
     reference = torch.nn.Sequential(linear(5, 3, bias=False), torch.nn.Tanh(), linear(3, 3, bias=False))
     assert bool(check(Two(), reference, X, dtypes="float64")) is not wrong
+
+
+def test_labels_in_a_list_are_held() -> None:
+    assert check(SoftmaxLoss(), torch.nn.CrossEntropyLoss(), X, LABELS.tolist(), dtypes="float64")
+    with pytest.raises(TypeError, match=r"check: held input.* is a Tensor"):
+        check(SoftmaxLoss(), torch.nn.CrossEntropyLoss(), X, torch.tensor(LABELS))
+
+
+class Appends(Base):
+    """Parameters made in the first forward; lists that grow until flush_gradients is called."""
+
+    def __init__(self):
+        self.parameters = {"W": None, "b": None}
+        self.gradients, self.inputs = {"W": None, "b": None}, []
+
+    def forward(self, x):
+        if self.parameters["W"] is None:
+            self.parameters = {"W": normal(x.shape[1], 3), "b": np.zeros((1, 3))}
+            self.flush_gradients()
+        self.inputs.append(x)
+        return x @ self.parameters["W"] + self.parameters["b"]
+
+    def flush_gradients(self):
+        self.inputs = []
+        self.gradients = {name: np.zeros_like(p) for name, p in self.parameters.items()}
+
+    def backward(self, dy, retain=True):
+        for x in self.inputs:
+            self.gradients["W"] += x.T @ dy
+            self.gradients["b"] += dy.mean(0) if self.wrong else dy.sum(0)
+        return dy @ self.parameters["W"].T
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_lists_of_activations_do_not_outlive_the_first_forward(wrong) -> None:
+    assert bool(check(made(Appends, wrong), LINEAR, X)) is not wrong
+
+
+def test_an_array_that_the_output_does_not_depend_on_is_no_parameter() -> None:
+    class Unused(ForwardProp):
+        def __init__(self):
+            super().__init__()
+            self.centre, self.dcentre = normal(7), np.zeros(7)
+
+    assert check(Unused(), LINEAR, X, dtypes="float64")
+    assert not check(made(Unused, True), LINEAR, X, dtypes="float64")
+
+
+@pytest.mark.parametrize("slope", [np.cos, np.sin])
+def test_a_class_of_static_methods_is_a_pair(slope) -> None:
+    class Sine:
+        @staticmethod
+        def forward(x):
+            return np.sin(x)
+
+        @staticmethod
+        def backward(dy, x):
+            return dy * slope(x)
+
+    assert bool(check(Sine, torch.sin, X, dtypes="float64")) is (slope is np.cos)
+
+
+def test_layers_of_a_network_that_move_their_own_weights() -> None:
+    class Network:
+        def __init__(self, *layers):
+            self.layers = layers
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer.forward(x)
+            return x
+
+        def backward(self, dy, lr):
+            for layer in reversed(self.layers):
+                dy = layer.backward(dy, lr)
+            return dy
+
+    second = StepsByArgument()
+    second.W = normal(3, 3)
+    reference = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.Linear(3, 3))
+    network = Network(StepsByArgument(), second)
+    assert check(network, reference, X, dtypes="float64")
+    second.wrong = True
+    found = check(network, reference, X, dtypes="float64")
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == {"1.bias"}
+
+
+def affine(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(0)
+
+
+@pytest.mark.parametrize("reference", [LINEAR, torch.nn.Linear(5, 5)])
+def test_a_pair_may_take_the_parameters_behind_the_inputs(reference) -> None:
+    told = ["w"] if reference is not LINEAR else []
+    assert check((affine, affine_backward), reference, X, transposed=told, dtypes="float64")
+
+    def plain(x, w, b):
+        return affine(x, w, b)[0]
+
+    def again(dy, x, w, b):
+        return affine_backward(dy, (x, w))
+
+    assert check((plain, again), reference, X, transposed=told, dtypes="float64")
+    wrong = (plain, lambda dy, x, w, b: (dy @ w.T, x.T @ dy, dy.mean(0)))
+    found = check(wrong, reference, X, transposed=told, dtypes="float64")
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == {"bias"}
+
+
+class GradientsFirst(Base):
+    forward = Base.product
+
+    def backward(self, dy):
+        dx, *others = self.gradients(dy)
+        return others, dx
+
+
+class MomentumInside(Base):
+    def __init__(self):
+        super().__init__()
+        self.vW, self.vb = np.zeros((5, 3)), np.zeros(3)
+
+    forward = Base.product
+
+    def backward(self, dy, lr):
+        dx, dW, db = self.gradients(dy)
+        self.vW, self.vb = 0.9 * self.vW - lr * dW, 0.9 * self.vb - lr * db
+        self.W, self.b = self.W + self.vW, self.b + self.vb
+        return dx
+
+
+class ListOfTuples(Base):
+    def __init__(self):
+        self.layers = [(normal(5, 3), normal(3))]
+
+    def forward(self, x):
+        ((self.W, self.b),) = self.layers
+        return self.product(x)
+
+    def backward(self, dy):
+        dx, *others = self.gradients(dy)
+        self.dlayers = [tuple(others)]
+        return dx
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("form", [GradientsFirst, MomentumInside, ListOfTuples])
+def test_rarer_forms(form, wrong) -> None:
+    found = check(made(form, wrong), LINEAR, X, dtypes="float64")
+    assert {name for name, v in verdicts(found).items() if v != "agree"} == ({"bias"} if wrong else set())
+    assert bool(found) is not wrong, str(found)
+
+
+@pytest.mark.parametrize("mine", [lambda x: x**2, object(), np.tanh, (np.tanh,) * 3])
+def test_a_thing_without_a_backward_is_told_what_is_expected(mine) -> None:
+    with pytest.raises(TypeError, match=r"check: mine: .* has no forward and backward; expected an object"):
+        check(mine, torch.square, X)
+
+
+def test_a_number_called_alpha_that_forward_takes_too_is_no_learning_rate() -> None:
+    def f(x, alpha, mode="cubic"):
+        assert mode == "cubic"
+        return alpha * x**3
+
+    def reference(x, alpha):
+        return alpha * x**3
+
+    assert check(
+        (f, lambda dy, x, alpha: 3 * alpha * x**2 * dy), reference, X, 0.5, held="alpha", dtypes="float64"
+    )

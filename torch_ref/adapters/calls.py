@@ -66,6 +66,11 @@ def as_arrays(value: Any) -> Any:
         isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value)
     ):
         return tuple(as_arrays(each) for each in value)
+    if value is None:
+        raise TypeError(
+            "check: mine: forward returns nothing, and leaves no output in an attribute such as self.output; "
+            "expected an array or a tuple of arrays, returned"
+        )
     array = value if isinstance(value, np.ndarray) else np.asarray(value)
     if array.dtype.kind not in "biufc":
         raise TypeError(

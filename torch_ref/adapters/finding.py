@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from scratch.nested import leaves
 from scratch.stray_parameters import gradient_names
+from torch_ref.adapters.calls import as_arrays
+from torch_ref.adapters.flat import copied
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.returned import of_parameters
 from torch_ref.adapters.shapes import Shapes, without_ones
 from torch_ref.adapters.slots import Search, Slot, find_slots, name_of
-from torch_ref.adapters.trial import Trial
+from torch_ref.adapters.trial import Trial, unnoticed
 
 _RATES = {"lr", "learning_rate", "learningRate", "learning_rates", "eta", "step_size", "learn_rate", "l_rate"}
 
@@ -27,6 +30,7 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
     if trial.built is None:
         return root, slots, ()
     needed = None if shapes is None else len(shapes)
+    slots = _in_use(slots, needed, trial)
     if _is_short(slots, needed):
         root, slots = _completed(root, slots, trial, shapes)
     if _is_short(slots, needed):
@@ -34,17 +38,18 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
         if len(others) > len(slots):
             root, slots = lazy, others
             _forget_activations(root, thing, slots)
+    slots = _in_use(slots, needed, trial)
     rates = _rates(root) if _moved(trial, slots) and not trial.passes.rate else ()
     return root, slots, rates
 
 
 def _forget_activations(root: list[Any], thing: Any, slots: Slots) -> None:
-    """Put back the lists and dicts that the first forward filled, unless there are parameters in them."""
+    """Put back the lists that the first forward filled, unless there are parameters in them."""
     paths = [path for slot in slots.values() for path in (slot.path, *slot.grad_paths)]
     for path, before in walk([thing]):
         after = get(root, path)
         is_used = any(each[: len(path)] == path for each in paths)
-        if isinstance(before, list | dict) and type(before) is type(after) and not is_used:
+        if isinstance(before, list) and isinstance(after, list) and not is_used:
             put(root, path, copy.deepcopy(before))
 
 
@@ -158,6 +163,36 @@ def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarr
         if len(fitting) == 1:
             found[name_of(fitting[0])] = Slot(root, fitting[0])
     return found
+
+
+def _in_use(slots: Slots, needed: int | None, trial: Trial) -> Slots:
+    """The parameters; where there are too many, those on which the output depends."""
+    if needed is None or len(slots) <= needed:
+        return slots
+    return {name: slot for name, slot in slots.items() if _is_in_use(slot, trial)}
+
+
+def _is_in_use(slot: Slot, trial: Trial) -> bool:
+    """Whether another value of the array gives another output."""
+    array = get([trial.built], slot.path)
+    if not isinstance(array, np.ndarray):
+        return True
+    with unnoticed():
+        (first, _), (other, _) = (
+            trial.passes.run_forward(_with(trial.built, slot.path, each), copy.deepcopy(trial.inputs), True)
+            for each in (array, array + np.random.default_rng(0).standard_normal(array.shape))
+        )
+    pairs = zip(leaves(as_arrays(first)), leaves(as_arrays(other)), strict=False)
+    return not all(_same(a, b) for (_, a), (_, b) in pairs)
+
+
+def _with(thing: Any, path: Path, array: np.ndarray) -> Any:
+    """A copy in which this array is in the place of the one at ``path``, and wherever else that is kept."""
+    other = copied(thing)
+    before = get([other], path)
+    for at in [at for at, value in walk([other]) if value is before] or [path]:
+        put([other], at, array.copy())
+    return other
 
 
 def _moved(trial: Trial, slots: Slots) -> bool:

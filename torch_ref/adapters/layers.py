@@ -4,7 +4,8 @@ People write layers in many ways. Understood are
 
 * a module of scratch.nn;
 * a pair of functions, forward(*inputs) and backward(dy, *inputs); where forward returns (y, cache),
-  backward(dy, cache); f and f', which does not take dy; a function that returns (y, backward);
+  backward(dy, cache); f and f', which does not take dy; a function that returns (y, backward). Behind the
+  inputs they may take the parameters of the other side;
 * an object with a forward and a backward, by these or other usual names (methods.py). forward returns its
   output, or (output, cache), or keeps it in an attribute. backward takes dy, and a cache, the inputs or a
   learning rate beside it (readings.py), and returns dx, or dx and the parameters' gradients, or a dict, or
@@ -27,15 +28,16 @@ from typing import Any
 from scratch import nn
 from scratch.nn.parameter import lay_out
 from scratch.stray_parameters import refuse_stray_parameters
+from torch_ref.adapters.applied import with_parameters
 from torch_ref.adapters.finding import found_slots
 from torch_ref.adapters.messages import described, require_input_gradients
-from torch_ref.adapters.methods import as_object
+from torch_ref.adapters.methods import as_object, is_static
 from torch_ref.adapters.names import Transposed, doubtful, match_names
 from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.returned import Given
 from torch_ref.adapters.shapes import Shapes
 from torch_ref.adapters.slots import find_buffers
-from torch_ref.adapters.steps import remarks_on_steps, with_plain_steps
+from torch_ref.adapters.steps import remarks_on_steps, states_of, with_plain_steps
 from torch_ref.adapters.tensor_forms import takes_tensors
 from torch_ref.adapters.torch_functions import adapt_tensor_code
 from torch_ref.adapters.trial import Trial, tried
@@ -100,7 +102,7 @@ def adapt(
 
 def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[str, Any], Trial | None]:
     """A module of the kind that suits ``thing``, still without parameters; these by our names; a trial."""
-    if isinstance(thing, type):
+    if isinstance(thing, type) and not is_static(thing):
         raise TypeError(
             f"check: mine: {thing.__name__} is a class, expected an object made of it, {thing.__name__}(…)"
         )
@@ -109,18 +111,27 @@ def _found(thing: Any, shapes: Shapes | None, given: Given) -> tuple[Any, dict[s
         return Renamed(thing), dict(thing.named_parameters()), None
     found = as_object(thing)
     if found is None:
-        raise TypeError(
-            f"check: mine: {type(thing).__name__} has no forward and backward; expected an object that has "
-            "both, a pair of functions, forward(*inputs) and backward(dy, *inputs), or of methods, "
-            f"(layer.f, layer.b). {_methods_of(thing)}"
-        )
-    own, methods = found
+        raise _no_backward(thing)
+    own, methods = with_parameters(found[0], shapes, given), found[1]
     if given.inputs:
         with_plain_steps(own)
     trial = tried(own, methods, given)
+    if not methods[1] and not trial.passes.cached and (trial.built is not None or not given.inputs):
+        raise _no_backward(thing)
     root, slots, rates = found_slots(own, trial, shapes)
     remarks = remarks_on_steps(trial, rates, given)
-    return Adapted(root, trial, rates, remarks), slots, trial
+    module = Adapted(root, trial, rates, remarks)
+    if module.updates:
+        module.states = states_of(trial, slots)
+    return module, slots, trial
+
+
+def _no_backward(thing: Any) -> TypeError:
+    return TypeError(
+        f"check: mine: {type(thing).__name__} has no forward and backward; expected an object that has both, "
+        "a pair of functions, forward(*inputs) and backward(dy, *inputs), or of methods, (layer.f, layer.b), "
+        f"or a function that returns (output, backward). {_methods_of(thing)}"
+    )
 
 
 def _methods_of(thing: Any) -> str:

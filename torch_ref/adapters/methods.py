@@ -45,6 +45,13 @@ def is_derivative(method: str) -> bool:
     return method.lower().replace("_", "") in _DERIVATIVE.split()
 
 
+def is_static(kind: type) -> bool:
+    """Whether a class is not made for objects: its forward and backward are static, or of the class."""
+    methods = find_methods(kind)
+    found = [inspect.getattr_static(kind, name) for name in methods or () if name]
+    return len(found) == 2 and all(isinstance(each, staticmethod | classmethod) for each in found)
+
+
 class Pair:
     """Two functions as the methods of an object."""
 
@@ -64,4 +71,6 @@ def as_object(thing: Any) -> tuple[Any, tuple[str, str]] | None:
             return first.__self__, (first.__name__, second.__name__)
         return Pair(first, second), ("forward", "backward")
     methods = find_methods(thing)
+    if isinstance(thing, type) and methods is not None:
+        return Pair(*(getattr(thing, name) for name in methods)), ("forward", "backward")
     return None if methods is None else (thing, methods)

@@ -76,7 +76,8 @@ class Adapted(Keeping):
 
     ``root`` is a list of it, of what its last backward returned, and of the objects that are its parameters.
     ``misshapen`` are gradients of another shape than their parameter's, which cannot hold them. ``remarks``
-    are side effects that its form alone shows. ``doubtful`` are the other orders of axes that the shapes of
+    are side effects that its form alone shows. ``states`` are arrays that a backward which takes steps itself
+    has from call to call, as at the start. ``doubtful`` are the other orders of axes that the shapes of
     some of its arrays allow.
     """
 
@@ -93,6 +94,7 @@ class Adapted(Keeping):
         self.views = views_in(root)
         self.written: dict[str, np.ndarray] = {}
         self.misshapen: dict[str, np.ndarray] = {}
+        self.states: dict[Path, np.ndarray] = {}
         self.doubtful: dict[str, list[tuple[int, ...]]] = {}
 
     def take(self, own: str, slot: Slot, pieces: tuple[Piece, ...]) -> None:
@@ -230,6 +232,8 @@ class Adapted(Keeping):
         """Put each gradient back to what was there at the start: zeros, 0, None or nothing."""
         thing = self.root[0]
         self.root[1] = None
+        for path, state in self.states.items():
+            put(self.root, path, state.copy())
         for name in filter(None, self.passes.gradients):
             if not isinstance(getattr(type(thing), name, None), property):
                 setattr(thing, name, None)

@@ -77,7 +77,8 @@ class Passes:
         rate: the argument of backward that is the learning rate, or "".
         gradients: the attributes with the inputs' gradients where backward returns None; else empty.
         keys: the keys of the inputs' gradients where backward returns a dict; None for one without.
-        first: where backward returns a tuple, how many entries, the first, are gradients of inputs; or None.
+        first: where backward returns a tuple, how many entries, the first, are gradients of inputs; negative,
+            the last so many; None: all are.
     """
 
     forward: str
@@ -143,6 +144,8 @@ def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, A
     for p in parameters[given:]:
         if p.name in _FLAGS and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
             if isinstance(p.default, str) or p.name == "mode":
+                if p.default not in (p.empty, "train", "test", "eval"):
+                    continue  # of interpolation, say
                 return {p.name: "train" if training else "test"}
             return {p.name: training}
     return {}

@@ -70,9 +70,10 @@ class Asked:
     output_kept: bool = False
 
 
-def rate_of(backward: Callable[..., Any]) -> str:
-    """The argument of a backward that is the learning rate, or ""; never its first."""
-    return next((name for name in parameter_names(backward)[1:] if name in RATES), "")
+def rate_of(backward: Callable[..., Any], forward: Callable[..., Any]) -> str:
+    """The argument of a backward that is the learning rate, or ""; never its first, nor one of forward's."""
+    given = parameter_names(forward)
+    return next((name for name in parameter_names(backward)[1:] if name in RATES and name not in given), "")
 
 
 def readings(asked: Asked) -> Iterator[Roles]:
@@ -92,7 +93,7 @@ def readings(asked: Asked) -> Iterator[Roles]:
         if asked.output_kept and asked.inputs > 1:
             likely += [("kept", *(f"x{i}" for i in range(1, asked.inputs)))]
         likely += [*derivative, ("dy", "x0"), *([] if asked.is_pair else [()])]
-    rate = {rate_of(asked.backward): 0.0} if rate_of(asked.backward) else {}
+    rate = {rate_of(asked.backward, asked.forward): 0.0} if rate_of(asked.backward, asked.forward) else {}
     for roles in dict.fromkeys(likely):
         if (roles or takes(asked.backward, 0, **rate)) and takes(
             asked.backward, _count(roles, asked), **rate
@@ -110,9 +111,9 @@ def _count(roles: Roles, asked: Asked) -> int:
     return sum(sizes.get(role, 1) for role in roles)
 
 
-def needed(backward: Callable[..., Any]) -> list[str]:
+def needed(backward: Callable[..., Any], forward: Callable[..., Any]) -> list[str]:
     """The parameters that backward has to be given, the rate left out."""
-    rate = rate_of(backward)
+    rate = rate_of(backward, forward)
     return [name for name in parameter_names(backward, required=True) if name != rate]
 
 
@@ -123,16 +124,16 @@ def is_incoming(name: str) -> bool:
 
 def _in_order_of_names(asked: Asked) -> Iterator[Roles]:
     """backward(cache, dy), if the names say so."""
-    names = needed(asked.backward)
+    names = needed(asked.backward, asked.forward)
     if len(names) == 2 and names[0] in CACHES and names[1] not in CACHES:
         yield ("cache", "dy" if asked.outputs == 1 else "dys")
 
 
 def _by_names(asked: Asked) -> Iterator[Roles]:
     """A reading in which some parameters are called as in forward, or as an output, and one is not."""
-    given, names = parameter_names(asked.forward)[: asked.inputs], needed(asked.backward)
+    given, names = parameter_names(asked.forward)[: asked.inputs], needed(asked.backward, asked.forward)
     roles = tuple(
-        f"x{given.index(name)}" if name in given else "y" if name in _OUTPUTS and len(names) > 1 else "dy"
+        f"x{given.index(name)}" if name in given else "y" if name in _OUTPUTS - {"a", "s"} else "dy"
         for name in names
     )
     if roles.count("dy") == 1 < len(roles):
@@ -141,13 +142,13 @@ def _by_names(asked: Asked) -> Iterator[Roles]:
 
 def _takes_the_output(asked: Asked) -> bool:
     """Whether the one argument is called as an output is, and no input of forward is."""
-    names = needed(asked.backward)
+    names = needed(asked.backward, asked.forward)
     return len(names) == 1 and names[0].lower() in _OUTPUTS and names[0] not in parameter_names(asked.forward)
 
 
 def _may_be_derivative(asked: Asked) -> bool:
     """Whether as many arguments as there are inputs are more likely these than the incoming gradient."""
-    names, given = needed(asked.backward), parameter_names(asked.forward)[: asked.inputs]
+    names, given = needed(asked.backward, asked.forward), parameter_names(asked.forward)[: asked.inputs]
     if len(names) != asked.inputs or asked.outputs > 1 or _INCOMING.fullmatch(names[0]):
         return False
     if asked.is_derivative or (names == given and len(names) > 1):

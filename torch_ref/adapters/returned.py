@@ -66,6 +66,8 @@ def _first(result: Any, given: Given) -> int | None:
     for expected in (shapes, free):
         if len(result) > len(expected) and _fit(result, expected):
             return len(expected)
+    if len(result) > len(free) > 0 and _fit(result[-len(free) :], free) and not _fit(result, free):
+        return -len(free)
     if given.parameters == len(result) and not _fit(result[:1], free[:1]):
         return 0
     return len(free)
@@ -98,7 +100,9 @@ def of_inputs(passes: Passes, thing: Any, result: Any) -> Any:
     if isinstance(result, dict):
         found = tuple(result.get(key) for key in passes.keys)
         return found[0] if len(found) == 1 else found
-    return as_gradients(result if passes.first is None else result[: passes.first])
+    if passes.first is None:
+        return as_gradients(result)
+    return as_gradients(result[: passes.first] if passes.first >= 0 else result[passes.first :])
 
 
 def of_parameters(passes: Passes, result: Any) -> list[tuple[tuple[Any, ...], Any]]:
@@ -109,6 +113,8 @@ def of_parameters(passes: Passes, result: Any) -> list[tuple[tuple[Any, ...], An
         return []
     if not isinstance(result, tuple | list):
         return list(_arrays(result))
+    if passes.first < 0:
+        return _arrays(result[: passes.first])
     start = passes.first
     return [((i + start, *path), g) for i, each in enumerate(result[start:]) for path, g in _arrays(each)]
 

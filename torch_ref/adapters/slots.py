@@ -223,8 +223,7 @@ def _in_attributes(search: Search, path: Path, thing: Any) -> Iterator[tuple[str
 
 def _partner(key: Any, value: Any, own: dict[Any, Any], known: dict[Any, Any]) -> Any:
     """The name of the gradient of an array, or of a list of arrays; None if there is none."""
-    is_list = isinstance(value, list | tuple) and bool(value) and all(map(may_be_parameter, value))
-    if not isinstance(key, str) or not (may_be_parameter(value) or is_list or _is_dict_of_arrays(value)):
+    if not isinstance(key, str) or not _has_parameters(value):
         return None
     exact = next((name for name in gradient_names(key) if name in known and name != key), None)
     if exact is not None and not _is_method(known[exact], exact, own):
@@ -241,8 +240,12 @@ def _is_method(value: Any, name: str, own: dict[Any, Any]) -> bool:
     return callable(value) and name not in own
 
 
-def _is_dict_of_arrays(value: Any) -> bool:
-    return isinstance(value, dict) and any(map(may_be_parameter, value.values()))
+def _has_parameters(value: Any) -> bool:
+    """Whether it may be a parameter, or a list of them, nested; or a dict with one among other things."""
+    if isinstance(value, dict):
+        return any(map(may_be_parameter, value.values()))
+    is_list = isinstance(value, list | tuple) and bool(value)
+    return may_be_parameter(value) or (is_list and all(map(_has_parameters, value)))
 
 
 def _same_shape(value: Any, gradient: Any) -> bool:

@@ -1,6 +1,7 @@
 """A backward that moves the weights itself: does it compute dx before it moves them?"""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ import numpy as np
 from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, takes
 from torch_ref.adapters.flat import copied
-from torch_ref.adapters.paths import Path, put, walk
+from torch_ref.adapters.paths import Path, get, put, walk
 from torch_ref.adapters.returned import Given, of_inputs
+from torch_ref.adapters.slots import Slot
 from torch_ref.adapters.trial import RATE, Trial, unnoticed
 
 UPDATED = (
@@ -44,12 +46,22 @@ def _is_optimizer(value: Any) -> bool:
     return type(value).__module__ != "builtins" and callable(update) and takes(update, 2)
 
 
+def states_of(trial: Trial, slots: Mapping[str, Slot]) -> dict[Path, np.ndarray]:
+    """The arrays that backward changes from call to call and that are no parameters, such as a velocity."""
+    taken = {path for slot in slots.values() for path in (slot.path, *slot.grad_paths)}
+    found = {}
+    for path in trial.persistent - taken if trial.after else ():
+        before, after = get([trial.built], path), get(trial.after, path)
+        if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
+            found[path] = before.copy()
+    return found
+
+
 def remarks_on_steps(trial: Trial, rates: tuple[Path, ...], given: Given) -> tuple[str, ...]:
     """A sentence, if dx depends on the learning rate, as it does where the weights are changed first."""
     if not (trial.passes.rate or rates) or not given.inputs or not trial.after:
         return ()
-    with unnoticed():
-        large, small = (_dx(trial, rates, given, rate) for rate in (RATE, 1 / RATE))
+    large, small = (_dx(trial, rates, given, rate) for rate in (RATE, 1 / RATE))
     pairs = zip(leaves(large), leaves(small), strict=True)
     return () if all(g is None or _are_close(g, h) for (_, g), (_, h) in pairs) else (UPDATED,)
 
@@ -59,11 +71,11 @@ def _dx(trial: Trial, rates: tuple[Path, ...], given: Given, rate: float) -> Any
     passes, thing = trial.passes, copied(trial.built)
     for path in rates:
         put([thing], path, rate)
-    inputs = copy.deepcopy(given.inputs)
-    y, cache = passes.run_forward(thing, inputs, True)
-    rng = np.random.default_rng(0)
-    dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
-    result = passes.run_backward(thing, dy, (inputs, y, cache), rate)
+    inputs, rng = copy.deepcopy(given.inputs), np.random.default_rng(0)
+    with unnoticed():
+        y, cache = passes.run_forward(thing, inputs, True)
+        dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
+        result = passes.run_backward(thing, dy, (inputs, y, cache), rate)
     return copy.deepcopy(of_inputs(passes, thing, result))
 
 

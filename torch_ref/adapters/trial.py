@@ -16,12 +16,12 @@ import numpy as np
 
 from scratch import random
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays, takes
+from torch_ref.adapters.calls import as_arrays, parameter_names, takes
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.methods import Pair, is_derivative
 from torch_ref.adapters.passes import OUTPUTS, Passes, times
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
-from torch_ref.adapters.readings import CACHES, Asked, is_incoming, needed, rate_of, readings
+from torch_ref.adapters.readings import CACHES, Asked, is_incoming, rate_of, readings
 from torch_ref.adapters.returned import Given, located, of_inputs
 
 # A power of two, so that dividing by it rounds nothing; so large that of w - rate · dw the digits of dw stay.
@@ -38,6 +38,7 @@ class Trial:
         after: [a copy of it after the backward, what backward returned].
         persistent: the paths in ``built`` of the arrays that another forward leaves in their places.
         fleeting: the paths of those that it replaces.
+        inputs: what it was called with.
     """
 
     passes: Passes
@@ -45,6 +46,7 @@ class Trial:
     after: list[Any] = field(default_factory=list)
     persistent: frozenset[Path] = frozenset()
     fleeting: frozenset[Path] = frozenset()
+    inputs: tuple[Any, ...] = ()
 
 
 def tried(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
@@ -64,7 +66,7 @@ def _untried(thing: Any, methods: tuple[str, str]) -> Passes:
     passes = Passes(*methods)
     if not passes.backward or not isinstance(thing, Pair):
         return passes
-    inputs = max(1, len(needed(thing.forward)))
+    inputs = max(1, len(parameter_names(thing.forward, required=True)))
     roles = next(readings(Asked(thing.forward, thing.backward, inputs, 1, is_pair=True)), ("dy", "x"))
     return replace(passes, roles=roles)
 
@@ -88,8 +90,8 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
                 times(dy[0], dx, again, [x for _, x in leaves(tuple(inputs))])
         except Exception:  # from another reading's arguments
             continue
-        return Trial(found, built, [other, result], *stays)
-    return Trial(passes, built, [], *stays)
+        return Trial(found, built, [other, result], *stays, inputs)
+    return Trial(passes, built, [], *stays, inputs)
 
 
 def _forward(built: Any, passes: Passes, inputs: Sequence[Any]) -> tuple[Passes, Any, Any]:
@@ -123,7 +125,7 @@ def _asks_for_cache(backward: Any, returned: int, inputs: int, keeps_nothing: bo
     """
     if not takes(backward, returned) or takes(backward, returned + inputs):
         return False
-    names = needed(backward)
+    names = parameter_names(backward, required=True)
     if names and names[-1] in CACHES:
         return True
     return keeps_nothing and not (names and all(map(is_incoming, names)))
@@ -186,7 +188,7 @@ def _readings(built: Any, passes: Passes, inputs: Sequence[Any], y: Any, cache: 
         output_kept=any(name in OUTPUTS for name, _ in entries(built)),
     )
     for roles in readings(asked):
-        yield replace(passes, roles=roles, rate=rate_of(backward))
+        yield replace(passes, roles=roles, rate=rate_of(backward, asked.forward))
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Sides:
         if self.target_at is not None:
             positions |= {self.target_at}
         positions = frozenset(i for i in positions if inputs[i] is not None)
-        self.held = {i: inputs[i] for i in sorted(positions)}
+        self.held = {i: _as_held(inputs[i], i == self.target_at) for i in sorted(positions)}
         self.inputs = as_arrays("input", tuple(x for i, x in enumerate(inputs) if i not in positions))
         everything = filled(self.inputs, self.held)
         if reference is None:
@@ -189,6 +189,16 @@ def _which_way(told: Orders) -> str:
         f"the forwards differ; transposed they agree. If yours is stored so, say transposed={say}; if not, "
         "your forward uses it transposed"
     )
+
+
+def _as_held(value: Any, is_target: bool) -> Any:
+    """A held input: lists as arrays, numbers, texts and all else as they are.
+
+    Raises:
+        TypeError: a tensor.
+    """
+    is_array = is_target or isinstance(value, list | np.ndarray | torch.Tensor)
+    return as_arrays("held input", value) if is_array else value
 
 
 def _target_of(reference: Any) -> int | None:

@@ -13,6 +13,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 1 to 6 are done in both precisions.
 """
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,10 +23,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from scratch import nn
+from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.diagnosis import Cause, diagnose
+from torch_ref.checker.diagnosis import Cause, diagnose, find_family, formulas_named, is_output
 from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
@@ -86,6 +89,7 @@ def check(
     dtypes: Any = ("float64", "float32"),
     transposed: str | Sequence[str] = (),
     cotangent: Any = None,
+    like: str | None = None,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
@@ -97,6 +101,8 @@ def check(
         dtypes: to compare in: "float64", "float32", or both.
         transposed: our parameters that are stored the other way round than the reference's.
         cotangent: the incoming gradient; random by default.
+        like: the formula that it is, such as "layer_norm" or "LayerNorm", for the diagnosis; found from the
+            numbers by default, where the reference does not tell.
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -104,15 +110,16 @@ def check(
         TypeError: mine has no forward and backward, or is a Module with an array that has a gradient and is
             not a Parameter; reference is not a module or function; an input is a tensor, or not of numbers.
         ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
-            nor a parameter; dtypes is empty, or has another one.
+            nor a parameter; dtypes is empty, or has another one; like is no formula of ours.
     """
     names = _checked(reference, dtypes)
+    _require_formula(like)
     sides = Sides(mine, reference, as_arrays("input", inputs), transposed)
     cotangent = as_arrays("cotangent", cotangent)
     found = Check()
     for dtype in names:
-        found = _examined(found, sides, dtype, cotangent)
-    return _examined_on_kinks(found, sides, max(names), cotangent)
+        found = _examined(found, sides, dtype, cotangent, like)
+    return _examined_on_kinks(found, sides, max(names), cotangent, like)
 
 
 def _checked(reference: Any, dtypes: Any) -> list[str]:
@@ -127,7 +134,20 @@ def _checked(reference: Any, dtypes: Any) -> list[str]:
     return names
 
 
-def _examined(found: Check, sides: Sides, dtype: str, cotangent: Any, ties: bool = False) -> Check:
+def _require_formula(like: str | None) -> None:
+    """Refuse a name that is none of our formulas or modules."""
+    known = formulas_named()
+    if like is not None and like not in known:
+        near = difflib.get_close_matches(str(like), known, 4, 0.4)
+        raise ValueError(
+            f"check: like is {like!r}, expected the name of a formula of scratch.functional or of a module "
+            f"of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
+        )
+
+
+def _examined(
+    found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None, ties: bool = False
+) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
     comparison = compare_objective(objective, twin, None, numeric=not ties, ties=ties)
@@ -136,18 +156,34 @@ def _examined(found: Check, sides: Sides, dtype: str, cotangent: Any, ties: bool
     side_effects = found.side_effects or tuple(side_effects_of(objective))
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
-        causes = tuple(diagnose(objective, comparison, sides.right(np.dtype(dtype))))
+        right = _our_own(sides, np.dtype(dtype), found.comparisons.get(dtype, comparison), objective, like)
+        causes = tuple(diagnose(objective, comparison, right))
     comparisons = {**found.comparisons, f"{dtype}, {TIES}" if ties else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
 
 
-def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any) -> Check:
+def _our_own(
+    sides: Sides, dtype: np.dtype, comparison: Comparison, objective: Objective, like: str | None
+) -> nn.Module | None:
+    """Our own module of this kind: that of the reference or, where it does not tell, found by the numbers.
+
+    ``comparison`` is that on the inputs as they were given: on ties many functions are the same.
+    """
+    right = sides.right(dtype)
+    if right is not None:
+        return right
+    outputs = {t.name: t.reference for t in comparison.tensors if is_output(t)}
+    family = find_family(sides.regular.cast(dtype)[0], outputs, like)
+    return None if family is None else family.of(objective)
+
+
+def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None) -> Check:
     """``found``, and a comparison on the first points where all is defined; or why there is none."""
     untried = ""
     for points in (kinks, kinks_on_its_sides, kinks_above_0):
         try:
             with np.errstate(all="ignore"):
-                return _examined(found, sides.on_kinks(points), dtype, cotangent, ties=True)
+                return _examined(found, sides.on_kinks(points), dtype, cotangent, like, ties=True)
         except Exception as error:  # from other people's code, where it is not defined
             untried = untried or str(error).partition("\n")[0] or type(error).__name__
     return replace(found, untried=untried)

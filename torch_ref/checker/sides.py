@@ -42,6 +42,7 @@ class Sides:
             right = None if right is None else AgainstTarget(right, target, at)
             self.target = target
         self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
+        self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""

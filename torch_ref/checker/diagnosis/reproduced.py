@@ -1,0 +1,64 @@
+"""Mistakes made in a right module of the same kind, on the same numbers: which gives the wrong ones?"""
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+
+from scratch import nn
+from scratch.gradcheck import Objective
+from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.diagnosis.bound import Bound
+from torch_ref.checker.diagnosis.cause import differ, is_same
+from torch_ref.checker.verdict import TensorVerdict
+from torch_ref.faults import Fault, faults_of, switch_on
+
+REPRODUCED = "reproduced: this mistake gives exactly your gradient"
+
+
+def reproductions(
+    objective: Objective, comparison: Comparison, right: nn.Module, wrong: list[TensorVerdict]
+) -> list[tuple[str, str]]:
+    """(name, fix) of each fault that gives NumPy's numbers in every tensor."""
+    found: list[tuple[str, str]] = []
+    unbroken = numbers(objective, right)
+    if unbroken is None:
+        return found
+    tensors = [t for t in comparison.tensors if t.name in unbroken]
+    wrong = [t for t in wrong if t.name in unbroken]
+    for broken, where, fault in _broken(right):
+        if (fault.name, fault.fix) in found:
+            continue  # made in the whole already, so that one of its parts making it is no other cause
+        given = numbers(objective, broken)
+        if given is None or not all(is_same(t, given[t.name]) for t in tensors):
+            continue
+        # A mistake that changes nothing on these numbers explains nothing.
+        if wrong and all(differ(t, given[t.name], unbroken[t.name]) for t in wrong):
+            found.append((f"{where}{fault.name}", fault.fix))
+    return found
+
+
+def numbers(objective: Objective, model: nn.Module) -> dict[str, np.ndarray] | None:
+    """Outputs and gradients; None where a fault cannot be made, with these shapes or out of a domain."""
+    try:
+        with np.errstate(all="ignore"):
+            outputs, gradients = objective.of(model).run()
+    except (ValueError, TypeError, IndexError):
+        return None
+    without = model.without_gradient if isinstance(model, Bound) else ()
+    arrays = outputs | gradients.named()
+    return {name: np.asarray(array) for name, array in arrays.items() if name not in without}
+
+
+def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
+    """Every module that differs from the right one by one fault in one place."""
+    core = "_core" if isinstance(right, Bound) else ""
+    for at, module in right.named_modules():
+        if not at.startswith(core):
+            continue
+        where = at.removeprefix(core).removeprefix(".")
+        where = f"{where}: " if where and not where.startswith("loss_fn") else ""
+        for fault in faults_of(module):
+            broken = copy.deepcopy(right)
+            switch_on(fault, dict(broken.named_modules())[at])
+            yield broken, where, fault

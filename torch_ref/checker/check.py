@@ -26,9 +26,10 @@ import torch
 from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
+from scratch.nested import leaves
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.diagnosis import Cause, diagnose, find_family, formulas_named, is_output
+from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
 from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
@@ -156,25 +157,24 @@ def _examined(
     side_effects = found.side_effects or tuple(side_effects_of(objective))
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
-        right = _our_own(sides, np.dtype(dtype), found.comparisons.get(dtype, comparison), objective, like)
-        causes = tuple(diagnose(objective, comparison, right))
+        given = found.comparisons.get(dtype, comparison)
+        causes = tuple(diagnose(objective, comparison, *_our_own(sides, given, objective, like)))
     comparisons = {**found.comparisons, f"{dtype}, {TIES}" if ties else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
 
 
-def _our_own(
-    sides: Sides, dtype: np.dtype, comparison: Comparison, objective: Objective, like: str | None
-) -> nn.Module | None:
-    """Our own module of this kind: that of the reference or, where it does not tell, found by the numbers.
+def _our_own(sides: Sides, given: Comparison, objective: Objective, like: str | None) -> list[nn.Module]:
+    """Our own modules of this kind: that of the reference or, where it does not tell, those found by numbers.
 
-    ``comparison`` is that on the inputs as they were given: on ties many functions are the same.
+    ``given`` is the comparison on the inputs as they were given: on ties many functions are the same.
     """
-    right = sides.right(dtype)
+    right = sides.right(objective.dtype)
     if right is not None:
-        return right
-    outputs = {t.name: t.reference for t in comparison.tensors if is_output(t)}
-    family = find_family(sides.regular.cast(dtype)[0], outputs, like)
-    return None if family is None else family.of(objective)
+        return [right]
+    regular = sides.regular.cast(objective.dtype)[0]
+    outputs = [t.reference for t in given.tensors if is_output(t) and not t.name.startswith("buffer")]
+    families = find_families(regular, outputs or [y for _, y in leaves(regular.y)], like)
+    return [family.of(objective) for family in families]
 
 
 def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None) -> Check:

@@ -6,7 +6,7 @@ gradient that is wrong. Or the wrong gradient was corrected, by a factor, by a t
 in other places, and then equals the numeric derivative. Any other is called unknown, and described by the
 pattern of its wrong entries.
 
-* diagnose.py: the order in which all is tried
+* causes.py: the order in which all is tried
 * family.py, templates.py, bound.py: the formula of ours that gives this forward, found from the numbers alone
 * reproduced.py: the mistakes made in it
 * forward.py: by what the two forwards differ
@@ -16,7 +16,7 @@ pattern of its wrong entries.
 """
 
 from torch_ref.checker.diagnosis.cause import TOLERANCES, Cause, is_output
-from torch_ref.checker.diagnosis.diagnose import diagnose
-from torch_ref.checker.diagnosis.family import Family, find_family, formulas_named
+from torch_ref.checker.diagnosis.causes import diagnose
+from torch_ref.checker.diagnosis.family import Family, find_families, formulas_named
 
-__all__ = ["TOLERANCES", "Cause", "Family", "diagnose", "find_family", "formulas_named", "is_output"]
+__all__ = ["TOLERANCES", "Cause", "Family", "diagnose", "find_families", "formulas_named", "is_output"]

@@ -48,8 +48,15 @@ class Bound(nn.Module):
     ) -> None:
         self._core, self._inputs, self._parameters, self._count = core, inputs, parameters, count
         self._shapes: list[tuple[int, ...]] = []
+        self._buffer_names = [(n, n.rpartition(".")[2]) for n, _ in like.named_buffers()]
         for name, p in like.named_parameters():
             setattr(self, name, nn.Parameter(p.data.copy()))
+
+    def named_as_theirs(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs, gradients and buffers of ours by the names that people have for them."""
+        own = {name.rpartition(".")[2]: array for name, array in arrays.items() if name.startswith("buffer ")}
+        found = {n: array for n, array in arrays.items() if n not in self.without_gradient}
+        return found | {f"buffer {n}": own[last] for n, last in self._buffer_names if last in own}
 
     @property
     def without_gradient(self) -> set[str]:

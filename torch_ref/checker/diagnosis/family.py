@@ -10,13 +10,12 @@ import copy
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from scratch import functional as F
 from scratch import nn, random
-from scratch.grad_mode import no_grad
 from scratch.gradcheck import Objective
 from scratch.nested import leaves
 from torch_ref.adapters import AgainstTarget
@@ -24,9 +23,12 @@ from torch_ref.checker.diagnosis.bound import Bound, Source
 from torch_ref.checker.diagnosis.templates import TEMPLATES, Template
 
 # The search ends here, in seconds, with what it has: it is made where something is wrong already.
-SECONDS = 3.0
+SECONDS = 1.5
 # Two formulas in float64 differ by less than this, relatively; two in float32 by less than the other.
 _SAME = {"float64": 1e-9, "float32": 1e-5}
+# The same but for the order of sums: of two guesses that differ in ε alone, the right one.
+_EXACT = {"float64": 1e-13, "float32": 1e-6}
+_FEW = 6
 # Larger arrays are not tried: a module of ours of that size would be drawn anew for each guess.
 _MOST = 300_000
 
@@ -42,7 +44,9 @@ class Family:
     def of(self, objective: Objective) -> Bound:
         """The module as one of the objective's inputs and parameters, in its dtype."""
         count = len(list(leaves(objective.inputs)))
-        bound = Bound(copy.deepcopy(self.core), self.inputs, self.parameters, objective.model, count)
+        core = copy.deepcopy(self.core)
+        _with_buffers(core, objective.model)
+        bound = Bound(core, self.inputs, self.parameters, objective.model, count)
         return bound.to(objective.dtype)  # type: ignore[return-value]
 
 
@@ -52,32 +56,38 @@ def formulas_named() -> set[str]:
     return formulas | {kind for template in TEMPLATES for kind in template.kinds}
 
 
-def find_family(
-    objective: Objective, outputs: dict[str, np.ndarray], like: str | None = None
-) -> Family | None:
-    """The first module of ours that gives ``outputs`` on the objective's inputs and parameters.
+def find_families(
+    objective: Objective, targets: Sequence[np.ndarray], like: str | None = None
+) -> list[Family]:
+    """The modules of ours that give ``targets`` on the objective's inputs and parameters, the closest first.
+
+    There may be several: of logarithms of probabilities cross entropy and the negative log-likelihood are
+    the same.
 
     Args:
         objective: people's code and its inputs.
-        outputs: the output by the reference, "output", or "output 0" and so on.
+        targets: the outputs by the reference or, without one, by people's code.
         like: the name of a formula or module; only that is tried.
     """
     given = _given(objective)
-    targets = [array for name, array in outputs.items() if name.partition(" ")[0] in ("output", "loss")]
-    if not targets or any(s.array.size > _MOST for s in given):
-        return None
+    if not targets or any(g.array.size > _MOST for g in given):
+        return []
     end = time.monotonic() + SECONDS
     state = random.get_rng_state()
+    found: list[tuple[bool, Family]] = []
     try:
-        with no_grad(), np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
             for family in _guesses(given, targets[0], like):
-                if _gives(family, objective, targets):
-                    return family
-                if time.monotonic() > end:
-                    return None
+                off = _off(family, objective, targets)
+                if off <= _SAME[objective.dtype.name]:
+                    # As it is now, in training or not: the next guess may be of the same module.
+                    kept = replace(family, core=copy.deepcopy(family.core))
+                    found.append((off > _EXACT[objective.dtype.name], kept))
+                if len(found) == _FEW or time.monotonic() > end:
+                    break
     finally:
         random.set_rng_state(state)
-    return None
+    return [family for _, family in sorted(found, key=lambda each: each[0])]
 
 
 @dataclass(frozen=True)
@@ -172,24 +182,29 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
-def _gives(family: Family, objective: Objective, targets: Sequence[np.ndarray]) -> bool:
-    """Whether it gives the output; of a module with statistics, in training or with people's."""
-    for training in (True, False):
+def _off(family: Family, objective: Objective, targets: Sequence[np.ndarray]) -> float:
+    """How far its output is from the one looked for, relatively; inf if it cannot run.
+
+    A module with statistics is tried in training and, if people's has statistics too, with those.
+    """
+    buffers = _with_buffers(family.core, objective.model)
+    for training in (True, False) if buffers else (True,):
         family.core.train(training)
-        if not training and not _with_buffers(family.core, objective.model):
-            return False
         try:
             y = [a for _, a in leaves(objective.forward(family.of(objective), *objective.inputs))]
         except (ValueError, TypeError, IndexError, RuntimeError):
-            return False
-        if len(y) >= len(targets) and all(map(_is_close, y, targets)):
-            return len(y) == len(targets)
-    return False
+            return np.inf
+        if len(y) == len(targets):
+            off = max(map(_distance, y, targets))
+            if off <= _SAME[objective.dtype.name]:
+                return off
+    return np.inf
 
 
 def _with_buffers(core: nn.Module, people: nn.Module) -> bool:
     """Give the statistics of people's to ours, if both have some."""
-    theirs = {name.rpartition(".")[2]: b for name, b in people.named_buffers()}
+    # Of two of one name the outer one: an adapter holds it in the place of that inside.
+    theirs = {name.rpartition(".")[2]: b for name, b in reversed(list(people.named_buffers()))}
     own = [(name, b) for name, b in core.named_buffers() if b.dtype.kind == "f"]
     if not own or not all(name in theirs and theirs[name].shape == b.shape for name, b in own):
         return False
@@ -198,9 +213,9 @@ def _with_buffers(core: nn.Module, people: nn.Module) -> bool:
     return True
 
 
-def _is_close(a: np.ndarray, b: np.ndarray) -> bool:
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
     if np.shape(a) != np.shape(b):
-        return False
-    limit = _SAME["float32" if np.float32 in (np.asarray(a).dtype, np.asarray(b).dtype) else "float64"]
+        return np.inf
     scale = float(np.max(np.abs(b), initial=0)) or 1.0
-    return bool(np.all(np.abs(np.asarray(a) - b) <= limit * scale))
+    off = float(np.max(np.abs(np.asarray(a) - b), initial=0)) / scale
+    return off if np.isfinite(off) else np.inf

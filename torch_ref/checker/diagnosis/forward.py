@@ -6,7 +6,7 @@ exactly this output.
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,9 @@ _OPTIONS: dict[str, tuple[Any, ...]] = {
 _SAID = {"eps": "ε", "dim": "the axis"}
 
 
-def forward_causes(objective: Objective, comparison: Comparison, right: nn.Module | None) -> list[Cause]:
+def forward_causes(objective: Objective, comparison: Comparison, modules: Sequence[nn.Module]) -> list[Cause]:
     """One cause for each output that differs."""
+    right = modules[0] if modules else None
     return [
         _cause(t, objective, right)
         for t in comparison.wrong

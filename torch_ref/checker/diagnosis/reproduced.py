@@ -24,7 +24,7 @@ def reproductions(
     unbroken = numbers(objective, right)
     if unbroken is None:
         return found
-    tensors = [t for t in comparison.tensors if t.name in unbroken]
+    tensors = [t for t in comparison.tensors if t.name in unbroken and _same_buffer(t, unbroken)]
     wrong = [t for t in wrong if t.name in unbroken]
     for broken, where, fault in _broken(right):
         if (fault.name, fault.fix) in found:
@@ -38,6 +38,11 @@ def reproductions(
     return found
 
 
+def _same_buffer(t: TensorVerdict, unbroken: dict[str, np.ndarray]) -> bool:
+    """False for statistics that a module found by its output keeps otherwise than the reference."""
+    return not t.name.startswith("buffer ") or not differ(t, unbroken[t.name], t.reference)
+
+
 def numbers(objective: Objective, model: nn.Module) -> dict[str, np.ndarray] | None:
     """Outputs and gradients; None where a fault cannot be made, with these shapes or out of a domain."""
     try:
@@ -45,19 +50,20 @@ def numbers(objective: Objective, model: nn.Module) -> dict[str, np.ndarray] | N
             outputs, gradients = objective.of(model).run()
     except (ValueError, TypeError, IndexError):
         return None
-    without = model.without_gradient if isinstance(model, Bound) else ()
-    arrays = outputs | gradients.named()
-    return {name: np.asarray(array) for name, array in arrays.items() if name not in without}
+    arrays = {name: np.asarray(array) for name, array in (outputs | gradients.named()).items()}
+    return model.named_as_theirs(arrays) if isinstance(model, Bound) else arrays
 
 
 def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
     """Every module that differs from the right one by one fault in one place."""
     core = "_core" if isinstance(right, Bound) else ""
+    # The parts of a module found by its numbers have no names that people know, but for those of a network.
+    nameless = isinstance(right, Bound) and not isinstance(right._core, nn.Sequential)
     for at, module in right.named_modules():
         if not at.startswith(core):
             continue
         where = at.removeprefix(core).removeprefix(".")
-        where = f"{where}: " if where and not where.startswith("loss_fn") else ""
+        where = f"{where}: " if where and not nameless and not where.startswith("loss_fn") else ""
         for fault in faults_of(module):
             broken = copy.deepcopy(right)
             switch_on(fault, dict(broken.named_modules())[at])

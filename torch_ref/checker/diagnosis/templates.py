@@ -151,6 +151,32 @@ def gated(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
         yield GatedUnit()
 
 
+class Dropout(nn.Dropout):
+    """nn.Dropout with the mask as an input, of 0 and 1, or of 0 and 1/(1-p)."""
+
+    def forward(self, x: np.ndarray, m: np.ndarray) -> np.ndarray:  # type: ignore[override]
+        """y = m x, or m x / (1-p) of a mask of 0 and 1."""
+        kept = (m != 0).astype(x.real.dtype)
+        return self.run(F.dropout, F.dropout_backward, (x,), (), kept, self.p)
+
+
+@template("Dropout")
+def dropouts(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
+    """A mask drawn from our generator, as torch draws it."""
+    if xs[0].shape == y.shape and np.any(y == 0):
+        for p in (0.5, 0.1, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8):
+            yield nn.Dropout(p)
+
+
+@template("Dropout", inputs=2)
+def given_masks(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
+    """A mask that is given."""
+    x, m = xs
+    if x.shape == m.shape == y.shape and len(np.unique(m)) == 2 and np.any(m == 0):
+        kept = (m != 0) & (x != 0)
+        yield Dropout(float(1 - np.mean(np.divide(x, y, out=np.ones_like(x), where=kept)[kept])))
+
+
 # ---- normalisation
 
 
@@ -194,7 +220,7 @@ def group_norms(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
     C = y.shape[1]
     for groups in (g for g in range(1, C + 1) if C % g == 0):
         for eps in EPSILONS[:4]:
-            yield nn.GroupNorm(groups, C, eps, bool(ps), len(ps) > 1)
+            yield nn.GroupNorm(groups, C, eps, bool(ps), bias=len(ps) > 1)
 
 
 @template("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", parameters=(0, 2))
@@ -291,21 +317,22 @@ def convolutions(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
     """Stride, padding, dilation and groups as the shapes tell, alone and followed by an activation."""
     x, W = xs[0], max(ps, key=lambda p: p.ndim)
     axes = W.ndim - 2
-    if not 1 <= axes <= 3 or x.ndim != W.ndim or y.ndim != x.ndim or not W.shape[1]:
+    if not 1 <= axes <= 3 or x.ndim not in (W.ndim, W.ndim - 1) or y.ndim != x.ndim or not W.shape[1]:
         return
-    if len(W) != y.shape[1] or x.shape[1] % W.shape[1]:
+    channels = x.shape[-axes - 1]
+    if len(W) != y.shape[-axes - 1] or channels % W.shape[1]:
         return
     kernel = W.shape[2:]
     ways = [
         list(dict.fromkeys(_windows(L, T, k, range(k + 1))))
-        for L, T, k in zip(x.shape[2:], y.shape[2:], kernel, strict=True)
+        for L, T, k in zip(x.shape[-axes:], y.shape[-axes:], kernel, strict=True)
     ]
     for way in itertools.islice(itertools.product(*ways), 40):
         stride, padding, dilation = zip(*way, strict=True)
         options = {"stride": stride, "padding": padding, "dilation": dilation}
-        groups = x.shape[1] // W.shape[1]
+        groups = channels // W.shape[1]
         conv = getattr(nn, f"Conv{axes}d")(
-            x.shape[1], len(W), kernel, groups=groups, bias=len(ps) > 1, **options
+            channels, len(W), kernel, groups=groups, bias=len(ps) > 1, **options
         )
         yield conv
         for activation in ("ReLU", "Tanh", "Sigmoid"):
@@ -317,7 +344,9 @@ def transposed_convolutions(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[n
     """Without groups and dilation."""
     x, W = xs[0], max(ps, key=lambda p: p.ndim)
     axes = W.ndim - 2
-    if not 1 <= axes <= 3 or x.ndim != W.ndim or y.ndim != x.ndim or len(W) != x.shape[1]:
+    if not 1 <= axes <= 3 or x.ndim not in (W.ndim, W.ndim - 1) or y.ndim != x.ndim:
+        return
+    if len(W) != x.shape[-axes - 1]:
         return
     ways = [
         [
@@ -325,7 +354,7 @@ def transposed_convolutions(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[n
             for s, p, o in itertools.product((1, 2, 3, 4), range(k), range(3))
             if (L - 1) * s - 2 * p + k + o == T and o < s
         ]
-        for L, T, k in zip(x.shape[2:], y.shape[2:], W.shape[2:], strict=True)
+        for L, T, k in zip(x.shape[-axes:], y.shape[-axes:], W.shape[2:], strict=True)
     ]
     for way in itertools.islice(itertools.product(*ways), 20):
         stride, padding, output_padding = zip(*way, strict=True)
@@ -367,20 +396,34 @@ def upsamplings(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
         yield nn.Upsample(size, mode="bicubic")
 
 
+def _from_the_middle(m: int) -> list[int]:
+    """0 to m, the ones in the middle first."""
+    return sorted(range(m + 1), key=lambda n: abs(2 * n - m))
+
+
 @template(
-    *(f"{kind}Pad{axes}d" for kind in ("Zero", "Reflection", "Replication", "Circular") for axes in (1, 2, 3))
+    *(
+        f"{kind}Pad{axes}d"
+        for kind in ("Zero", "Constant", "Reflection", "Replication", "Circular")
+        for axes in (1, 2, 3)
+    )
 )
 def paddings(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
-    """The same on both sides, of each axis its own."""
+    """So much on one side, the rest on the other; the same on both is tried first."""
     x = xs[0]
     if x.ndim != y.ndim or x.shape == y.shape:
         return
-    for axes in (a for a in (1, 2, 3) if x.ndim - a in (1, 2) and x.shape[:-a] == y.shape[:-a]):
+    for axes in (a for a in (2, 1, 3) if x.ndim - a in (1, 2) and x.shape[:-a] == y.shape[:-a]):
         more = [T - L for L, T in zip(x.shape[-axes:], y.shape[-axes:], strict=True)]
-        if all(m >= 0 and m % 2 == 0 for m in more):
-            sizes = tuple(m // 2 for m in reversed(more) for _ in "lr")
+        if min(more) < 0:
+            continue
+        ways = [_from_the_middle(m) for m in reversed(more)]
+        for lefts in itertools.islice(itertools.product(*ways), 60):
+            sizes = tuple(n for left, m in zip(lefts, reversed(more), strict=True) for n in (left, m - left))
             for kind in ("Zero", "Reflection", "Replication", "Circular"):
                 yield getattr(nn, f"{kind}Pad{axes}d")(sizes)
+            for value in dict.fromkeys((y.flat[0], y.flat[-1])):
+                yield getattr(nn, f"ConstantPad{axes}d")(sizes, float(value))
 
 
 @template("PixelShuffle", "PixelUnshuffle", "Flatten")
@@ -489,6 +532,17 @@ def masked_attention(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Modul
     """softmax(Q Kᵀ / √d + M) V."""
     if _attends(xs, y) and xs[3].ndim >= 2 and xs[3].shape[-2:] == (y.shape[-2], xs[1].shape[-2]):
         yield ScaledDotProductAttention()
+
+
+@template("MultiheadAttention", inputs=3, parameters=(2, 4))
+def heads(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
+    """Of several heads, the time first or the samples."""
+    E = xs[0].shape[-1]
+    if any(x.ndim not in (2, 3) or x.shape[-1] != E for x in xs) or len(ps) == 3 or y.shape != xs[0].shape:
+        return
+    for count in (n for n in range(E, 0, -1) if E % n == 0):
+        for first in (False, True):
+            yield nn.MultiheadAttention(E, count, bias=len(ps) > 2, batch_first=first)
 
 
 # ---- losses and distances

@@ -18,7 +18,7 @@ from torch_ref.checker.verdict import CORRECT_FOR_FORWARD, TensorVerdict
 _NOT_NUMPYS = ("PyTorch is wrong", CORRECT_FOR_FORWARD, INCONCLUSIVE)
 
 
-def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | None) -> list[Cause]:
+def diagnose(objective: Objective, comparison: Comparison, *right: nn.Module) -> list[Cause]:
     """The confirmed causes of what is wrong on the NumPy side; if there is none, the patterns of the errors.
 
     Where NumPy and PyTorch give the same, and only the numeric derivative differs, no mistake of NumPy's is
@@ -27,16 +27,16 @@ def diagnose(objective: Objective, comparison: Comparison, right: nn.Module | No
     Args:
         objective: of the comparison.
         comparison: its result.
-        right: our own module of the same kind with the same weights, if we have one, or have found one
-            (family.py).
+        right: our own modules of the same kind with the same weights, if we have one, or have found some
+            (family.py). A mistake in the first is preferred.
     """
     wrong = [t for t in comparison.wrong if t.verdict not in _NOT_NUMPYS and differ(t, t.ours, t.reference)]
     if not wrong:
         return []
     comparable = all(2 * t.kinks <= t.expected.size for t in wrong if same_shape(t))
-    if right is not None and comparable:
+    for module in right if comparable else ():
         names = tuple(t.name for t in wrong)
-        if found := reproductions(objective, comparison, right, wrong):
+        if found := reproductions(objective, comparison, module, wrong):
             return [Cause(name, REPRODUCED, fix, names) for name, fix in found]
     # Forward first: gradients are explained by themselves only if they are wrong for their own forward.
     causes = forward_causes(objective, comparison, right)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.functional.elementary import erf, positive, sigma
 from torch_ref.faults.fault import FAULTS, Fault, mistake, wrong_formula
 
@@ -413,8 +414,8 @@ def _mean_over_samples(ℓ: np.ndarray, reduction: str = "mean", total_weight: A
     return ℓ.sum() / Z, (ℓ.shape, ℓ.dtype, Z)
 
 
-def inside_the_logarithm(ε: float) -> Fault:
-    """The mistake, or the convention, of log(p + ε) for log p, forward and backward."""
+def inside_the_logarithm(ε: float) -> list[Fault]:
+    """The mistake, or the convention, of log(p + ε) for log p; p - t may stay the gradient, or follow it."""
 
     def binary_cross_entropy(x: np.ndarray, t: np.ndarray, weight: Any = None) -> tuple[np.ndarray, Any]:
         w = 1 if weight is None else weight
@@ -424,13 +425,37 @@ def inside_the_logarithm(ε: float) -> Fault:
         x, t, w = saved
         return w * ((1 - t) / (1 - x + ε) - t / (x + ε)) * dℓ
 
+    def cross_entropy(*args: Any) -> tuple[np.ndarray, Any]:
+        ℓ, saved = _cross_entropy(*args)
+        log_p, q, *_ = saved
+        return -(q * np.log(np.exp(log_p) + ε)).sum(axis=1).reshape(ℓ.shape), saved
+
+    def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+        log_p, q, _, shape = saved
+        p = np.exp(log_p)
+        g = q * p / (p + ε)
+        dx = (p * g.sum(axis=1, keepdims=True) - g) * dℓ.reshape(-1, 1)
+        return (
+            np.moveaxis(dx.reshape(shape[0], *shape[2:], -1), -1, 1) if len(shape) > 2 else dx.reshape(shape)
+        )
+
     name = f"{ε:.0e} is added inside the logarithm: log(p + ε)".replace("e-0", "e-")
     fix = "PyTorch takes log p itself; clip p away from 0 instead, or compare with a reference that adds ε"
-    formulas: dict[str, Any] = {
+    binary: dict[str, Any] = {
         "binary_cross_entropy": binary_cross_entropy,
         "binary_cross_entropy_backward": binary_cross_entropy_backward,
     }
-    return Fault(name, fix, ("BCELoss",), formulas=formulas)
+    classes: dict[str, Any] = {
+        "cross_entropy": cross_entropy,
+        "cross_entropy_backward": cross_entropy_backward,
+    }
+    return [
+        Fault(name, fix, ("BCELoss",), formulas=binary),
+        Fault(name, fix, ("CrossEntropyLoss",), formulas=classes),
+        Fault(name, fix, ("CrossEntropyLoss",), formulas={"cross_entropy": cross_entropy}),
+    ]
 
 
-FAULTS += map(inside_the_logarithm, (1e-5, 1e-6, 1e-7, 1e-8))
+_cross_entropy = F.cross_entropy
+for _ε in (1e-5, 1e-6, 1e-7, 1e-8):
+    FAULTS += inside_the_logarithm(_ε)

@@ -12,7 +12,7 @@ from torch_ref.checker.diagnosis.corrected import correction
 from torch_ref.checker.diagnosis.forward import forward_causes
 from torch_ref.checker.diagnosis.incoming import ignoring
 from torch_ref.checker.diagnosis.pattern import pattern
-from torch_ref.checker.diagnosis.reproduced import REPRODUCED, reproductions
+from torch_ref.checker.diagnosis.reproduced import REPRODUCED, REPRODUCED_FORWARD, reproductions
 from torch_ref.checker.verdict import CORRECT_FOR_FORWARD, TensorVerdict
 
 _NOT_NUMPYS = ("PyTorch is wrong", CORRECT_FOR_FORWARD, INCONCLUSIVE)
@@ -37,7 +37,8 @@ def diagnose(objective: Objective, comparison: Comparison, *right: nn.Module) ->
     for module in right if comparable else ():
         names = tuple(t.name for t in wrong)
         if found := reproductions(objective, comparison, module, wrong):
-            return [Cause(name, REPRODUCED, fix, names) for name, fix in found]
+            evidence = REPRODUCED_FORWARD if all(map(is_output, wrong)) else REPRODUCED
+            return [Cause(name, evidence, fix, names) for name, fix in found]
     # Forward first: gradients are explained by themselves only if they are wrong for their own forward.
     causes = forward_causes(objective, comparison, right)
     gradients = [t for t in wrong if not is_output(t)]

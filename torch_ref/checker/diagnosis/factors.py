@@ -6,15 +6,13 @@ size that explains a factor is changed, by cutting the inputs, and the factor mu
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scratch import nn
 from scratch.gradcheck import Objective
-from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget
 from torch_ref.checker.diagnosis.cause import Cause, is_right
+from torch_ref.checker.diagnosis.shapes import cut, inputs_of
 from torch_ref.checker.numeric import numeric_derivative
 from torch_ref.checker.verdict import TensorVerdict
 
@@ -116,7 +114,7 @@ def _size(t: TensorVerdict, ratio: float, objective: Objective) -> str:
 
 def _sizes(objective: Objective) -> Iterator[Size]:
     """The first axis of the inputs, or of what is held, and the others."""
-    arrays = _inputs(objective)
+    arrays = inputs_of(objective)
     if not arrays:
         return
     first = max(arrays, key=lambda x: x.ndim)
@@ -134,18 +132,6 @@ def _sizes(objective: Objective) -> Iterator[Size]:
         yield Size(axis - first.ndim if axis else 0, name, L, L - 1, L)
 
 
-def _inputs(objective: Objective) -> list[np.ndarray]:
-    arrays = [x for _, x in leaves(objective.inputs) if isinstance(x, np.ndarray) and x.ndim]
-    target = _target(objective.model)
-    return arrays if target is None else [*arrays, target]
-
-
-def _target(model: nn.Module) -> np.ndarray | None:
-    if isinstance(model, AgainstTarget) and isinstance(model.target, np.ndarray) and model.target.ndim:
-        return model.target
-    return None
-
-
 # ---- another shape
 
 
@@ -154,7 +140,7 @@ def _confirmed(
 ) -> bool:
     """Whether the factor is the same power of the size where that is smaller."""
     for all_of_them in (False, True):
-        smaller = _smaller(objective, size, all_of_them)
+        smaller = cut(objective, size.axis, size.size_of_axis, all_of_them)
         other = 0.0 if smaller is None else _ratio_in(name, smaller)
         if other:
             return _near(other, power(size.shorter)) and not _near(other, ratio)
@@ -176,24 +162,3 @@ def _ratio_in(name: str, objective: Objective) -> float:
     if name not in exact or name not in mine or mine[name].shape != exact[name].shape:
         return 0.0
     return abs(_ratio(mine[name], exact[name]))
-
-
-def _smaller(objective: Objective, size: Size, all_of_them: bool) -> Objective | None:
-    """The objective on inputs shorter by one along that axis: the largest, or all that are as long there."""
-    largest = max((x.size for x in _inputs(objective)), default=0)
-
-    def cut(x: Any) -> Any:
-        if not isinstance(x, np.ndarray) or not -x.ndim <= size.axis < x.ndim:
-            return x
-        fits = x.shape[size.axis] == size.size_of_axis and (all_of_them or x.size == largest)
-        return np.take(x, range(size.size_of_axis - 1), axis=size.axis) if fits else x
-
-    model = objective.model
-    if isinstance(model, AgainstTarget) and _target(model) is not None:
-        model = AgainstTarget(model.loss_fn, cut(model.target), model.at)
-    inputs = unflatten_as(objective.inputs, (cut(x) for _, x in leaves(objective.inputs)))
-    try:
-        with np.errstate(all="ignore"):
-            return Objective(model, *inputs)
-    except Exception:  # from other people's code, on a shape that it does not take
-        return None

@@ -44,7 +44,7 @@ class Family:
     def of(self, objective: Objective) -> Bound:
         """The module as one of the objective's inputs and parameters, in its dtype."""
         count = len(list(leaves(objective.inputs)))
-        core = copy.deepcopy(self.core)
+        core = copy.deepcopy(self.core).to(objective.dtype)
         _with_buffers(core, objective.model)
         bound = Bound(core, self.inputs, self.parameters, objective.model, count)
         return bound.to(objective.dtype)  # type: ignore[return-value]

@@ -18,6 +18,8 @@ from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis.cause import Cause, is_output, is_same, same_shape
 from torch_ref.checker.diagnosis.pattern import pattern
 from torch_ref.checker.verdict import TensorVerdict
+from torch_ref.faults import switch_on
+from torch_ref.faults.elementwise import inside_the_logarithm
 
 DIFFERS = "your forward differs from the reference's"
 
@@ -56,12 +58,13 @@ def _cause(t: TensorVerdict, objective: Objective, right: nn.Module | None) -> C
         _single(t)
         or _factor(t)
         or _other_option(t, objective, right)
+        or _inside_the_logarithm(t, objective, right)
         or _transposed(t, objective, right)
         or _offset(t)
         or _permuted(t)
         or ("", "")
     )
-    return Cause(f"{DIFFERS} {by}" if by else DIFFERS, _evidence(t, by), fix, (t.name,))
+    return Cause(f"{DIFFERS} {by}".replace(" :", ":") if by else DIFFERS, _evidence(t, by), fix, (t.name,))
 
 
 def _evidence(t: TensorVerdict, by: str) -> str:
@@ -161,6 +164,24 @@ def _changed_options(right: nn.Module) -> Iterator[tuple[nn.Module, str]]:
                     changed = copy.deepcopy(right)
                     setattr(dict(changed.named_modules())[at], option, value)
                     yield changed, f"as if {_SAID.get(option, option)} were {value!r}, not {now!r}"
+
+
+def _inside_the_logarithm(
+    t: TensorVerdict, objective: Objective, right: nn.Module | None
+) -> tuple[str, str] | None:
+    """As if a small number were added to a probability before its logarithm is taken."""
+    if right is None:
+        return None
+    for at, module in right.named_modules():
+        for ε in (1e-3, 1e-4, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15):
+            for fault in inside_the_logarithm(ε):
+                if fault.applies(module):
+                    changed = copy.deepcopy(right)
+                    switch_on(fault, dict(changed.named_modules())[at])
+                    y = _output(t, objective, changed)
+                    if y is not None and _matches(t, y):
+                        return f": {fault.name}", fault.fix
+    return None
 
 
 def _transposed(t: TensorVerdict, objective: Objective, right: nn.Module | None) -> tuple[str, str] | None:

@@ -34,6 +34,7 @@ class Own(torch.nn.Module):
     def __init__(self, inner: torch.nn.Module) -> None:
         super().__init__()
         self.inner = inner
+        self.train(inner.training)
 
     def forward(self, *inputs: Any) -> Any:
         return self.inner(*inputs)
@@ -86,10 +87,16 @@ def forms(case: Case, module: nn.Module, reference: torch.nn.Module, inputs: Any
         yield Form("nothing", held, None, (x,))
         return
     yield Form("own module", module, Own(reference), inputs)
+    if case.training or not any(True for _ in module.buffers()):  # a function keeps no statistics
+        yield Form("function", *as_functions(module, reference, inputs))
+    yield Form("nothing", module, None, inputs)
+
+
+def as_functions(module: nn.Module, reference: torch.nn.Module, inputs: Any) -> tuple[Any, Any, Any]:
+    """A pair of functions of inputs and parameters, and the reference as one."""
     weights = [p.detach().numpy().copy() for p in reference.parameters()]
     count = len(inputs)
-    yield Form("function", pair(module, count), functional(reference, count), (*inputs, *weights))
-    yield Form("nothing", module, None, inputs)
+    return pair(module, count), functional(reference, count), (*inputs, *weights)
 
 
 def is_found(case: Case) -> bool:

@@ -27,6 +27,7 @@ class Sides:
     def __init__(
         self, mine: Any, reference: Any, inputs: tuple[Any, ...], transposed: str | Sequence[str] = ()
     ) -> None:
+        self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference) if is_module else _TorchFunction(reference)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
@@ -42,7 +43,6 @@ class Sides:
             right = None if right is None else AgainstTarget(right, target, at)
             self.target = target
         self.module, self.twin, self.inputs, self._right = module, twin, inputs, right
-        self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
 
     def right(self, dtype: np.dtype) -> nn.Module | None:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""

@@ -8,7 +8,8 @@ import numpy as np
 from scratch.gradcheck import Objective
 from torch_ref.checker.diagnosis.cause import Cause, is_right, same_shape
 from torch_ref.checker.diagnosis.factors import scaled
-from torch_ref.checker.diagnosis.pattern import slices_of
+from torch_ref.checker.diagnosis.jacobian import lost
+from torch_ref.checker.diagnosis.pattern import pattern, slices_of
 from torch_ref.checker.diagnosis.terms import added, multiplied
 from torch_ref.checker.verdict import TensorVerdict
 
@@ -38,6 +39,7 @@ def correction(t: TensorVerdict, objective: Objective, gradients: dict[str, np.n
         or _clipped(t)
         or _slices_moved(t)
         or _slices_scaled(t)
+        or lost(t, objective)
         or _left_out(t)
     )
 
@@ -203,7 +205,13 @@ def _left_out(t: TensorVerdict) -> Cause | None:
     """Zeros where there is a gradient, or a gradient where it is 0; all the rest is right."""
     wrong = t.wrong(t.ours)
     count = f"{np.count_nonzero(wrong):,} of {wrong.size:,} entries"
+    if np.all(wrong):
+        return None
     if np.all(t.ours[wrong] == 0):
         fix = "where a number is used several times its gradients add up, +=; a mask may be too narrow"
         return Cause("part of the gradient is left out", f"{count} are 0, all others right", fix, (t.name,))
+    if np.all(np.abs(t.expected[wrong]) <= t.tolerance[wrong]):
+        fix = "leave it out there: a padding row, what is masked, or a closed unit"
+        evidence = f"{count} should be 0, all others are right; {pattern(t)}"
+        return Cause("a gradient arrives where there is none", evidence, fix, (t.name,))
     return None

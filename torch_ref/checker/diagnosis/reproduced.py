@@ -7,10 +7,12 @@ import numpy as np
 
 from scratch import nn
 from scratch.gradcheck import Objective
+from scratch.gradcheck.objective import named
+from scratch.nested import leaves
 from torch_ref.adapters import AgainstTarget
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis.bound import Bound
-from torch_ref.checker.diagnosis.cause import differ, is_same
+from torch_ref.checker.diagnosis.cause import differ, is_output, is_same
 from torch_ref.checker.diagnosis.shapes import cut, inputs_of
 from torch_ref.checker.verdict import TensorVerdict
 from torch_ref.faults import Fault, faults_of, switch_on
@@ -28,12 +30,16 @@ def reproductions(
     if unbroken is None:
         return found
     tensors = [t for t in comparison.tensors if t.name in unbroken and _same_buffer(t, unbroken)]
+    # Without a reference outputs are not compared, and yet have to be made again.
+    forward = {} if any(map(is_output, tensors)) else _outputs(objective)
     wrong = [t for t in wrong if t.name in unbroken]
     for broken, where, fault in _broken(right):
         if (fault.name, fault.fix) in found:
             continue  # made in the whole already, so that one of its parts making it is no other cause
         given = numbers(objective, broken)
         if given is None or not all(is_same(t, given[t.name]) for t in tensors):
+            continue
+        if not all(_close(y, given[name]) for name, y in forward.items()):
             continue
         # A mistake that changes nothing on these numbers explains nothing.
         explains = wrong and all(differ(t, given[t.name], unbroken[t.name]) for t in wrong)
@@ -64,6 +70,11 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
     limit = 1e-8 if a.dtype == np.float64 else 1e-3
     scale = np.max(np.abs(b), where=np.isfinite(b), initial=0)
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=0, atol=limit * scale, equal_nan=True))
+
+
+def _outputs(objective: Objective) -> dict[str, np.ndarray]:
+    """The outputs of people's code."""
+    return named("output", [np.asarray(y) for _, y in leaves(objective.y)])
 
 
 def _same_buffer(t: TensorVerdict, unbroken: dict[str, np.ndarray]) -> bool:

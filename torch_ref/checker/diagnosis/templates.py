@@ -378,8 +378,9 @@ def pools(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
                 yield getattr(nn, f"AvgPool{axes}d")(k, stride, padding)
                 if padding:
                     yield getattr(nn, f"AvgPool{axes}d")(k, stride, padding, count_include_pad=False)
-        yield getattr(nn, f"AdaptiveMaxPool{axes}d")(y.shape[-axes:])
-        yield getattr(nn, f"AdaptiveAvgPool{axes}d")(y.shape[-axes:])
+        if all(T <= L for L, T in lengths):
+            yield getattr(nn, f"AdaptiveMaxPool{axes}d")(y.shape[-axes:])
+            yield getattr(nn, f"AdaptiveAvgPool{axes}d")(y.shape[-axes:])
 
 
 @template("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")

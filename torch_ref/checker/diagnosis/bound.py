@@ -48,6 +48,9 @@ class Bound(nn.Module):
     ) -> None:
         self._core, self._inputs, self._parameters, self._count = core, inputs, parameters, count
         self._shapes: list[tuple[int, ...]] = []
+        # Looked up now: a mistake that is switched on later has another signature.
+        names = list(inspect.signature(core.forward).parameters)
+        self._targets = {s.key for s, name in zip(inputs, names, strict=False) if name == "target"}
         self._buffer_names = [(n, n.rpartition(".")[2]) for n, _ in like.named_buffers()]
         for name, p in like.named_parameters():
             setattr(self, name, nn.Parameter(p.data.copy()))
@@ -61,9 +64,7 @@ class Bound(nn.Module):
     @property
     def without_gradient(self) -> set[str]:
         """The names of the gradients that ``core`` does not give: that by the target of a loss."""
-        names = list(inspect.signature(self._core.forward).parameters)
-        targets = {s.key for s, name in zip(self._inputs, names, strict=False) if name == "target"}
-        return {f"input {i}" for i in range(self._count) if i in targets}
+        return {f"input {i}" for i in range(self._count) if i in self._targets}
 
     def forward(self, *inputs: Any) -> Any:
         """core(*inputs) on people's arrays."""

@@ -101,7 +101,12 @@ def _single(t: TensorVerdict) -> tuple[str, str] | None:
 def _factor(t: TensorVerdict) -> tuple[str, str] | None:
     square = float(np.sum(t.reference * t.reference))
     ratio = float(np.sum(t.ours * t.reference)) / square if square else 0.0
-    if not ratio or not np.isfinite(ratio) or not _matches(t, ratio * t.reference):
+    if (
+        not np.isfinite(ratio)
+        or abs(ratio) < 1e-6
+        or abs(ratio - 1) < 1e-6
+        or not _matches(t, ratio * t.reference)
+    ):
         return None
     names = {0.5: "0.5: it is half", 2.0: "2: it is twice", -1.0: "-1: the sign"}
     told = next((words for n, words in names.items() if np.isclose(ratio, n, rtol=1e-7)), "")

@@ -388,3 +388,54 @@ def test_a_mistake_in_peoples_style_is_named(mistake: Mistake) -> None:
     assert not found
     assert re.search(mistake.says, said), found.verdict
     assert not re.search(mistake.never, said), found.verdict
+
+
+COLUMNS = (draw(3, 4), draw(3, 1, seed=1), draw(4, 6, seed=2))
+KEPT = (np.random.default_rng(0).random((5, 4)) < 0.8) * 1.0
+
+# Each was once called by the name of a size that it is by chance.
+BY_CHANCE = [
+    (
+        "columns: 4 features, 6 samples",
+        (
+            lambda w, b, x: w @ x + b,
+            lambda dy, w, b, x: (dy @ x.T, 4 * dy.sum(1, keepdims=True), w.T @ dy),
+        ),
+        lambda w, b, x: w @ x + b,
+        COLUMNS,
+    ),
+    (
+        "the scale of a dropout that keeps 0.8 of 5 rows",
+        (lambda x, m: x * m / 0.8, lambda dy, x, m: (dy * m, dy * x / 0.8)),
+        lambda x, m: x * m / 0.8,
+        (draw(5, 4), KEPT),
+    ),
+    (
+        "a scale of 4 beside a batch of 4",
+        (lambda x: np.cos(4 * x), lambda dy, x: -dy * np.sin(4 * x)),
+        lambda x: torch.cos(4 * x),
+        (draw(4, 3),),
+    ),
+    (
+        "noise",
+        (np.sin, lambda dy, x: draw(*x.shape, seed=9)),
+        lambda x: torch.sin(x),
+        (draw(4, 5),),
+    ),
+    (
+        "almost 0",
+        (lambda x: x**2, lambda dy, x: dy * x * 1e-17),
+        lambda x: x**2,
+        (draw(4, 5),),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("pair", "reference", "inputs"), [c[1:] for c in BY_CHANCE], ids=[c[0] for c in BY_CHANCE]
+)
+def test_no_size_is_named_that_the_factor_is_by_chance(pair: Any, reference: Any, inputs: Any) -> None:
+    found = check(pair, reference, *inputs, dtypes="float64")
+    assert not found
+    said = "\n".join(map(str, found.causes))
+    assert not re.search(r"batch|size of|n/\(n-1\)|\(n-1\)/n|e-1\d too much", said), said

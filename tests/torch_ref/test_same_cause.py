@@ -1,7 +1,9 @@
 """A mistake has the same name beside a module, a module of one's own, a function, and no reference."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,9 +121,11 @@ NOT_FOUND = {
 
 def test_each_kind_is_found_from_its_numbers() -> None:
     found: dict[str, bool] = {}
+    tried: Counter[str] = Counter()
     for case in (*MODULES, *LOSSES):
-        if not found.get(case.kind):
+        if not found.get(case.kind) and tried[case.kind] < 4:
             found[case.kind] = is_found(case)
+            tried[case.kind] += 1
     assert {kind for kind, there in found.items() if not there} == NOT_FOUND
 
 
@@ -129,13 +133,10 @@ SOME = (
     "the gradient through the variance is missing",
     "the weight of the normalisation stands outside the sums",
     "the bias gradient is averaged over the batch",
-    "the square is missing in 1 - y²",
     "the Jacobian of the softmax is only its diagonal",
     "the second term of the product rule is missing",
     "the window is not turned round in backward",
-    "the gradient goes to all entries of the window",
     "of an index that repeats, only the last gradient counts",
-    "the error is not carried back through time",
     "the factor 2 of the square is missing",
     "in eval mode backward uses the formula of training",
 )
@@ -152,19 +153,25 @@ def cases_of(fault: Fault) -> Iterator[Any]:
             yield trial
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(f, marks=() if f.name in SOME else pytest.mark.campaign)
-        for f in FAULTS
-        if not any(words in f.name for words in BY_OTHER_MEANS)
-    ],
-    ids=lambda f: f"{f.name}-{f.kinds[0]}",
-)
-def test_the_cause_does_not_depend_on_the_reference(fault: Fault) -> None:
-    for trial in cases_of(fault):
+def tried_in_all_forms(fault: Fault, kinds: int | None = None) -> None:
+    for trial in islice(cases_of(fault), kinds):
         for form in forms(*trial):
             found = check(form.mine, form.reference, *form.inputs, dtypes="float64")
             if form.reference is None and found:
                 continue  # a mistake in forward alone, or on ties, is none without a reference
             assert confirmed_names(found) == {fault.name}, (trial.case.name, form.name)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_the_cause_does_not_depend_on_the_reference(name: str) -> None:
+    tried_in_all_forms(next(fault for fault in FAULTS if fault.name == name), 1)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    "fault",
+    [fault for fault in FAULTS if not any(words in fault.name for words in BY_OTHER_MEANS)],
+    ids=lambda fault: f"{fault.name}-{fault.kinds[0]}",
+)
+def test_no_cause_depends_on_the_reference(fault: Fault) -> None:
+    tried_in_all_forms(fault)

@@ -457,5 +457,5 @@ def inside_the_logarithm(ε: float) -> list[Fault]:
 
 
 _cross_entropy = F.cross_entropy
-for _ε in (1e-5, 1e-6, 1e-7, 1e-8):
+for _ε in (1e-7, 1e-8):
     FAULTS += inside_the_logarithm(_ε)

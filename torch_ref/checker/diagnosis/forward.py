@@ -178,7 +178,7 @@ def _inside_the_logarithm(
     if right is None:
         return None
     for at, module in right.named_modules():
-        for ε in (1e-3, 1e-4, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15):
+        for ε in (1e-3, 1e-4, 1e-5, 1e-6, *(10.0**-n for n in range(9, 16))):
             for fault in inside_the_logarithm(ε):
                 if fault.applies(module):
                     changed = copy.deepcopy(right)

@@ -5,21 +5,19 @@ each summand that arrives is right, and the others are lost. The summands are se
 incoming gradient of a single 1.
 """
 
-import copy
-from typing import Any
-
 import numpy as np
 
 from scratch.gradcheck import Objective
-from scratch.nested import is_floating, leaves, unflatten_as
+from scratch.nested import leaves, unflatten_as
 from torch_ref.checker.diagnosis.cause import Cause
-from torch_ref.checker.diagnosis.known import with_cotangent
+from torch_ref.checker.diagnosis.known import arrays_of, moved, with_cotangent
 from torch_ref.checker.verdict import TensorVerdict
 
 # So many entries of the gradient and of the output at most: each is a forward or a backward.
 _MOST = 400
 # A summand is there, and right, to a central difference in float64.
 _CLOSE = 1e-5
+_H = 1e-5
 
 
 def lost(t: TensorVerdict, objective: Objective) -> Cause | None:
@@ -29,10 +27,10 @@ def lost(t: TensorVerdict, objective: Objective) -> Cause | None:
         return None
     try:
         with np.errstate(all="ignore"):
-            mine, right = _applied(t.name, objective), _of_the_forward(t.name, objective)
+            mine, right = _applied(t.name, objective), _of_the_forward(t.name, objective, t.ours.size)
     except Exception:  # from other people's code, on numbers that it does not expect
         return None
-    if mine is None or right is None or mine.shape != right.shape:
+    if mine is None or mine.shape != right.shape:
         return None
     limit = _CLOSE * float(np.max(np.abs(right), initial=0))
     there, due = np.abs(mine) > limit, np.abs(right) > limit
@@ -72,29 +70,12 @@ def _one(c: np.ndarray, at: int) -> np.ndarray:
     return one
 
 
-def _of_the_forward(name: str, objective: Objective) -> np.ndarray | None:
+def _of_the_forward(name: str, objective: Objective, size: int) -> np.ndarray:
     """∂y_o/∂x_i by central differences of the forward."""
-    h = 1e-5
-    rows: list[np.ndarray] = []
-    at = 0
-    while True:
-        ends = [_moved(name, objective, at, step) for step in (h, -h)]
-        if any(end is None for end in ends):
-            return np.stack(rows) if rows else None
-        right, left = (np.asarray(end, np.float64).reshape(-1) for end in ends)
-        rows.append((right - left) / (2 * h))
-        at += 1
-
-
-def _moved(name: str, objective: Objective, at: int, step: float) -> Any:
-    """The output with one entry moved; None behind the last entry."""
-    inputs, model = copy.deepcopy(objective.inputs), copy.deepcopy(objective.model)
-    arrays = [x for _, x in leaves(inputs)]
-    names = [f"input {i}" for i in range(len(arrays))] if len(arrays) > 1 else ["input"]
-    known = {n: x for n, x in zip(names, arrays, strict=True) if x is not None and is_floating(x)}
-    known |= {n: p.data for n, p in model.named_parameters()}
-    array = known.get(name)
-    if array is None or at >= array.size:
-        return None
-    array[np.unravel_index(at, array.shape)] += step
-    return objective.forward(model, *inputs)
+    shape = arrays_of(objective)[name].shape
+    rows = []
+    for i in range(size):
+        move = _H * _one(np.zeros(shape), i)
+        (right,), (left,) = moved(objective, name, move), moved(objective, name, -move)
+        rows.append((right - left).reshape(-1) / (2 * _H))
+    return np.stack(rows)

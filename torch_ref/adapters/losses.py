@@ -20,6 +20,15 @@ class AgainstTarget(nn.Module):
     def __init__(self, loss_fn: nn.Module, target: Any, at: int | None) -> None:
         self.loss_fn, self.target, self.at = loss_fn, target, at
 
+    @property
+    def held(self) -> dict[int, Any]:
+        """The target, by its position."""
+        return {} if self.at is None else {self.at: self.target}
+
+    @held.setter
+    def held(self, held: dict[int, Any]) -> None:
+        self.target = held.get(self.at, self.target) if self.at is not None else None
+
     def forward(self, *inputs: np.ndarray) -> np.ndarray:
         """The loss, the target in the precision of the inputs."""
         if self.at is None:

@@ -7,6 +7,7 @@ import numpy as np
 from scratch import nn
 from scratch.gradcheck import INCONCLUSIVE, Objective
 from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.diagnosis.bound import Bound
 from torch_ref.checker.diagnosis.cause import UNKNOWN, Cause, differ, is_output, merged, same_shape
 from torch_ref.checker.diagnosis.corrected import correction
 from torch_ref.checker.diagnosis.forward import forward_causes
@@ -18,7 +19,7 @@ from torch_ref.checker.verdict import CORRECT_FOR_FORWARD, TensorVerdict
 _NOT_NUMPYS = ("PyTorch is wrong", CORRECT_FOR_FORWARD, INCONCLUSIVE)
 
 
-def diagnose(objective: Objective, comparison: Comparison, *right: nn.Module) -> list[Cause]:
+def diagnose(objective: Objective, comparison: Comparison, *modules: nn.Module | None) -> list[Cause]:
     """The confirmed causes of what is wrong on the NumPy side; if there is none, the patterns of the errors.
 
     Where NumPy and PyTorch give the same, and only the numeric derivative differs, no mistake of NumPy's is
@@ -27,18 +28,21 @@ def diagnose(objective: Objective, comparison: Comparison, *right: nn.Module) ->
     Args:
         objective: of the comparison.
         comparison: its result.
-        right: our own modules of the same kind with the same weights, if we have one, or have found some
+        modules: our own modules of the same kind with the same weights, if we have one, or have found some
             (family.py). A mistake in the first is preferred.
     """
+    right = [module for module in modules if module is not None]
     wrong = [t for t in comparison.wrong if t.verdict not in _NOT_NUMPYS and differ(t, t.ours, t.reference)]
     if not wrong:
         return []
     comparable = all(2 * t.kinks <= t.expected.size for t in wrong if same_shape(t))
     for module in right if comparable else ():
-        names = tuple(t.name for t in wrong)
         if found := reproductions(objective, comparison, module, wrong):
+            silent = module.without_gradient if isinstance(module, Bound) else set()
+            names = tuple(t.name for t in wrong if t.name not in silent)
             evidence = REPRODUCED_FORWARD if all(map(is_output, wrong)) else REPRODUCED
-            return [Cause(name, evidence, fix, names) for name, fix in found]
+            others = _explained([t for t in wrong if t.name in silent], objective, comparison)
+            return [*(Cause(name, evidence, fix, names) for name, fix in found), *others]
     # Forward first: gradients are explained by themselves only if they are wrong for their own forward.
     causes = forward_causes(objective, comparison, right)
     gradients = [t for t in wrong if not is_output(t)]

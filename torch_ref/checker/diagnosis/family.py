@@ -18,8 +18,8 @@ from scratch import functional as F
 from scratch import nn, random
 from scratch.gradcheck import Objective
 from scratch.nested import leaves
-from torch_ref.adapters import AgainstTarget
 from torch_ref.checker.diagnosis.bound import Bound, Source
+from torch_ref.checker.diagnosis.shapes import held_of
 from torch_ref.checker.diagnosis.templates import TEMPLATES, Template
 
 # The search ends here, in seconds, with what it has: it is made where something is wrong already.
@@ -108,9 +108,8 @@ def _given(objective: Objective) -> list[_Given]:
         _Given(np.asarray(x), Source(i)) for i, (_, x) in enumerate(leaves(objective.inputs)) if x is not None
     ]
     model = objective.model
-    if isinstance(model, AgainstTarget) and model.at is not None:
-        target = np.asarray(model.target)
-        found.insert(model.at, _Given(target, Source(None, target)))
+    for at, value in sorted(held_of(model).items()):
+        found.insert(at, _Given(value, Source(None, value)))
     found += [_Given(p.data, Source(name)) for name, p in model.named_parameters()]
     return found
 

@@ -9,11 +9,10 @@ from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.gradcheck.objective import named
 from scratch.nested import leaves
-from torch_ref.adapters import AgainstTarget
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis.bound import Bound
 from torch_ref.checker.diagnosis.cause import differ, is_output, is_same
-from torch_ref.checker.diagnosis.shapes import cut, inputs_of
+from torch_ref.checker.diagnosis.shapes import cut, held_of, inputs_of
 from torch_ref.checker.verdict import TensorVerdict
 from torch_ref.faults import Fault, faults_of, switch_on
 
@@ -54,7 +53,8 @@ def _holds_on_another_shape(objective: Objective, broken: nn.Module) -> bool:
     Where two sizes are the same a mistake with the other one would give the same numbers.
     """
     arrays = inputs_of(objective)
-    if not arrays or objective.is_random or isinstance(broken, AgainstTarget):
+    # A module that holds its own target would have to be cut as well.
+    if not arrays or objective.is_random or held_of(broken):
         return True
     length = len(max(arrays, key=lambda x: x.ndim))
     for all_of_them in (False, True):

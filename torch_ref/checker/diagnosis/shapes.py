@@ -1,21 +1,26 @@
 """The same code on another shape: what is a size of the problem changes with it."""
 
+import copy
 from typing import Any
 
 import numpy as np
 
+from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import AgainstTarget
 
 
 def inputs_of(objective: Objective) -> list[np.ndarray]:
-    """The inputs that have axes, and the target of a loss."""
+    """The inputs that have axes, also those that are held, as the target of a loss."""
     arrays = [x for _, x in leaves(objective.inputs) if isinstance(x, np.ndarray) and x.ndim]
-    model = objective.model
-    if isinstance(model, AgainstTarget) and isinstance(model.target, np.ndarray) and model.target.ndim:
-        arrays.append(model.target)
-    return arrays
+    return [*arrays, *(x for x in held_of(objective.model).values() if x.ndim)]
+
+
+def held_of(model: nn.Module) -> dict[int, np.ndarray]:
+    """The arrays among the inputs that a module holds, by their position."""
+    held = getattr(model, "held", None)
+    items = held.items() if isinstance(held, dict) else ()
+    return {at: value for at, value in items if isinstance(value, np.ndarray)}
 
 
 def cut(objective: Objective, axis: int, length: int, all_of_them: bool) -> Objective | None:
@@ -31,9 +36,10 @@ def cut(objective: Objective, axis: int, length: int, all_of_them: bool) -> Obje
         fits = x.shape[axis] == length and (all_of_them or x.size == largest)
         return np.take(x, range(length - 1), axis=axis) if fits else x
 
-    model = objective.model
-    if isinstance(model, AgainstTarget) and isinstance(model.target, np.ndarray):
-        model = AgainstTarget(model.loss_fn, shorter(model.target), model.at)
+    model: Any = objective.model
+    if held := held_of(model):
+        model = copy.copy(model)
+        model.held = {**model.held, **{at: shorter(value) for at, value in held.items()}}
     inputs = unflatten_as(objective.inputs, (shorter(x) for _, x in leaves(objective.inputs)))
     try:
         with np.errstate(all="ignore"):

@@ -364,6 +364,46 @@ MISTAKES = [
         r"factor cos\(input\) is missing",
     ),
     Mistake(
+        "dropout: the mask is forgotten in backward",
+        lambda x, m: x * m / 0.7,
+        lambda dy, x, m: (dy, dy * x / 0.7),
+        lambda x, m: x * m / 0.7,
+        (draw(4, 5), (np.random.default_rng(1).random((4, 5)) < 0.7) * 1.0),
+        "mask of the dropout is missing",
+    ),
+    Mistake(
+        "a mean over samples that are columns",
+        lambda w, b, x: w @ x + b,
+        lambda dy, w, b, x: (dy @ x.T, dy.mean(1, keepdims=True), w.T @ dy),
+        lambda w, b, x: w @ x + b,
+        (draw(3, 4), draw(3, 1, seed=1), draw(4, 6, seed=2)),
+        "averaged over the batch|1 by the last size of the input, 6,",
+    ),
+    Mistake(
+        "a network: h for h²",
+        lambda x, w, b, v: np.tanh(x @ w + b) @ v,
+        lambda dy, x, w, b, v: _network_backward(dy @ v.T * (1 - np.tanh(x @ w + b)), dy, x, w, b),
+        lambda x, w, b, v: torch.tanh(x @ w + b) @ v,
+        (draw(4, 3), draw(3, 5, seed=1), draw(5, seed=2), draw(5, 2, seed=3)),
+        "1: the square is missing in 1 - y²",
+    ),
+    Mistake(
+        "cut off beyond a limit",
+        lambda x: np.where(np.abs(x) < 1, x * x / 2, np.abs(x) - 0.5),
+        lambda dy, x: dy * np.where(np.abs(x) > 1.5, 0, np.clip(x, -1, 1)),
+        lambda x: TF.smooth_l1_loss(x, torch.zeros_like(x), reduction="none"),
+        (draw(6, 5),),
+        r"cut off where \|input\| is beyond",
+    ),
+    Mistake(
+        "a row that gets a gradient and should not",
+        lambda w: w[[0, 1, 2, 0]],
+        lambda dy, w: np.stack([dy[0] + dy[3], dy[1], dy[2], 0 * dy[0]]),
+        lambda w: torch.cat([w[:1].detach(), w[1:3], w[:1].detach()]),
+        (draw(4, 3),),
+        "arrives where there is none.*padding",
+    ),
+    Mistake(
         "two gradients the wrong way round",
         lambda a, b: a * b,
         lambda dy, a, b: (dy * a, dy * b),
@@ -372,6 +412,10 @@ MISTAKES = [
         "it is the gradient of input 1",
     ),
 ]
+
+
+def _network_backward(da, dy, x, w, b):
+    return da @ w.T, x.T @ da, da.sum(0), np.tanh(x @ w + b).T @ dy
 
 
 def _scattered(dy, w):

@@ -13,6 +13,9 @@ import numpy as np
 from scratch import nn
 from scratch.nested import leaves
 
+# Arguments of our modules by which they do not differentiate.
+_HELD = ("target", "mask")
+
 
 class Source(NamedTuple):
     """An array of people's: an input, by its number, a parameter, by its name, or a constant itself.
@@ -50,7 +53,7 @@ class Bound(nn.Module):
         self._shapes: list[tuple[int, ...]] = []
         # Looked up now: a mistake that is switched on later has another signature.
         names = list(inspect.signature(core.forward).parameters)
-        self._targets = {s.key for s, name in zip(inputs, names, strict=False) if name == "target"}
+        self._targets = {s.key for s, name in zip(inputs, names, strict=False) if name in _HELD}
         self._buffer_names = [(n, n.rpartition(".")[2]) for n, _ in like.named_buffers()]
         for name, p in like.named_parameters():
             setattr(self, name, nn.Parameter(p.data.copy()))
@@ -63,7 +66,7 @@ class Bound(nn.Module):
 
     @property
     def without_gradient(self) -> set[str]:
-        """The names of the gradients that ``core`` does not give: that by the target of a loss."""
+        """The names of the gradients that ``core`` does not give: those by a target or a mask."""
         return {f"input {i}" for i in range(self._count) if i in self._targets}
 
     def forward(self, *inputs: Any) -> Any:

@@ -117,7 +117,7 @@ def _sizes(objective: Objective) -> Iterator[Size]:
     arrays = inputs_of(objective)
     if not arrays:
         return
-    first = max(arrays, key=lambda x: x.ndim)
+    first = max(arrays, key=lambda x: (x.ndim, x.size))
     if first.ndim > 1:
         N = len(first)
         yield Size(0, "the number of entries", first.size, first.size // N * (N - 1), N)

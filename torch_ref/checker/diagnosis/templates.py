@@ -53,9 +53,9 @@ def template(*kinds: str, inputs: int = 1, parameters: tuple[int, int] = (0, 0))
 class ScaledDotProductAttention(nn.Module):
     """F.scaled_dot_product_attention of Q, K, V, and a mask where there is one."""
 
-    def forward(self, Q: np.ndarray, K: np.ndarray, V: np.ndarray, *M: np.ndarray) -> np.ndarray:
+    def forward(self, Q: np.ndarray, K: np.ndarray, V: np.ndarray, *mask: np.ndarray) -> np.ndarray:
         """A; a mask of truth values says which keys are seen."""
-        added = [np.where(m, 0.0, -np.inf).astype(Q.dtype) if m.dtype.kind == "b" else m for m in M]
+        added = [np.where(m, 0.0, -np.inf).astype(Q.dtype) if m.dtype.kind == "b" else m for m in mask]
         A, saved = F.scaled_dot_product_attention(Q, K, V, *added)
         self.save(saved)
         return A
@@ -154,9 +154,9 @@ def gated(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
 class Dropout(nn.Dropout):
     """nn.Dropout with the mask as an input, of 0 and 1, or of 0 and 1/(1-p)."""
 
-    def forward(self, x: np.ndarray, m: np.ndarray) -> np.ndarray:  # type: ignore[override]
+    def forward(self, x: np.ndarray, mask: np.ndarray) -> np.ndarray:  # type: ignore[override]
         """y = m x, or m x / (1-p) of a mask of 0 and 1."""
-        kept = (m != 0).astype(x.real.dtype)
+        kept = (mask != 0).astype(x.real.dtype)
         return self.run(F.dropout, F.dropout_backward, (x,), (), kept, self.p)
 
 

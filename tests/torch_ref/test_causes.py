@@ -388,6 +388,14 @@ MISTAKES = [
         "1: the square is missing in 1 - y²",
     ),
     Mistake(
+        "a network with its loss: h for h²",
+        lambda x, t, w, v: 0.5 * np.sum((np.tanh(x @ w) @ v - t) ** 2) / len(x),
+        lambda dy, x, t, w, v: _trained_backward(dy * (np.tanh(x @ w) @ v - t) / len(x), x, w, v),
+        lambda x, t, w, v: 0.5 * ((torch.tanh(x @ w) @ v - t) ** 2).sum() / len(x),
+        (draw(5, 3), draw(5, 2, seed=4), draw(3, 4, seed=1), draw(4, 2, seed=2)),
+        "1: the square is missing in 1 - y²",
+    ),
+    Mistake(
         "cut off beyond a limit",
         lambda x: np.where(np.abs(x) < 1, x * x / 2, np.abs(x) - 0.5),
         lambda dy, x: dy * np.where(np.abs(x) > 1.5, 0, np.clip(x, -1, 1)),
@@ -416,6 +424,12 @@ MISTAKES = [
 
 def _network_backward(da, dy, x, w, b):
     return da @ w.T, x.T @ da, da.sum(0), np.tanh(x @ w + b).T @ dy
+
+
+def _trained_backward(d, x, w, v):
+    h = np.tanh(x @ w)
+    e = d @ v.T * (1 - h)
+    return e @ w.T, -d, x.T @ e, h.T @ d
 
 
 def _scattered(dy, w):

@@ -13,6 +13,7 @@ from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis.bound import Bound
 from torch_ref.checker.diagnosis.cause import differ, is_output, is_same
 from torch_ref.checker.diagnosis.shapes import cut, held_of, inputs_of
+from torch_ref.checker.diagnosis.templates import Trained
 from torch_ref.checker.verdict import TensorVerdict
 from torch_ref.faults import Fault, faults_of, switch_on
 
@@ -97,11 +98,11 @@ def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
     """Every module that differs from the right one by one fault in one place."""
     core = "_core" if isinstance(right, Bound) else ""
     # The parts of a module found by its numbers have no names that people know, but for those of a network.
-    nameless = isinstance(right, Bound) and not isinstance(right._core, nn.Sequential)
+    nameless = isinstance(right, Bound) and not isinstance(right._core, nn.Sequential | Trained)
     for at, module in right.named_modules():
         if not at.startswith(core):
             continue
-        where = at.removeprefix(core).removeprefix(".")
+        where = at.removeprefix(core).removeprefix(".").removeprefix("model.")
         where = f"{where}: " if where and not nameless and not where.startswith("loss_fn") else ""
         for fault in faults_of(module):
             broken = copy.deepcopy(right)

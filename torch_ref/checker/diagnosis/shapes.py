@@ -19,7 +19,7 @@ def inputs_of(objective: Objective) -> list[np.ndarray]:
 def held_of(model: nn.Module) -> dict[int, np.ndarray]:
     """The arrays among the inputs that a module holds, by their position."""
     held = getattr(model, "held", None)
-    items = held.items() if isinstance(held, dict) else ()
+    items = held.items() if isinstance(held, dict) else enumerate(held) if isinstance(held, tuple) else ()
     return {at: value for at, value in items if isinstance(value, np.ndarray)}
 
 

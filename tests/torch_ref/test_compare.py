@@ -185,7 +185,8 @@ def test_a_mask_among_the_outputs_is_compared():
 
     assert check(Masked(), reference, X)
     wrong = check(Masked(0.5), reference, X).comparisons["float64"]
-    assert wrong.verdict == "The forwards differ, in output 1. Look there first."
+    forward = "The forwards differ, in output 1. Look there first."
+    assert wrong.verdict == f"{forward} Your backward is right for your own forward."
 
 
 def pair(backward, forward=lambda a, b: a * b):

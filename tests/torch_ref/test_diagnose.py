@@ -66,7 +66,8 @@ def test_another_shape_is_no_factor() -> None:
     pair = (lambda x, b: x + b, lambda dy, x, b: (dy, dy.sum(axis=0, keepdims=True)))
     found = check(pair, torch.add, X, X[0], dtypes=["float64"])
     assert [str(cause) for cause in found.causes] == [
-        "unknown (input 1): it has shape (1, 6), expected (6,)."
+        "an axis of length 1 too many or too few (input 1): the numbers are right; yours has shape (1, 6), "
+        "expected (6,). Fix: sum without keepdims=True, or reshape to the shape of the array itself."
     ]
 
 

@@ -8,7 +8,7 @@ it has one. A gradient that does not arrive is 0.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -29,7 +29,7 @@ _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.floa
 
 
 def adapt_tensor_code(
-    thing: Any, shapes: Shapes | None = None, transposed: Sequence[str] = ()
+    thing: Any, shapes: Shapes | None = None, transposed: Collection[str] = ()
 ) -> "TensorCode":
     """A function or module of tensors as a Module; its parameters take the names in ``shapes``, as in adapt.
 

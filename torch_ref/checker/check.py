@@ -13,6 +13,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 1 to 6 are done in both precisions.
 """
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,12 +24,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from scratch import nn
+from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
-from torch_ref.checker.diagnosis import Cause, diagnose
+from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
 from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
 from torch_ref.checker.low_precision import LOW, compare_low
 from torch_ref.checker.precision import usable
@@ -111,6 +114,7 @@ def check(
     layout: str | None = None,
     columns: bool = False,
     double_backward: bool = False,
+    like: str | None = None,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
@@ -140,6 +144,8 @@ def check(
             gives its output, as PyTorch has them.
         columns: whether your samples are columns: x is (features, batch).
         double_backward: compare the derivative of the gradients as well (code of tensors alone).
+        like: the formula that it is, such as "layer_norm" or "LayerNorm", for the diagnosis; found from the
+            numbers by default, where the reference does not tell.
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -147,9 +153,10 @@ def check(
         TypeError: mine has no forward and backward, or is a Module with an array that has a gradient and is
             not a Parameter; reference is not a module or function; an input is a tensor, or not of numbers.
         ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
-            nor a parameter; dtypes is empty, or has another one.
+            nor a parameter; dtypes is empty, or has another one; like is no formula of ours.
     """
     names = _checked(mine, reference, dtypes)
+    _require_formula(like)
     device = device_of(inputs, mine)
     if takes_tensors(mine):
         mine, reference, inputs = with_constants(mine, reference, inputs)
@@ -165,7 +172,7 @@ def check(
     names, note = usable(sides, names, cotangent)
     found = Check(notes=(note,) if note else (), readings=sides.readings)
     for dtype in names:
-        found = _examined(found, sides, dtype, cotangent)
+        found = _examined(found, sides, dtype, cotangent, like)
     full = [dtype for dtype in names if dtype not in LOW]
     if double_backward and full and found:  # where a gradient is wrong, so is all that follows from it
         found = _examined_twice(found, mine, reference, sides, max(full))
@@ -173,7 +180,7 @@ def check(
         return _with_what_has_no_gradient(found, sides)
     if not full:
         return replace(found, untried="in low precision it is not done")
-    return _examined_on_kinks(found, sides, max(full), cotangent)
+    return _examined_on_kinks(found, sides, max(full), cotangent, like)
 
 
 def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
@@ -208,7 +215,20 @@ def _name(dtype: Any) -> str:
     return np.dtype(dtype).name
 
 
-def _examined(found: Check, sides: Sides, dtype: str, cotangent: Any, ties: bool = False) -> Check:
+def _require_formula(like: str | None) -> None:
+    """Refuse a name that is none of our formulas or modules."""
+    known = formulas_named()
+    if like is not None and like not in known:
+        near = difflib.get_close_matches(str(like), known, 4, 0.4)
+        raise ValueError(
+            f"check: like is {like!r}, expected the name of a formula of scratch.functional or of a module "
+            f"of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
+        )
+
+
+def _examined(
+    found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None, ties: bool = False
+) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
     if dtype in LOW:
         low = replace(compare_low(sides, dtype, cotangent), words=BESIDE_FLOAT64)
@@ -224,7 +244,8 @@ def _examined(found: Check, sides: Sides, dtype: str, cotangent: Any, ties: bool
         side_effects = tuple(tensor_effects_of(objective))
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
-        causes = tuple(diagnose(objective, comparison, sides.right(np.dtype(dtype))))
+        given = found.comparisons.get(dtype, comparison)
+        causes = tuple(diagnose(objective, comparison, *_our_own(sides, given, objective, like)))
     comparisons = {**found.comparisons, f"{dtype}, {TIES}" if ties else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
 
@@ -248,13 +269,27 @@ def _examined_twice(found: Check, mine: Any, reference: Any, sides: Sides, dtype
     return replace(found, comparisons={**found.comparisons, f"{dtype}, double backward": comparison})
 
 
-def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any) -> Check:
+def _our_own(sides: Sides, given: Comparison, objective: Objective, like: str | None) -> list[nn.Module]:
+    """Our own modules of this kind: that of the reference or, where it does not tell, those found by numbers.
+
+    ``given`` is the comparison on the inputs as they were given: on ties many functions are the same.
+    """
+    right = sides.right(objective.dtype)
+    if right is not None:
+        return [right]
+    regular = sides.regular.cast(objective.dtype)[0]
+    outputs = [t.reference for t in given.tensors if is_output(t) and not t.name.startswith("buffer")]
+    families = find_families(regular, outputs or [y for _, y in leaves(regular.y)], like)
+    return [family.of(objective) for family in families]
+
+
+def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None) -> Check:
     """``found``, and a comparison on the first points where all is defined; or why there is none."""
     untried = ""
     for points in (kinks, kinks_on_its_sides, kinks_above_0):
         try:
             with np.errstate(all="ignore"):
-                return _examined(found, sides.on_kinks(points), dtype, cotangent, ties=True)
+                return _examined(found, sides.on_kinks(points), dtype, cotangent, like, ties=True)
         except Exception as error:  # from other people's code, where it is not defined
             untried = untried or str(error).partition("\n")[0] or type(error).__name__
     return replace(found, untried=untried)

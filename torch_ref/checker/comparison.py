@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict
+from scratch.gradcheck.tolerance import INCONCLUSIVE
+from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, DIFFER, SHAPES_DIFFER, TensorVerdict
 
 # Texts say NumPy and PyTorch; these words, in this order, are put in the place of those.
 Words = tuple[tuple[str, str], ...]
@@ -77,9 +78,10 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """One sentence. If the forwards differ it says no more: all gradients then differ with them."""
+        """In words. If the forwards differ all gradients differ with them: are they right for their own?"""
         if self.method and self.forwards_differ:
-            return f"The forwards differ, in {_names(self.forwards_differ)}. Look there first."
+            first = f"The forwards differ, in {_names(self.forwards_differ)}. Look there first."
+            return f"{first} {self._for_its_own_forward()}"
         if not self.wrong:
             return self._agreement()
         verdicts = dict.fromkeys(t.verdict for t in self.wrong)
@@ -96,6 +98,16 @@ class Comparison:
     def has_reference(self) -> bool:
         """Whether there is a PyTorch side."""
         return all(t.has_reference for t in self.tensors)
+
+    def _for_its_own_forward(self) -> str:
+        """Whether NumPy's backward is right for NumPy's forward, by the numeric derivative of that."""
+        gradients = [t for t in self.tensors if t.numeric is not None]
+        wrong = [t for t in gradients if t.verdict not in (AGREE, CORRECT_FOR_FORWARD, INCONCLUSIVE)]
+        if wrong:
+            return f"And your backward is not right for your own forward: {_names(wrong)}."
+        if any(t.verdict == INCONCLUSIVE for t in gradients):
+            return "Whether your backward is right for your own forward cannot be said: inconclusive."
+        return "Your backward is right for your own forward."
 
     def _agreement(self) -> str:
         limit = max((t.detection_limit for t in self.tensors), default=0.0)

@@ -274,9 +274,9 @@ def _layer(model: nn.Module, twin: torch.nn.Module, call: _Call, mine: _Call) ->
             objective = Objective(ours, *call.inputs, cotangent=call.grad)
         local = compare_objective(objective, theirs, None)
     try:
-        right = reflect(copy.deepcopy(theirs))
+        right = [reflect(copy.deepcopy(theirs))]
     except TypeError:  # a kind that we do not have
-        right = None
+        right = []
     passed_on = [t.reference for t in local.tensors if t.name.startswith("input")]
     return Layer(
         call.name,
@@ -284,7 +284,7 @@ def _layer(model: nn.Module, twin: torch.nn.Module, call: _Call, mine: _Call) ->
         local,
         _apart([y for _, y in leaves(mine.output)], [y for _, y in leaves(call.output)]),
         _apart([g for _, g in leaves(mine.grad) if g is not None], passed_on),
-        tuple(diagnose(objective, local, right)),
+        tuple(diagnose(objective, local, *right)),
     )
 
 

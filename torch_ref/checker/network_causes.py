@@ -15,7 +15,7 @@ from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.diagnosis import Cause, diagnose
+from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose
 from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict
 
 
@@ -28,9 +28,9 @@ def network_causes(network: Network, objective: Objective, comparison: Compariso
     causes += by_size
     done = {name for cause in causes for name in cause.tensors}
     others = tuple(t for t in comparison.tensors if t.name not in done)
-    for cause in diagnose(objective, replace(comparison, tensors=others), None):
+    for cause in diagnose(objective, replace(comparison, tensors=others)):
         names = tuple(name for name in cause.tensors if between is None or name not in between.tensors)
-        if cause.name != "unknown" or names == cause.tensors:
+        if cause.name != UNKNOWN or names == cause.tensors:
             causes.append(cause)
         elif between is not None:
             causes += [replace(cause, tensors=names)] if names else []

@@ -57,6 +57,7 @@ class Sides:
         columns: bool = False,
     ) -> None:
         self.twin: torch.nn.Module | None
+        self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
         positions = positions_of(held, inputs, [*_forwards(mine), *_forwards(reference)])
         self.target_at = _target_of(reference)
         if self.target_at is not None:

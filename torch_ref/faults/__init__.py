@@ -22,6 +22,7 @@ from torch_ref.faults import (
     optimizers,
     pooling,
     recurrent,
+    upsampling,
 )
 from torch_ref.faults.fault import (
     FAULTS,
@@ -53,4 +54,5 @@ __all__ = [
     "recurrent",
     "replaced",
     "switch_on",
+    "upsampling",
 ]

@@ -46,3 +46,13 @@ def _unscaled(x: np.ndarray, k: np.ndarray | None, p: float) -> tuple[np.ndarray
         return x, (k, p)
     y = k * x
     return y, (k, p)
+
+
+@wrong_formula(
+    "the mask of the dropout is missing in backward",
+    "Dropout",
+    of="dropout_backward",
+    fix="dx = m dy, with the mask of the forward",
+)
+def _no_mask(dy: np.ndarray, saved: Any) -> np.ndarray:
+    return dy.copy()

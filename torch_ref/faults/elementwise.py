@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.functional.elementary import erf, positive, sigma
-from torch_ref.faults.fault import mistake, wrong_formula
+from torch_ref.faults.fault import FAULTS, Fault, mistake, wrong_formula
 
 # ---- activations
 
@@ -221,3 +222,239 @@ def _softmax_before(module: Any, right: Any, x: np.ndarray, target: np.ndarray) 
 def _sigmoid_slope(dℓ: np.ndarray, saved: Any) -> np.ndarray:
     x, t, w, p = saved
     return w * ((1 - t) * sigma(x) - p * t * sigma(-x)) * sigma(x) * (1 - sigma(x)) * dℓ
+
+
+# ---- slopes
+
+
+@wrong_formula(
+    "the derivative is taken at the input instead of the output",
+    "Tanh",
+    of="tanh tanh_backward",
+    fix="1 - y², y the output",
+)
+def _tanh_at_input() -> tuple[Any, ...]:
+    def tanh(x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return np.tanh(x), x
+
+    def tanh_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return dy * (1 - x * x)
+
+    return tanh, tanh_backward
+
+
+@wrong_formula(
+    "the sigmoid stands in the place of its slope",
+    *("Sigmoid", "GLU"),
+    of="sigmoid_backward glu_backward",
+    fix="σ' = σ (1 - σ)",
+)
+def _sigmoid_for_slope() -> tuple[Any, ...]:
+    def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return dy * y
+
+    def glu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        y, σ, dim = saved
+        return np.concatenate([σ * dy, y * dy], axis=dim)
+
+    return sigmoid_backward, glu_backward
+
+
+@wrong_formula(
+    "the second term of the product rule is missing",
+    *("GELU", "SiLU"),
+    of="gelu_backward silu_backward",
+    fix="(x f)' = f + x f': the input counts also by what it is multiplied with",
+)
+def _no_product_rule() -> tuple[Any, ...]:
+    def gelu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        _, Φ, _ = saved
+        return dy * Φ
+
+    def silu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        _, σ = saved
+        return dy * σ
+
+    return gelu_backward, silu_backward
+
+
+@wrong_formula(
+    "no gradient passes below 0, as in ReLU",
+    *("LeakyReLU", "ELU"),
+    of="leaky_relu_backward elu_backward",
+    fix="below 0 the slope is not 0",
+)
+def _closed_below() -> tuple[Any, ...]:
+    def leaky_relu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, _ = saved
+        return dy * (x.real > 0)
+
+    def elu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, _ = saved
+        return dy * (x.real > 0)
+
+    return leaky_relu_backward, elu_backward
+
+
+@wrong_formula(
+    "the sum is missing in the derivative of the softmax",
+    *("Softmax", "LogSoftmax"),
+    of="softmax_backward log_softmax_backward",
+    fix="dx_i = y_i (dy_i - Σ_j dy_j y_j); of its logarithm dx_i = dy_i - y_i Σ_j dy_j",
+)
+def _no_sum() -> tuple[Any, ...]:
+    def softmax_backward(dp: np.ndarray, saved: Any) -> np.ndarray:
+        p, _ = saved
+        return p * dp
+
+    def log_softmax_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        y, _ = saved
+        return dy - np.exp(y)
+
+    return softmax_backward, log_softmax_backward
+
+
+@wrong_formula(
+    "the Jacobian of the softmax is only its diagonal",
+    "LogSoftmax",
+    of="log_softmax_backward",
+    fix="dx_i = dy_i - y_i Σ_j dy_j: each output depends on all inputs",
+)
+def _log_diagonal(dy: np.ndarray, saved: Any) -> np.ndarray:
+    y, _ = saved
+    return dy - np.exp(y) * dy
+
+
+@wrong_formula(
+    "the sum in the derivative of the softmax runs along the wrong axis",
+    *("Softmax", "LogSoftmax"),
+    of="softmax_backward log_softmax_backward",
+    fix="along the axis that sums to 1",
+)
+def _sum_along_another_axis() -> tuple[Any, ...]:
+    def softmax_backward(dp: np.ndarray, saved: Any) -> np.ndarray:
+        p, dim = saved
+        return p * (dp - (p * dp).sum(axis=(dim + 1) % p.ndim, keepdims=True))
+
+    def log_softmax_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        y, dim = saved
+        return dy - np.exp(y) * dy.sum(axis=(dim + 1) % y.ndim, keepdims=True)
+
+    return softmax_backward, log_softmax_backward
+
+
+@wrong_formula(
+    "the softmax runs along the wrong axis",
+    *("Softmax", "LogSoftmax"),
+    of="softmax log_softmax",
+    fix="along the axis that is to sum to 1: the classes, not the samples",
+)
+def _another_axis() -> tuple[Any, ...]:
+    def softmax(x: np.ndarray, dim: int) -> tuple[np.ndarray, Any]:
+        dim = (dim + 1) % x.ndim
+        e = np.exp(x - x.real.max(axis=dim, keepdims=True))
+        p = e / e.sum(axis=dim, keepdims=True)
+        return p, (p, dim)
+
+    def log_softmax(x: np.ndarray, dim: int) -> tuple[np.ndarray, Any]:
+        dim = (dim + 1) % x.ndim
+        y = x - x.real.max(axis=dim, keepdims=True)
+        y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
+        return y, (y, dim)
+
+    return softmax, log_softmax
+
+
+# ---- conventions of losses
+
+
+@wrong_formula(
+    "the loss is half of the square",
+    "MSELoss",
+    of="mse_loss mse_loss_backward",
+    fix="PyTorch's has no ½: (x - t)², whose derivative is 2 (x - t)",
+)
+def _half() -> tuple[Any, ...]:
+    def mse_loss(x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, Any]:
+        return 0.5 * (x - t) ** 2, (x, t)
+
+    def mse_loss_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+        x, t = saved
+        return (x - t) * dℓ
+
+    return mse_loss, mse_loss_backward
+
+
+_REDUCED = ("MSELoss", "L1Loss", "BCELoss", "BCEWithLogitsLoss", "NLLLoss", "CrossEntropyLoss")
+
+
+@wrong_formula(
+    "the loss is the sum instead of the mean",
+    *_REDUCED,
+    of="reduce",
+    fix="PyTorch's default is the mean over all numbers; reduction='sum' is the sum",
+)
+def _sum_for_mean(ℓ: np.ndarray, reduction: str = "mean", total_weight: Any = None) -> tuple[Any, Any]:
+    if reduction == "none":
+        return ℓ, None
+    return ℓ.sum(), (ℓ.shape, ℓ.dtype, 1)
+
+
+@wrong_formula(
+    "the loss is the mean over the samples alone",
+    *("MSELoss", "L1Loss", "BCELoss", "BCEWithLogitsLoss"),
+    of="reduce",
+    fix="PyTorch's mean is over all numbers, samples times outputs",
+)
+def _mean_over_samples(ℓ: np.ndarray, reduction: str = "mean", total_weight: Any = None) -> tuple[Any, Any]:
+    if reduction == "none":
+        return ℓ, None
+    Z = len(ℓ) if reduction == "mean" and ℓ.ndim else 1
+    return ℓ.sum() / Z, (ℓ.shape, ℓ.dtype, Z)
+
+
+def inside_the_logarithm(ε: float) -> list[Fault]:
+    """The mistake, or the convention, of log(p + ε) for log p; p - t may stay the gradient, or follow it."""
+
+    def binary_cross_entropy(x: np.ndarray, t: np.ndarray, weight: Any = None) -> tuple[np.ndarray, Any]:
+        w = 1 if weight is None else weight
+        return -w * (t * np.log(x + ε) + (1 - t) * np.log(1 - x + ε)), (x, t, w)
+
+    def binary_cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+        x, t, w = saved
+        return w * ((1 - t) / (1 - x + ε) - t / (x + ε)) * dℓ
+
+    def cross_entropy(*args: Any) -> tuple[np.ndarray, Any]:
+        ℓ, saved = _cross_entropy(*args)
+        log_p, q, *_ = saved
+        return -(q * np.log(np.exp(log_p) + ε)).sum(axis=1).reshape(ℓ.shape), saved
+
+    def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
+        log_p, q, _, shape = saved
+        p = np.exp(log_p)
+        g = q * p / (p + ε)
+        dx = (p * g.sum(axis=1, keepdims=True) - g) * dℓ.reshape(-1, 1)
+        return (
+            np.moveaxis(dx.reshape(shape[0], *shape[2:], -1), -1, 1) if len(shape) > 2 else dx.reshape(shape)
+        )
+
+    name = f"{ε:.0e} is added inside the logarithm: log(p + ε)".replace("e-0", "e-")
+    fix = "PyTorch takes log p itself; clip p away from 0 instead, or compare with a reference that adds ε"
+    binary: dict[str, Any] = {
+        "binary_cross_entropy": binary_cross_entropy,
+        "binary_cross_entropy_backward": binary_cross_entropy_backward,
+    }
+    classes: dict[str, Any] = {
+        "cross_entropy": cross_entropy,
+        "cross_entropy_backward": cross_entropy_backward,
+    }
+    return [
+        Fault(name, fix, ("BCELoss",), formulas=binary),
+        Fault(name, fix, ("CrossEntropyLoss",), formulas=classes),
+        Fault(name, fix, ("CrossEntropyLoss",), formulas={"cross_entropy": cross_entropy}),
+    ]
+
+
+_cross_entropy = F.cross_entropy
+for _ε in (1e-7, 1e-8):
+    FAULTS += inside_the_logarithm(_ε)

@@ -175,3 +175,73 @@ def _stale(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
     dx = dy @ (W - 0.1 * dW)
     db = _rows(dy).sum(axis=0) if b is not None else None
     return dx, dW, db
+
+
+@wrong_formula(
+    "the weight gradient alone is averaged over the batch",
+    "Linear",
+    of="linear_backward",
+    fix="dW = dyᵀ x is the sum over the samples; the 1/N belongs to the loss alone",
+)
+def _weight_mean(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x) / len(dy)
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the error that is passed on is divided by the batch size",
+    "Linear",
+    of="linear_backward",
+    fix="dx = dy W, of each sample by itself",
+)
+def _error_mean(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W / len(dy)
+    dW = _rows(dy).T @ _rows(x)
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the weight gradient is that of the last sample",
+    "Linear",
+    of="linear_backward",
+    fix="dW += over the samples, or dW = dyᵀ x",
+)
+def _last_weight(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = np.outer(_rows(dy)[-1], _rows(x)[-1])
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "a multiple of the weight itself is added: weight decay",
+    "Linear",
+    of="linear_backward",
+    fix="weight decay belongs to the optimizer, or into the loss as well",
+)
+def _decayed(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = _rows(dy).T @ _rows(x) + 1e-3 * W
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db
+
+
+@wrong_formula(
+    "the gradient is clipped at ±1",
+    "Linear",
+    of="linear_backward",
+    fix="clip where the optimizer steps, not in backward",
+)
+def _clipped(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    x, W, b = saved
+    dx = dy @ W
+    dW = np.clip((_rows(dy).T @ _rows(x)).real, -1, 1)
+    db = _rows(dy).sum(axis=0) if b is not None else None
+    return dx, dW, db

@@ -262,3 +262,99 @@ def _whole_alpha(
     D = k + a * sum_of_neighbours(x * x, size // 2, (size - 1) // 2)
     y = x * D**-beta
     return y, (x, D, a, beta, size)
+
+
+_INSIDE_THE_SUMS = "the weight of the normalisation stands outside the sums"
+_FIRST = "g = w dy first; the means are those of g and of g x̂"
+
+
+@wrong_formula(_INSIDE_THE_SUMS, "LayerNorm", of="layer_norm_backward", fix=_FIRST)
+def _weight_outside(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
+    x_hat, w, b, pools = saved
+    shape, dy = dy.shape, dy.reshape(x_hat.shape)
+    dw = None if w is None else np.einsum("inm,inm->m", dy, x_hat).reshape(w.shape)
+    db = None if b is None else np.einsum("inm->m", dy).reshape(b.shape)
+    dx, *_ = F.batch_norm_backward(dy, pools)
+    dx = dx if w is None else w.reshape(-1) * dx
+    return dx.reshape(shape), dw, db
+
+
+@wrong_formula(_INSIDE_THE_SUMS, "RMSNorm", of="rms_norm_backward", fix=_FIRST)
+def _rms_weight_outside(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
+    x_hat, w, r = saved
+    shape, dy = dy.shape, dy.reshape(x_hat.shape)
+    dw = None if w is None else np.einsum("nm,nm->m", dy, x_hat).reshape(w.shape)
+    dx = r * (dy - x_hat * (np.einsum("nm,nm->n", dy, x_hat)[:, None] / max(1, dy.shape[1])))
+    dx = dx if w is None else w.reshape(-1) * dx
+    return dx.reshape(shape), dw
+
+
+@wrong_formula(
+    "the gradient through the variance is twice as large",
+    *_CENTRED,
+    of="batch_norm_backward",
+    fix="∂r/∂v = -½ r³: the ½ cancels the 2 of the square",
+)
+def _variance_twice(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
+    x_hat, w, b, r, pooled, *_ = saved
+    shape, dy = dy.shape, dy.reshape(x_hat.shape)
+    M = max(1, len(dy) * dy.shape[2])
+    dw = np.einsum("ncl,ncl->c", dy, x_hat)
+    db = np.einsum("ncl->c", dy)
+    wr = r if w is None else w[:, None] * r
+    if pooled:
+        dy = dy - (db[:, None] / M + 2 * x_hat * (dw[:, None] / M))
+    dx = wr * dy
+    return dx.reshape(shape), None if w is None else dw, None if b is None else db
+
+
+@wrong_formula(
+    "in eval mode backward uses the formula of training",
+    *_RUNNING,
+    of="batch_norm_backward",
+    fix="there the running statistics are constants: dx = w r dy",
+)
+def _training_formula(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
+    x_hat, w, b, r, *_ = saved
+    shape, dy = dy.shape, dy.reshape(x_hat.shape)
+    M = max(1, len(dy) * dy.shape[2])
+    dw = np.einsum("ncl,ncl->c", dy, x_hat)
+    db = np.einsum("ncl->c", dy)
+    wr = r if w is None else w[:, None] * r
+    dx = wr * (dy - (db[:, None] / M + x_hat * (dw[:, None] / M)))
+    return dx.reshape(shape), None if w is None else dw, None if b is None else db
+
+
+@wrong_formula(
+    "the weight's gradient is made with x instead of x̂",
+    *(f"BatchNorm{axes}d" for axes in (1, 2, 3)),
+    of="batch_norm_backward",
+    fix="y = w x̂ + b, so dw = Σ dy x̂",
+)
+def _weight_by_input(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
+    x_hat, w, b, r, pooled, m, *_ = saved
+    shape, dy = dy.shape, dy.reshape(x_hat.shape)
+    M = max(1, len(dy) * dy.shape[2])
+    dw = np.einsum("ncl,ncl->c", dy, x_hat)
+    db = np.einsum("ncl->c", dy)
+    wr = r if w is None else w[:, None] * r
+    dx = wr * (dy - (db[:, None] / M + x_hat * (dw[:, None] / M)) * pooled)
+    dw = np.einsum("ncl,ncl->c", dy, x_hat / r + m)
+    return dx.reshape(shape), None if w is None else dw, None if b is None else db
+
+
+@wrong_formula(
+    "the weight's gradient is made with x instead of x̂",
+    "LayerNorm",
+    of="layer_norm_backward",
+    fix="y = w x̂ + b, so dw = Σ dy x̂",
+)
+def _layer_weight_by_input(dy: np.ndarray, saved: Any) -> tuple[Any, ...]:
+    x_hat, w, b, pools = saved
+    _, _, _, r, _, m, _ = pools
+    shape, dy = dy.shape, dy.reshape(x_hat.shape)
+    dw = None if w is None else np.einsum("inm,inm->m", dy, x_hat / r + m).reshape(w.shape)
+    db = None if b is None else np.einsum("inm->m", dy).reshape(b.shape)
+    g = dy if w is None else w.reshape(-1) * dy
+    dx, *_ = F.batch_norm_backward(g, pools)
+    return dx.reshape(shape), dw, db

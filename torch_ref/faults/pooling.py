@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from scratch import functional as F
+from scratch import nn
 from scratch.functional.taps import Taps, along
 from torch_ref.faults.fault import mistake, wrong_formula
 
@@ -156,3 +157,21 @@ def _wrong_end(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
         dx = np.roll(dx, p, axis)
         np.moveaxis(dx, axis, 0)[:p] = 0
     return dx
+
+
+@mistake(
+    "a zero of the padding may be the maximum",
+    *(f"MaxPool{axes}d" for axes in (1, 2, 3)),
+    method="forward backward",
+    fix="pad with -∞, or leave what is outside out of the window",
+)
+def _zeros_win(module: Any, right: Any, x: np.ndarray, *args: Any) -> Any:
+    """forward, and then backward, on an input with zeros around it, of windows without a padding."""
+    if right.func.__name__ == "backward":
+        return module.on_zeros.backward(x, *args)[module.inside]
+    p = module.padding if isinstance(module.padding, tuple) else (module.padding,) * module.axes
+    around = [(0, 0)] * (x.ndim - module.axes) + [(n, n) for n in p]
+    module.inside = tuple(slice(n, n + L) for (n, _), L in zip(around, x.shape, strict=True))
+    options = {n: getattr(module, n) for n in ("stride", "dilation", "return_indices", "ceil_mode")}
+    module.on_zeros = getattr(nn, type(module).__name__)(module.kernel_size, **options)
+    return module.on_zeros(np.pad(x, around))

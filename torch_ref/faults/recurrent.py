@@ -185,3 +185,149 @@ def _reset_first() -> Pair:
         return dx, dh_next * z + d_rh * r + dh, dW_ih, dW_hh, db_ih, db_hh
 
     return gru_cell, gru_cell_backward
+
+
+_STEP_BEFORE = "the error is not carried back through time"
+
+
+@wrong_formula(
+    _STEP_BEFORE,
+    "GRU",
+    of="gru_backward",
+    fix="dh of step t is dy_t and the dh that step t + 1 hands back",
+)
+def _gru_no_time(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, *dW_t = F.gru_cell_backward(dy_t, saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, *dW_sum
+
+
+@wrong_formula(
+    _STEP_BEFORE,
+    "LSTM",
+    of="lstm_backward",
+    fix="dh and dc of step t are handed on to step t - 1",
+)
+def _lstm_no_time(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh, dc = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, dc, *dW_t = F.lstm_cell_backward((dy_t, np.zeros_like(dc)), saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, dc, *dW_sum
+
+
+@wrong_formula(
+    "the gradient of the memory is not carried back through time",
+    "LSTM",
+    of="lstm_backward",
+    fix="dc of step t is f dc of step t + 1 and what comes by h",
+)
+def _memory_cut(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh, dc = dy
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, before, *dW_t = F.lstm_cell_backward((dy_t + dh, dc), saved_t, need_dx)
+        dc = np.zeros_like(before)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, before, *dW_sum
+
+
+@wrong_formula(
+    "the gradient of the last memory is ignored",
+    "LSTM",
+    of="lstm_backward",
+    fix="the backward through time starts with dc of the last memory, not with 0",
+)
+def _last_memory(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    dys, dh, dc = dy
+    dc = np.zeros_like(dc)
+    dx, dW = [], []
+    for dy_t, saved_t in zip(dys[::-1], saved[::-1], strict=True):
+        dx_t, dh, dc, *dW_t = F.lstm_cell_backward((dy_t + dh, dc), saved_t, need_dx)
+        dx.append(dx_t)
+        dW.append(dW_t)
+    dW_sum = [None if steps[0] is None else sum(steps) for steps in zip(*dW, strict=True)]
+    return np.stack(dx[::-1]) if need_dx else None, dh, dc, *dW_sum
+
+
+@wrong_formula(
+    "the square is missing in 1 - h²",
+    *("RNN", "RNNCell"),
+    of="rnn_cell_backward",
+    fix="h = tanh a, so da = (1 - h²) dh",
+)
+def _no_square(dh_next: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    saved_x, saved_h, h_next, nonlinearity = saved
+    da = dh_next * (1 - h_next if nonlinearity == "tanh" else h_next.real > 0)
+    dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+    dh, dW_hh, db_hh = F.linear_backward(da, saved_h)
+    return dx, dh, dW_ih, dW_hh, db_ih, db_hh
+
+
+@wrong_formula(
+    "the derivative of the tanh is missing",
+    *("RNN", "RNNCell"),
+    of="rnn_cell_backward",
+    fix="h = tanh a, so da = (1 - h²) dh",
+)
+def _no_slope(dh_next: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    saved_x, saved_h, h_next, nonlinearity = saved
+    da = dh_next if nonlinearity == "tanh" else dh_next * (h_next.real > 0)
+    dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+    dh, dW_hh, db_hh = F.linear_backward(da, saved_h)
+    return dx, dh, dW_ih, dW_hh, db_ih, db_hh
+
+
+_SIGMOID = "the sigmoid stands in the place of its slope in the gates"
+
+
+@wrong_formula(_SIGMOID, *("LSTM", "LSTMCell"), of="lstm_cell_backward", fix="σ' = σ (1 - σ)")
+def _lstm_sigmoid(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    saved_x, saved_h, saved_m, i, f, g, o, c, tanh_c = saved
+    dh_next, dc_next = dy
+    dm, dW_hr, _ = (dh_next, None, None) if saved_m is None else F.linear_backward(dh_next, saved_m)
+    dc = dc_next + dm * o * (1 - tanh_c * tanh_c)
+    da = np.concatenate([dc * g * i, dc * c * f, dc * i * (1 - g * g), dm * tanh_c * o], axis=-1)
+    dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+    dh, dW_hh, db_hh = F.linear_backward(da, saved_h)
+    return dx, dh, dc * f, dW_ih, dW_hh, db_ih, db_hh, dW_hr
+
+
+@wrong_formula(_SIGMOID, *("GRU", "GRUCell"), of="gru_cell_backward", fix="σ' = σ (1 - σ)")
+def _gru_sigmoid(dh_next: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    saved_x, saved_h, r, z, n, u_n, h = saved
+    da_n = dh_next * (1 - z) * (1 - n * n)
+    da_z, da_r = dh_next * (h - n) * z, da_n * u_n * r
+    da = np.concatenate([da_r, da_z, da_n], axis=-1)
+    du = np.concatenate([da_r, da_z, da_n * r], axis=-1)
+    dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+    dh, dW_hh, db_hh = F.linear_backward(du, saved_h)
+    return dx, dh_next * z + dh, dW_ih, dW_hh, db_ih, db_hh
+
+
+@wrong_formula(
+    "the derivative of tanh c is missing",
+    *("LSTM", "LSTMCell"),
+    of="lstm_cell_backward",
+    fix="h = o tanh c, so dc = o (1 - tanh² c) dh and what comes from the next step",
+)
+def _no_tanh_of_memory(dy: Any, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+    saved_x, saved_h, saved_m, i, f, g, o, c, tanh_c = saved
+    dh_next, dc_next = dy
+    dm, dW_hr, _ = (dh_next, None, None) if saved_m is None else F.linear_backward(dh_next, saved_m)
+    dc = dc_next + dm * o
+    da_i, da_f, da_g = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g)
+    da = np.concatenate([da_i, da_f, da_g, dm * tanh_c * o * (1 - o)], axis=-1)
+    dx, dW_ih, db_ih = F.linear_backward(da, saved_x, need_dx)
+    dh, dW_hh, db_hh = F.linear_backward(da, saved_h)
+    return dx, dh, dc * f, dW_ih, dW_hh, db_ih, db_hh, dW_hr

@@ -36,21 +36,19 @@ def linear(x: np.ndarray, W: np.ndarray, b: np.ndarray | None = None) -> tuple[n
         >>> dx, dW, db
         (array([[3., 4.]]), array([[1., 2.]]), array([1.]))
     """
-    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    y = np.dot(rows, W.T)
+    y = x @ W.T
     if b is not None:
         y += b
-    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(W)), (x, W, b)
+    return y, (x, W, b)
 
 
 def linear_backward(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
     """dx = dy W, dW = dyᵀ x, db = dyᵀ 1; derived in linear."""
     x, W, b = saved
-    shape = x.shape
-    if x.ndim != 2:
-        dy, x = dy.reshape(math.prod(shape[:-1]), len(W)), x.reshape(math.prod(shape[:-1]), shape[-1])
-    dx = np.dot(dy, W).reshape(shape) if need_dx else None
-    dW = np.dot(dy.T, x)
+    dx = dy @ W if need_dx else None
+    N = math.prod(x.shape[:-1])
+    dy, x = dy.reshape(N, len(W)), x.reshape(N, x.shape[-1])
+    dW = dy.T @ x
     db = dy.sum(axis=0) if b is not None else None
     return dx, dW, db
 

@@ -39,7 +39,11 @@ def cut(objective: Objective, axis: int, length: int, all_of_them: bool) -> Obje
     model: Any = objective.model
     if held := held_of(model):
         model = copy.copy(model)
-        model.held = {**model.held, **{at: shorter(value) for at, value in held.items()}}
+        cut_short = {at: shorter(value) for at, value in held.items()}
+        if isinstance(model.held, dict):
+            model.held = {**model.held, **cut_short}
+        else:
+            model.held = tuple(cut_short.get(at, value) for at, value in enumerate(model.held))
     inputs = unflatten_as(objective.inputs, (shorter(x) for _, x in leaves(objective.inputs)))
     try:
         with np.errstate(all="ignore"):

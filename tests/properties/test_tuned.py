@@ -1,4 +1,7 @@
-"""The tuned convolutions give what the plain ones give, in every case of the catalog and either way."""
+"""The tuned formulas give what the plain ones give, in every case of the catalog and either way.
+
+Those of recurrent layers: tests/scratch/test_rnn.py.
+"""
 
 from contextlib import nullcontext
 from typing import Any
@@ -18,7 +21,7 @@ from torch_ref.faults import replaced
 
 # The last two: fewer columns than outputs, which are kept for backward.
 CASES = [
-    *(case for case in MODULES if case.kind.startswith("Conv")),
+    *(case for case in MODULES if case.kind.startswith("Conv") or case.kind == "Linear"),
     Case("Conv2d", (normal(5, 1, 5, 4),), (1, 6, (2, 3)), {"padding": 1}),
     Case("ConvTranspose1d", (normal(5, 6, 4),), (6, 2, 3), {"groups": 2}),
 ]

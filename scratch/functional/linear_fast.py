@@ -1,4 +1,4 @@
-"""The functions of linear.py, tuned for small steps: np.dot, which starts sooner than @, on matrices alone."""
+"""The functions of linear.py, tuned for small steps: np.dot, which starts sooner than @, on matrices."""
 
 import math
 from typing import Any

@@ -13,6 +13,10 @@ from scratch.nested import cast, is_floating, leaves, unflatten_as
 from scratch.stray_parameters import refuse_stray_parameters
 
 
+class NotFiniteError(ValueError):
+    """The output holds nan or inf, where there is no derivative."""
+
+
 class Gradients(NamedTuple):
     """dL/dx for each input array (None for one of integers), and dL/dW by the parameters' names."""
 
@@ -65,7 +69,7 @@ class Objective:
         self.random_state = random.get_rng_state()
         self.y, self.is_random = self._first_forward()
         if not _is_finite(self.y):
-            raise ValueError("gradcheck: the output holds nan or inf, where there is no derivative")
+            raise NotFiniteError("gradcheck: the output holds nan or inf, where there is no derivative")
         self.dtype = self._floating_dtype()
         self.cotangent = self._drawn_cotangent() if loss_fn is None and cotangent is None else cotangent
         if loss_fn is None and (shapes := _shapes(self.cotangent)) != _shapes(self.y):

@@ -8,13 +8,16 @@ For anything with a forward and a backward (adapters) beside a module or functio
 4. rounding: how far two correct sides may be apart (scratch/gradcheck/rounding.py)
 5. side effects of your forward and backward (side_effects.py)
 6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis.py)
-7. kinks: in the finer precision 1, 2 and 4 to 6 once more, on numbers that repeat and are 0, ±1, … (kinks.py)
+7. other conditions: in the finer precision 1 to 6 once more, with weights drawn anew where they were all
+   equal, and in eval mode (conditions.py)
+8. kinks: likewise 1, 2 and 4 to 6, on numbers that repeat and are 0, ±1, … (kinks.py)
 
 1 to 6 are done in both precisions.
 """
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
@@ -26,13 +29,24 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
+from scratch.gradcheck.objective import NotFiniteError
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
+from torch_ref.checker.conditions import FULL, other_conditions
 from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
-from torch_ref.checker.kinks import TIES, kinks, kinks_above_0, kinks_on_its_sides
+from torch_ref.checker.kinks import (
+    ALL_EQUAL,
+    ALL_ZERO,
+    TIES,
+    kinks,
+    kinks_above_0,
+    kinks_on_its_sides,
+    ones,
+    zeros,
+)
 from torch_ref.checker.low_precision import LOW, compare_low
 from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
@@ -46,7 +60,8 @@ class Check:
     """The result of check; truthy if all is well.
 
     Args:
-        comparisons: by where they were made: "float64", "float32", and "float64, ties and kinks".
+        comparisons: by where they were made: "float64", "float32", and under other conditions, as "float64,
+            eval mode" and "float64, ties and kinks".
         side_effects: of forward and backward: they change an input or a weight, overwrite a gradient, draw
             random numbers, keep state from one call to the next.
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
@@ -176,6 +191,8 @@ def check(
     full = [dtype for dtype in names if dtype not in LOW]
     if double_backward and full and found:  # where a gradient is wrong, so is all that follows from it
         found = _examined_twice(found, mine, reference, sides, max(full))
+    if full:
+        found = _examined_under_conditions(found, sides, max(full), like)
     if reference is None:
         return _with_what_has_no_gradient(found, sides)
     if not full:
@@ -227,26 +244,31 @@ def _require_formula(like: str | None) -> None:
 
 
 def _examined(
-    found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None, ties: bool = False
+    found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None, condition: str = ""
 ) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
+    ties = condition in (TIES, ALL_ZERO, ALL_EQUAL)
     if dtype in LOW:
         low = replace(compare_low(sides, dtype, cotangent), words=BESIDE_FLOAT64)
         return replace(found, comparisons={**found.comparisons, dtype: low})
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
-    comparison = compare_objective(objective, twin, None, numeric=not ties, ties=ties)
+    comparison = compare_objective(objective, twin, None, numeric=condition in FULL, ties=ties)
+    if not comparison and not ties and condition not in FULL:
+        comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
     if ties and not _has_gradient(comparison):
         raise ValueError("there both sides have gradients of nan or inf")
     if any(isinstance(module, TensorCode) for module in objective.model.modules()):
         comparison = replace(comparison, words=YOURS_AND_REFERENCE)
-    side_effects = found.side_effects or tuple(side_effects_of(objective))
-    if comparison and not side_effects:
+    side_effects = found.side_effects
+    if condition in ("", TIES):
+        side_effects = side_effects or tuple(side_effects_of(objective))
+    if comparison and not side_effects and not condition:
         side_effects = tuple(tensor_effects_of(objective))
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
-        given = found.comparisons.get(dtype, comparison)
+        given = found.comparisons.get(dtype, comparison) if ties else comparison
         causes = tuple(diagnose(objective, comparison, *_our_own(sides, given, objective, like)))
-    comparisons = {**found.comparisons, f"{dtype}, {TIES}" if ties else dtype: comparison}
+    comparisons = {**found.comparisons, f"{dtype}, {condition}" if condition else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
 
 
@@ -283,16 +305,43 @@ def _our_own(sides: Sides, given: Comparison, objective: Objective, like: str | 
     return [family.of(objective) for family in families]
 
 
+def _examined_under_conditions(found: Check, sides: Sides, dtype: str, like: str | None) -> Check:
+    """``found``, and a comparison under each other condition, as long as all is well."""
+    for condition, other in other_conditions(sides):
+        if not found:
+            break
+        try:
+            with np.errstate(all="ignore"):
+                found = _examined(found, other, dtype, None, like, condition)
+        except NotFiniteError:
+            effect = (
+                f"with {condition} your output holds nan or inf, and PyTorch's does not: a number overflows "
+                "on the way. Subtract the largest before an exponential, or branch"
+            )
+            found = replace(found, side_effects=(*found.side_effects, effect))
+        except Exception as error:  # from other people's code, which need not take other shapes
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            found = replace(found, notes=(*found.notes, f"Not tried with {condition}: {reason}."))
+    return found
+
+
 def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None) -> Check:
     """``found``, and a comparison on the first points where all is defined; or why there is none."""
     untried = ""
     for points in (kinks, kinks_on_its_sides, kinks_above_0):
         try:
             with np.errstate(all="ignore"):
-                return _examined(found, sides.on_kinks(points), dtype, cotangent, like, ties=True)
+                found = _examined(found, sides.on_kinks(points), dtype, cotangent, like, TIES)
+            break
         except Exception as error:  # from other people's code, where it is not defined
             untried = untried or str(error).partition("\n")[0] or type(error).__name__
-    return replace(found, untried=untried)
+    else:
+        found = replace(found, untried=untried)
+    for condition, points in ((ALL_ZERO, zeros), (ALL_EQUAL, ones)):
+        with suppress(Exception), np.errstate(all="ignore"):  # likewise
+            if found:
+                found = _examined(found, sides.on_kinks(points), dtype, cotangent, like, condition)
+    return found
 
 
 def _has_gradient(comparison: Comparison) -> bool:

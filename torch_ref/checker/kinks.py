@@ -10,7 +10,7 @@ import numpy as np
 
 from scratch.nested import leaves, unflatten_as
 
-TIES = "ties and kinks"
+TIES, ALL_ZERO, ALL_EQUAL = "ties and kinks", "inputs of zeros", "inputs of ones"
 KINKS = np.array([-3.0, -1.0, -0.5, 0.0, 0.0, 0.0, 0.5, 1.0, 3.0, 6.0])
 
 # The numbers that an input is drawn from.
@@ -35,6 +35,16 @@ def kinks_on_its_sides(x: np.ndarray) -> np.ndarray:
 def kinks_above_0(x: np.ndarray) -> np.ndarray:
     """The points that have a logarithm."""
     return KINKS[KINKS > 0]
+
+
+def zeros(x: np.ndarray) -> np.ndarray:
+    """Nothing but 0, where a norm has no derivative, and a root none."""
+    return np.zeros(1)
+
+
+def ones(x: np.ndarray) -> np.ndarray:
+    """Nothing but 1: every number of a row is its largest."""
+    return np.ones(1)
 
 
 def on_kinks(inputs: Any, points: Points) -> Any:

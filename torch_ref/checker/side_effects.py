@@ -1,8 +1,8 @@
 """Side effects of forward and backward: on their inputs, on the weights, and on the next call.
 
 A gradient may be right, and its code still be no good in a training. The first call of a layer that keeps its
-first mask is right, and so is that of one whose backward takes a step. So each is called twice, on other
-numbers before its own, and must give what a fresh one gives.
+first mask is right, and so is that of one whose backward takes a step. So each is called again and again, on
+other numbers before its own, and must give what a fresh one gives.
 """
 
 import copy
@@ -30,6 +30,12 @@ UNWRITTEN = (
     "the result holds memory that was never written: np.empty gives what lay there before, at times the "
     "right numbers. Fill it, or take np.zeros"
 )
+KEPT = (
+    "forward returns the same array each time, so that the next call overwrites this one's output; return "
+    "a new array"
+)
+# So many calls in all: some code changes its ways only after a few.
+_CALLS = 5
 # With these, no number that a call gave is evidence of anything.
 NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL, UNWRITTEN}
 
@@ -48,7 +54,21 @@ def side_effects_of(objective: Objective) -> list[str]:
         return [*found, RANDOM]
     if not (_all_close(first.dx, again.dx) and _all_close(first.grads, again.grads)):
         return [*found, UNSTEADY]
-    return [*found, *_after_effects(objective, first)]
+    return [*found, *_after_effects(objective, first), *_overwritten_output(objective)]
+
+
+def _overwritten_output(objective: Objective) -> list[str]:
+    """The sentence for an output that changes when another call is made."""
+    model = _fresh(objective)
+    given, others = copy.deepcopy((objective.inputs, objective.inputs))
+    arrays = (x if x is None or x.dtype.kind != "f" else np.flip(x).copy() for _, x in leaves(others))
+    with suppress(Exception), np.errstate(all="ignore"), objective.drawing(objective.random_state):
+        y = [array for _, array in leaves(model(*given))]
+        before = [np.array(array) for array in y]
+        model(*unflatten_as(others, arrays))
+        if any(not np.array_equal(a, b, equal_nan=_is_floating(b)) for a, b in zip(y, before, strict=True)):
+            return [KEPT]
+    return []
 
 
 def _is_unwritten(objective: Objective, first: "_Call") -> bool:
@@ -84,7 +104,18 @@ def _after_effects(objective: Objective, first: "_Call") -> list[str]:
     if stale:
         names = ", ".join(stale)
         found.append(f"a call keeps state: after another one, backward gives another gradient of {names}")
-    return found
+    return found or _after_many_calls(model, objective, first)
+
+
+def _after_many_calls(model: nn.Module, objective: Objective, first: "_Call") -> list[str]:
+    """The effect of several calls on the next; ``model`` has been called twice."""
+    for count in range(3, _CALLS + 1):
+        model.zero_grad()
+        call = _call(model, objective, objective.inputs)
+        now, then = (each.outputs | each.dx | each.grads for each in (call, first))
+        if other := [name for name, x in then.items() if not _is_close(now[name], x)]:
+            return [f"a call keeps state: in call {count} {', '.join(other)} is another than in the first"]
+    return []
 
 
 class _Call(NamedTuple):

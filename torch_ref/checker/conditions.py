@@ -1,0 +1,138 @@
+"""Other conditions that a layer meets: other weights, eval mode, other shapes, large numbers.
+
+A norm starts with γ = 1 and β = 0, and with these a backward that forgets γ is right. A stride of 2 leaves a
+column over in an input of even length alone. An exponential overflows beyond 709. PyTorch decides: where it
+refuses a shape, or gives nan or inf, nothing is compared.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from scratch.nested import is_floating, leaves, unflatten_as
+from torch_ref.adapters.held import filled
+from torch_ref.checker.sides import Sides
+
+OTHER_WEIGHTS, EVAL = "weights drawn anew", "eval mode"
+# Where the numeric derivative judges from the start; elsewhere only if the two sides differ.
+FULL = ("", OTHER_WEIGHTS, EVAL)
+# How many times as large.
+_LARGE = (20.0, 1000.0)
+
+
+def other_conditions(sides: Sides) -> Iterator[tuple[str, Sides]]:
+    """(condition, both sides under it), for each that differs from the one that the sides are in."""
+    if drawn := _with_drawn_weights(sides):
+        yield OTHER_WEIGHTS, drawn
+    if sides.twin is not None and sides.twin.training:
+        other = copy.copy(sides)
+        other.regular, other.twin = other, copy.deepcopy(sides.twin).eval()
+        if _differ(sides, other):
+            yield EVAL, other
+    if sides.twin is not None:
+        for condition, other in (*_other_shapes(sides), *_large_numbers(sides)):
+            if _torch_is_finite(other):
+                yield condition, other
+
+
+def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
+    """A batch of one, and each other axis of the largest input shorter by one."""
+    arrays = [x for _, x in leaves((sides.inputs, tuple(sides.held.values()))) if isinstance(x, np.ndarray)]
+    largest = max(arrays, key=np.size, default=np.zeros(()))
+    for axis, length in enumerate(largest.shape):
+        if length > 1:
+            keep = 1 if axis == 0 else length - 1
+            shape = (*largest.shape[:axis], keep, *largest.shape[axis + 1 :])
+            name = "a batch of one" if axis == 0 else f"an input of shape {shape}"
+            yield name, _cut(sides, axis, length, keep)
+
+
+def _cut(sides: Sides, axis: int, length: int, keep: int) -> Sides:
+    """The same, the inputs that are as long along this axis cut short."""
+
+    def shorter(x: Any) -> Any:
+        fits = isinstance(x, np.ndarray) and axis < x.ndim and x.shape[axis] == length
+        return np.take(x, range(keep), axis=axis) if fits else x
+
+    other = copy.copy(sides)
+    other.regular = other
+    other.inputs = unflatten_as(sides.inputs, (shorter(x) for _, x in leaves(sides.inputs)))
+    other.held = {at: shorter(x) for at, x in sides.held.items()}
+    return other
+
+
+def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
+    """Inputs many times as large, unless they are confined to a range, as probabilities are."""
+    floating = [x for _, x in leaves(sides.inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    if not floating or any(x.size == 0 or np.min(x) >= 0 for x in floating):
+        return
+    for factor in _LARGE:
+        other = copy.copy(sides)
+        other.regular = other
+        scaled = (x * factor if is_floating(x) else x for _, x in leaves(sides.inputs))
+        other.inputs = unflatten_as(sides.inputs, scaled)
+        yield f"inputs {factor:g} times as large", other
+
+
+def _torch_is_finite(sides: Sides) -> bool:
+    """Whether PyTorch takes these inputs and gives finite numbers."""
+    twin: Any = copy.deepcopy(sides.twin)
+    inputs = filled([_tensor(x) for x in sides.inputs], {at: _tensor(x) for at, x in sides.held.items()})
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            outputs = [y for _, y in leaves(twin.double()(*inputs))]
+    except Exception:  # it does not take this shape
+        return False
+    return all(bool(torch.isfinite(y).all()) for y in outputs if isinstance(y, torch.Tensor))
+
+
+def _tensor(value: Any) -> Any:
+    arrays = (torch.from_numpy(np.array(x)) if isinstance(x, np.ndarray) else x for _, x in leaves(value))
+    tensors = (x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in arrays)
+    return unflatten_as(value, tensors)
+
+
+def _with_drawn_weights(sides: Sides) -> Sides | None:
+    """The same, with other numbers in each parameter whose entries are all equal; None if there is none."""
+    values = _weights(sides)
+    constant = {name: x for name, x in values.items() if x.size > 1 and np.all(x == x.flat[0])}
+    if not constant:
+        return None
+    rng = np.random.default_rng(0)
+    drawn = {name: x + 0.5 * rng.standard_normal(x.shape) for name, x in constant.items()}
+    other = copy.copy(sides)
+    other.regular, other.module = other, copy.deepcopy(sides.module)
+    other.twin, other._right = copy.deepcopy((sides.twin, sides._right))
+    if other.twin is not None:
+        with torch.no_grad():
+            for name, p in other.twin.named_parameters():
+                if name in drawn:
+                    p.copy_(torch.from_numpy(drawn[name]))
+    for module in (other.module, other._right):
+        for name, own in () if module is None else module.named_parameters():
+            if name in drawn:
+                own.data = drawn[name].astype(own.dtype)
+    return other
+
+
+def _weights(sides: Sides) -> dict[str, np.ndarray]:
+    if sides.twin is None:
+        return {name: p.data for name, p in sides.module.named_parameters()}
+    return {name: p.detach().cpu().double().numpy() for name, p in sides.twin.named_parameters()}
+
+
+def _differ(sides: Sides, other: Sides) -> bool:
+    """Whether your forward gives something else under the other condition: if not, it knows nothing of it."""
+    try:
+        one, two = (_output(each) for each in (sides, other))
+    except Exception:  # from other people's code, in a mode that it does not have
+        return False
+    return any(a.shape != b.shape or not np.array_equal(a, b) for a, b in zip(one, two, strict=False))
+
+
+def _output(sides: Sides) -> list[Any]:
+    objective, _ = sides.cast(np.dtype(np.float64))
+    return [np.asarray(y) for _, y in leaves(objective.y)]

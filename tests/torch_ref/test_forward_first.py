@@ -58,13 +58,17 @@ P = np.random.default_rng(2).uniform(0.2, 0.8, (5, 3))
 CASES = [
     ("ε", normed(1e-8), lambda x: TF.layer_norm(x, (6,)), (X,), r"as if ε were 1e-08, not 1e-05"),
     ("ε, of a module", normed(1e-3), torch.nn.LayerNorm(6, elementwise_affine=False), (X,), "ε were 0.001"),
-    ("transposed", Square(), torch.nn.Linear(6, 6, bias=False), (X,), r"weight were transposed.*\['W'\]"),
     ("half", (lambda x: x * x / 2, lambda dy, x: dy * x), lambda x: x * x, (X,), "factor of 0.5: it is half"),
     ("offset", (lambda x: x * x + 3, lambda dy, x: 2 * dy * x), torch.square, (X,), "by a constant, 3"),
     ("log", bce(1e-7), TF.binary_cross_entropy, (P, P[::-1]), r"1e-7 is added inside the logarithm"),
     ("log, smaller", bce(1e-10), TF.binary_cross_entropy, (P, P[::-1]), r"1e-10 is added inside"),
     ("axis", (lambda x: np.sort(x, 0), lambda dy, x: dy), lambda x: x.sort(1).values, (X,), "differs"),
 ]
+
+
+def test_a_square_matrix_that_fits_transposed_alone_is_asked_about() -> None:
+    with pytest.raises(ValueError, match=r"transposed they agree.*transposed=\['W'\]"):
+        check(Square(), torch.nn.Linear(6, 6, bias=False), X)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from scratch import nn
 from scratch.gradcheck import Objective
 from scratch.nested import leaves
 from torch_ref import check
-from torch_ref.adapters import AgainstTarget
+from torch_ref.adapters import Holding
 from torch_ref.catalog import LOSSES, MODULES, Case
 from torch_ref.checker.diagnosis import find_families
 from torch_ref.faults import FAULTS, Fault
@@ -81,7 +81,7 @@ def forms(case: Case, module: nn.Module, reference: torch.nn.Module, inputs: Any
     yield Form("module", module, reference, inputs)
     if case.target is not None and len(inputs) == 2:
         x, t = inputs
-        held = AgainstTarget(module, t, 1)
+        held = Holding(module, {1: t})
         t = torch.from_numpy(t)
         yield Form(
             "function", held, lambda x: reference(x, t.to(x.dtype) if t.is_floating_point() else t), (x,)

@@ -14,11 +14,10 @@ import torch
 
 from scratch.nested import is_floating, leaves, unflatten_as
 from torch_ref.adapters.held import filled
+from torch_ref.adapters.layout import TorchPicked
 from torch_ref.checker.sides import Sides
 
 OTHER_WEIGHTS, EVAL = "weights drawn anew", "eval mode"
-# Where the numeric derivative judges from the start; elsewhere only if the two sides differ.
-FULL = ("", OTHER_WEIGHTS, EVAL)
 # How many times as large.
 _LARGE = (20.0, 1000.0)
 
@@ -39,11 +38,16 @@ def other_conditions(sides: Sides) -> Iterator[tuple[str, Sides]]:
 
 
 def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
-    """A batch of one, and each other axis of the largest input shorter by one."""
+    """A batch of one, and each other axis of the largest input shorter by one.
+
+    Not what belongs to a target, as the classes of probabilities, nor an output that was picked by its shape.
+    """
+    if isinstance(sides.twin, TorchPicked):
+        return
     arrays = [x for _, x in leaves((sides.inputs, tuple(sides.held.values()))) if isinstance(x, np.ndarray)]
     largest = max(arrays, key=np.size, default=np.zeros(()))
     for axis, length in enumerate(largest.shape):
-        if length > 1:
+        if length > 1 and (axis == 0 or not sides.held):
             keep = 1 if axis == 0 else length - 1
             shape = (*largest.shape[:axis], keep, *largest.shape[axis + 1 :])
             name = "a batch of one" if axis == 0 else f"an input of shape {shape}"
@@ -65,9 +69,12 @@ def _cut(sides: Sides, axis: int, length: int, keep: int) -> Sides:
 
 
 def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
-    """Inputs many times as large, unless they are confined to a range, as probabilities are."""
+    """Inputs many times as large, unless they are confined to a range, as probabilities are.
+
+    Not those of a loss, whose logarithm may reach 0 there.
+    """
     floating = [x for _, x in leaves(sides.inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-    if not floating or any(x.size == 0 or np.min(x) >= 0 for x in floating):
+    if sides.held or not floating or any(x.size == 0 or np.min(x) >= 0 for x in floating):
         return
     for factor in _LARGE:
         other = copy.copy(sides)

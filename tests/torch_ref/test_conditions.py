@@ -1,0 +1,148 @@
+"""Right on the first call, with the first weights, and wrong under conditions that a training meets."""
+
+import numpy as np
+import pytest
+import torch
+
+from torch_ref import check
+
+X = np.random.default_rng(3).standard_normal((6, 5))
+
+
+class Norm:
+    """Layer norm with γ and β, as people write it; ``mistake`` names what is wrong."""
+
+    def __init__(self, mistake: str = "") -> None:
+        self.gamma, self.beta, self.mistake = np.ones(5), np.zeros(5), mistake
+
+    def forward(self, x):
+        self.s = np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+        self.h = (x - x.mean(axis=1, keepdims=True)) / self.s
+        return self.gamma * self.h + self.beta
+
+    def backward(self, dy):
+        self.dgamma, self.dbeta = (dy * self.h).sum(axis=0), dy.sum(axis=0)
+        g = dy if self.mistake == "γ forgotten" else dy * self.gamma
+        return (g - g.mean(1, keepdims=True) - self.h * (g * self.h).mean(1, keepdims=True)) / self.s
+
+
+def test_a_norm_that_forgets_γ_is_refused_beside_weights_of_ones():
+    assert check(Norm(), torch.nn.LayerNorm(5), X)
+    found = check(Norm("γ forgotten"), torch.nn.LayerNorm(5), X)
+    assert found.comparisons["float64"]
+    assert found.verdict.startswith("float64, weights drawn anew: NumPy is wrong: input.")
+    assert "not multiplied by the weight of the normalisation" in found.verdict
+
+
+def test_also_without_a_reference():
+    assert check(Norm(), None, X)
+    assert check(Norm("γ forgotten"), None, X).verdict.startswith(
+        "float64, weights drawn anew: NumPy is wrong"
+    )
+
+
+class Scaled:
+    """Dropout without its mask: x/2 in training, x in eval mode."""
+
+    def __init__(self, mistake: bool) -> None:
+        self.training, self.mistake = True, mistake
+
+    def forward(self, x):
+        return x / 2 if self.training else x
+
+    def backward(self, dy):
+        return dy / 2 if self.training or self.mistake else dy
+
+
+class TorchScaled(torch.nn.Module):
+    """The same."""
+
+    def forward(self, x):
+        return x / 2 if self.training else x
+
+
+@pytest.mark.parametrize("mistake", [False, True])
+def test_eval_mode_is_tried(mistake):
+    found = check(Scaled(mistake), TorchScaled(), X)
+    assert "float64, eval mode" in found.comparisons
+    assert bool(found) is not mistake
+    assert found.verdict.startswith("float64, eval mode: NumPy is wrong: input.") is mistake
+
+
+def pair(wrong=None):
+    """The mean of each row; ``wrong`` says of which inputs its derivative is wrong."""
+    return (
+        lambda x: x.mean(axis=1),
+        lambda dy, x: np.repeat(dy[:, None], x.shape[1], 1) / (1 if wrong and wrong(x) else x.shape[1]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "condition"),
+    [
+        (lambda x: len(x) == 1, "a batch of one"),
+        (lambda x: x.shape[1] % 2 == 0, "an input of shape (6, 4)"),
+        (lambda x: np.max(np.abs(x)) > 15, "inputs 20 times as large"),
+        (lambda x: not np.any(x), "inputs of zeros"),
+        (lambda x: len(np.unique(x)) == 1 and np.any(x), "inputs of ones"),
+    ],
+)
+def test_other_inputs_are_tried(wrong, condition):
+    assert check(pair(), lambda x: x.mean(dim=1), X)
+    found = check(pair(wrong), lambda x: x.mean(dim=1), X)
+    assert not found
+    assert found.verdict.startswith(f"float64, {condition}: ")
+
+
+def test_an_exponential_that_overflows():
+    def forward(x):
+        e = np.exp(x)
+        return e / e.sum(axis=1, keepdims=True)
+
+    def backward(dy, x):
+        p = forward(x)
+        return p * (dy - (dy * p).sum(axis=1, keepdims=True))
+
+    found = check((forward, backward), torch.nn.Softmax(dim=1), X)
+    assert not found
+    assert "inputs 1000 times as large your output holds nan or inf, and PyTorch's does not" in found.verdict
+
+
+def test_probabilities_are_left_in_their_range():
+    u = np.abs(X) / 10
+    found = check(pair(lambda x: np.max(np.abs(x)) > 1), lambda x: x.mean(dim=1), u)
+    assert not any("large" in name for name in found.comparisons)
+
+
+class Counting:
+    """A square that changes its ways with the fourth call, or hands out one array again and again."""
+
+    def __init__(self, mistake: str) -> None:
+        self.mistake, self.calls, self.y = mistake, 0, None
+
+    def forward(self, x):
+        self.x = x
+        if self.mistake != "one array":
+            return x * x
+        if self.y is None or self.y.shape != x.shape or self.y.dtype != x.dtype:
+            self.y = np.empty_like(x)
+        np.multiply(x, x, out=self.y)
+        return self.y
+
+    def backward(self, dy):
+        self.calls += 1
+        return (1 if self.mistake == "fourth call" and self.calls > 3 else 2) * self.x * dy
+
+
+@pytest.mark.parametrize(
+    ("mistake", "says"),
+    [
+        ("", "The two sides agree"),
+        ("fourth call", "a call keeps state: in call 4 input is another than in the first"),
+        ("one array", "forward returns the same array each time"),
+    ],
+)
+def test_several_calls(mistake, says):
+    found = check(Counting(mistake), torch.square, X)
+    assert bool(found) is not mistake or not mistake
+    assert says in found.verdict

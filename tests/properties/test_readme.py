@@ -106,6 +106,14 @@ def test_the_code_in_chinese_is_the_same_code() -> None:
     assert code(CHINESE) == code(README)
 
 
+def test_the_files_commands_and_outputs_in_chinese_are_the_same() -> None:
+    def shown(text: str) -> list[tuple[str, str]]:
+        found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.S | re.M)
+        return [(kind, each) for kind, each in found if file_name(each) or kind in ("console", "diff")]
+
+    assert shown(CHINESE) == shown(README)
+
+
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README + CHINESE))))
 def test_the_files_it_points_to_exist(path: str) -> None:
     assert (ROOT / path).exists()

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -96,6 +97,19 @@ def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:
     for line in table.splitlines():
         assert re.sub(r" +", " ", line) in README or set(line) <= set("|:- ")
     assert count in README
+
+
+def test_the_fields_of_the_json_are_those_that_it_lists(tmp_path: Path) -> None:
+    for _, text in FENCED:
+        if file_name(text) == "kernels.py":
+            (tmp_path / "kernels.py").write_text(text)
+    (command,) = [text for _, text in FENCED if "--json -" in text]
+    found = json.loads("\n".join(printed_by(command, tmp_path)))
+    assert len(found["seeds"]) == 3
+    one = found["seeds"]["0"]
+    section = README[README.index("### For programs") : README.index("## The lesson")]
+    listed = {name for quoted in re.findall(r"`(.+?)`", section) for name in re.findall(r"\w+", quoted)}
+    assert {*found, *one, *one["causes"][0], *one["tensors"][0]} <= listed
 
 
 def test_the_code_in_chinese_is_the_same_code() -> None:

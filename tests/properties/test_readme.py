@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -58,7 +59,7 @@ def test_its_commands_print_what_it_shows_for_its_files(tmp_path: Path) -> None:
             last = name
         elif language == "diff":
             lines = text.splitlines()
-            old, new = ("\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+            old, new = ("\n".join(line[1:] for line in lines if line[0] in f" {sign}") for sign in "-+")
             source = (tmp_path / last).read_text()
             assert source.count(old) == 1
             (tmp_path / last).write_text(source.replace(old, new))
@@ -66,7 +67,7 @@ def test_its_commands_print_what_it_shows_for_its_files(tmp_path: Path) -> None:
             command, *expected = text.removeprefix("$ ").splitlines()
             assert_in_order(expected, printed_by(command, tmp_path))
             commands += 1
-    assert commands == 3
+    assert commands == 8
 
 
 def printed_by(command: str, folder: Path) -> list[str]:
@@ -79,10 +80,10 @@ def printed_by(command: str, folder: Path) -> list[str]:
 
 
 def assert_in_order(expected: list[str], printed: list[str]) -> None:
-    """Line by line, up to "…", but for the digits of rounding errors and times."""
+    """Line by line, up to "…", but for the digits of small errors and times."""
 
     def rough(line: str) -> str:
-        line = re.sub(r"\d(\.\d)?e-\d\d|(?<= )0(?= )|in [\d.]+s", "#", line)
+        line = re.sub(r"\d(\.\d)?e-\d\d|(?<= )0(?= )|0\.0\d+|in [\d.]+s", "#", line)
         return re.sub(r"\s+|-{2,}", " ", line)
 
     lines = expected[:-1] if expected[-1] == "…" else expected
@@ -98,12 +99,33 @@ def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:
     assert count in README
 
 
+def test_the_fields_of_the_json_are_those_that_it_lists(tmp_path: Path) -> None:
+    for _, text in FENCED:
+        if file_name(text) == "kernels.py":
+            (tmp_path / "kernels.py").write_text(text)
+    (command,) = [text for _, text in FENCED if "--json -" in text]
+    found = json.loads("\n".join(printed_by(command, tmp_path)))
+    assert len(found["seeds"]) == 3
+    one = found["seeds"]["0"]
+    section = README[README.index("### For programs") : README.index("## The lesson")]
+    listed = {name for quoted in re.findall(r"`(.+?)`", section) for name in re.findall(r"\w+", quoted)}
+    assert {*found, *one, *one["causes"][0], *one["tensors"][0]} <= listed
+
+
 def test_the_code_in_chinese_is_the_same_code() -> None:
     def code(text: str) -> list[str]:
         (block,) = [b for b in re.findall(r"^```python\n(.*?)^```", text, re.S | re.M) if "manual_seed" in b]
         return [line.partition("  #")[0] for line in block.splitlines()]
 
     assert code(CHINESE) == code(README)
+
+
+def test_the_files_commands_and_outputs_in_chinese_are_the_same() -> None:
+    def shown(text: str) -> list[tuple[str, str]]:
+        found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.S | re.M)
+        return [(kind, each) for kind, each in found if file_name(each) or kind in ("console", "diff")]
+
+    assert shown(CHINESE) == shown(README)
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README + CHINESE))))

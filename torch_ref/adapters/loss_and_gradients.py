@@ -14,6 +14,7 @@ import numpy as np
 from torch_ref.adapters.gradient_names import gradient_key
 from torch_ref.adapters.parameter_tree import Leaf, is_number, leaves_of, pruned
 from torch_ref.adapters.paths import entries
+from torch_ref.adapters.shapes import can_be_subtracted
 
 Found = dict[str, np.ndarray]
 Way = Callable[[Any, Any], Found]
@@ -215,16 +216,9 @@ def _as_array(value: Any) -> np.ndarray | None:
 
 def _fits(leaf: Leaf, gradient: np.ndarray) -> bool:
     """Whether parameter -= gradient is what it should be: of one shape, but for axes that are broadcast."""
-    if gradient.shape == leaf.shape:
-        return True
-    if gradient.size != int(np.prod(leaf.shape)):
-        return False
     if leaf.kind is float:
-        return True
-    try:
-        return np.broadcast_shapes(gradient.shape, leaf.shape) == leaf.shape
-    except ValueError:
-        return False
+        return gradient.size == 1
+    return can_be_subtracted(gradient.shape, leaf.shape)
 
 
 def _shaped(leaf: Leaf, gradient: np.ndarray) -> np.ndarray:

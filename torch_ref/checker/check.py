@@ -29,6 +29,7 @@ from scratch.gradcheck import Objective
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
+from torch_ref.adapters.held import filled
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
@@ -253,10 +254,10 @@ def _examined(
 def _examined_twice(found: Check, mine: Any, reference: Any, sides: Sides, dtype: str) -> Check:
     """``found``, and a comparison of the gradients' own gradients, by the inputs, the parameters and dy."""
     first, _ = sides.cast(np.dtype(dtype))
-    count = len(first.inputs)
+    inputs = filled(first.inputs, sides.held)
     dy = [c for _, c in leaves(first.cotangent) if c is not None]
-    given = None if reference is None else GradientOf(reference, count)
-    again = Sides(GradientOf(mine, count), given, (*first.inputs, *dy))
+    given = None if reference is None else GradientOf(reference, len(inputs), sides.held)
+    again = Sides(GradientOf(mine, len(inputs), sides.held), given, (*inputs, *dy), held=[*sides.held])
     if isinstance(again.module, TensorCode) and isinstance(sides.module, TensorCode):
         again.module.device = sides.module.device
     try:

@@ -45,8 +45,8 @@ def split(returned: Any) -> tuple[Any, list[Any]]:
         at = next((i for i, each in enumerate(returned) if _is_one_number(each)), None)
         if at is None:
             return None, [returned]
-        rest = [*returned[:at], *returned[at + 1 :]]
-        return returned[at], [*rest, rest] if len(rest) > 1 else rest
+        rest = (*returned[:at], *returned[at + 1 :])
+        return returned[at], [*rest, rest] if len(rest) > 1 else [*rest]
     if _is_one_number(returned):
         return returned, []
     attributes = dict(entries(returned))
@@ -162,8 +162,12 @@ def _in_order(tree: Any, found: Any) -> Found:
 
 
 def _by_shape(tree: Any, found: Any) -> Found:
-    """The first array of each shape that is left."""
-    if _have_names(tree, found):
+    """The first array of each shape that is left; not of a list as long as that of the parameters.
+
+    Of two such lists the order decides: a step goes through both.
+    """
+    both_are_lists = isinstance(tree, list) and isinstance(found, list)
+    if _have_names(tree, found) or (both_are_lists and len(found) == len(tree)):
         return {}
     arrays, gradients = list(_arrays(found)), {}
     for leaf in leaves_of(tree):

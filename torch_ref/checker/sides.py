@@ -68,6 +68,7 @@ class Sides:
         self.held = {i: _as_held(inputs[i], i == self.target_at) for i in sorted(positions)}
         self.inputs = as_arrays("input", tuple(x for i, x in enumerate(inputs) if i not in positions))
         everything = filled(self.inputs, self.held)
+        orders = orders_of(layout, columns)
         if reference is None:
             self.module = adapt(_copied(mine), None, transposed, None, Given(everything, positions))
             self.twin, self._right = None, None
@@ -75,7 +76,6 @@ class Sides:
             return
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference).cpu() if is_module else _TorchFunction(reference)
-        orders = orders_of(layout, columns)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
         given = Given(everything, positions, len(shapes))

@@ -21,7 +21,7 @@ import pytest
 
 @pytest.fixture
 def assert_twin() -> Callable[..., None]:
-    """assert_twin(mine, reference, *inputs): fail unless check (torch_ref/checker) finds all well."""
+    """assert_twin(mine, reference, *inputs, …): fail unless check, of the same arguments, finds all well."""
     if shadow := _shadow("scratch"):
         pytest.fail(
             f"assert_twin: {shadow} is imported where gradmirror's own package scratch is meant; rename it, "
@@ -30,7 +30,7 @@ def assert_twin() -> Callable[..., None]:
         )
     from torch_ref.checker.check import check
 
-    def assert_twin(mine: Any, reference: Any, *inputs: Any, **options: Any) -> None:
+    def assert_twin(mine: Any, reference: Any = None, *inputs: Any, **options: Any) -> None:
         __tracebackhide__ = True
         found = check(mine, reference, *inputs, **options)
         if not found:

@@ -43,6 +43,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     layer.add_argument(
         "--columns", action="store_true", help="your samples are columns: x is features by batch"
     )
+    layer.add_argument(
+        "--like",
+        metavar="FORMULA",
+        help="which it is, layer_norm say, for the causes; found from the numbers",
+    )
+    layer.add_argument(
+        "--double-backward",
+        action="store_true",
+        help="compare the derivative of the gradients as well (code of tensors)",
+    )
     network = parser.add_argument_group("a whole network")
     network.add_argument(
         "--params", metavar="FILE.py:NAME", help="its parameters, or a function that makes them"
@@ -66,11 +76,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=(*DTYPES, "float16", "bfloat16"),
         help="to compare in this precision alone (float32 and float64); the last two are for code of tensors",
-    )
-    parser.add_argument(
-        "--double-backward",
-        action="store_true",
-        help="compare the derivative of the gradients as well (code of tensors)",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="everything that was found, for programs; - prints it and nothing else"

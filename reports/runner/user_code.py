@@ -65,6 +65,9 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
+_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "like", "double_backward")
+
+
 def _is_network(options: argparse.Namespace) -> bool:
     """Whether the options are those of a whole network.
 
@@ -72,11 +75,12 @@ def _is_network(options: argparse.Namespace) -> bool:
         UnusableError: they are neither those of a network nor those of a layer, or of both.
     """
     of_network = [name for name in ("params", "data", "case") if getattr(options, name)]
-    of_layer = [name for name in ("input", "held", "transposed") if getattr(options, name)]
+    of_layer = [name for name in _OF_LAYER if getattr(options, name)]
     if of_network and of_layer:
+        option = of_layer[0].replace("_", "-")
         raise UnusableError(
-            f"--{of_layer[0]} is for a layer and --{of_network[0]} for a whole network; say --input for each "
-            "input of a layer, or --params and --data for a network"
+            f"--{option} is for a layer and --{of_network[0]} for a whole network; say "
+            "--input for each input of a layer, or --params and --data for a network"
         )
     if options.case and len(of_network) > 1:
         raise UnusableError("--case makes params and data, so say it without --params and --data")
@@ -105,11 +109,12 @@ def _check_layer(options: argparse.Namespace, mine: Any, reference: Any, seed: i
         layout=options.layout,
         columns=options.columns,
         double_backward=options.double_backward,
+        like=options.like,
     )
 
 
 def _position(word: str) -> int | str:
-    return int(word) if word.isdigit() else word
+    return int(word) if word.removeprefix("-").isdigit() else word
 
 
 def _check_network(options: argparse.Namespace, mine: Any, reference: Any, seed: int) -> Check:

@@ -398,6 +398,7 @@ def test_the_json_of_a_network_has_the_same_columns(main):
     [
         (("net.py:Square",), "there are no inputs: say --input 4x16 for each input of a layer; or"),
         (("net.py:loss", *DATA, "--input", "3"), "--input is for a layer and --data for a whole network"),
+        (("net.py:loss", *DATA, "--double-backward"), "--double-backward is for a layer and --data for"),
         (("net.py:loss", "--case", "net.py:case", *DATA), "--case makes params and data, so say it without"),
         (
             ("net.py:loss", "--case", "net.py:init"),
@@ -484,6 +485,7 @@ class Plain(Layer):
         (("mine.py:Square", "--against", "torch.square"), 0, "The two sides agree"),
         (("mine.py:Square", "--against", "torch.square", "--double-backward"), 0, "double backward"),
         (("mine.py:Square", "--against", "torch.square", "--dtype", "bfloat16"), 0, "In bfloat16"),
+        (("mine.py:Square", "--against", "torch.square", "--like", "gelu"), 0, "The two sides agree"),
         (("mine.py:Halved", "--against", "torch.square"), 1, "a factor of 1/2 too much (input)"),
         (("mine.py:halved", "--against", "torch.square"), 1, "yours is wrong: input"),
         (("mine.py:Square.apply", "--against", "torch.square"), 0, "The two sides agree"),

@@ -630,3 +630,8 @@ def test_tensors_on_a_gpu():
     x = torch.randn(3, 4, device="cuda")
     accepts(OnGPU, torch.square, x)
     assert check(OnGPU, torch.square, x, dtypes="bfloat16")
+
+
+def test_a_name_that_no_parameter_has_is_refused_as_anywhere():
+    with pytest.raises(ValueError, match=r"check: transposed: there is no parameter \['W'\]"):
+        check(torch.nn.Linear(4, 3), torch.nn.Linear(4, 3), np.ones((2, 4)), transposed="W")

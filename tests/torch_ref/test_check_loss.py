@@ -810,3 +810,17 @@ def test_one_wrong_entry_among_many_is_found():
     assert "\nW1[17, 3]   NumPy " in str(found)
     assert "ratio 1.5\n" in str(found)
     assert "alone" not in found.verdict
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_of_two_lists_as_long_the_order_decides(kind):
+    def f(params, X, y):
+        V, w = params
+        e = X @ V @ w - y
+        dV, dw = X.T @ np.outer(e, w), V.T @ X.T @ e
+        return np.sum(e**2) / 2, kind([dw, dV])
+
+    # Of a tuple people take the parts by name, as they do of what a function returns.
+    found = check_loss(f, [normal(4, 3), normal(3)], X, X[:, 0], dtypes="float64")
+    assert found.ok == (kind is tuple)
+    assert found or "shapes differ" in found.verdict

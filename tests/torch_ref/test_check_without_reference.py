@@ -129,3 +129,24 @@ def test_repr_is_one_line_and_html_has_the_tables(right):
     html = found._repr_html_()
     assert html.count("<table") == 2
     assert ("NumPy is wrong" in html) != right
+
+
+def test_a_kernel_without_a_gradient_is_refused():
+    class Filters:
+        def __init__(self):
+            self.filters = np.random.default_rng(0).standard_normal((X.shape[-1], 3))
+
+        def forward(self, x):
+            return x @ self.filters
+
+        def backward(self, dy):
+            return dy @ self.filters.T
+
+    assert (
+        "the output depends on filters, and backward leaves no gradient" in check(Filters(), None, X).verdict
+    )
+
+
+def test_a_layout_that_there_is_none_of_is_refused():
+    with pytest.raises(ValueError, match="check: layout is 'NWHC'"):
+        check(Affine(), None, X, layout="NWHC")

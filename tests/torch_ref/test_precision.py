@@ -159,3 +159,13 @@ def test_memory_of_tensors_that_is_left_as_it_was_is_seen():
     before = torch.get_deterministic_debug_mode()
     assert check(Square, torch.square, normal(4, 5)).verdict == UNWRITTEN
     assert torch.get_deterministic_debug_mode() == before
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_a_note_is_printed_once(factor):
+    def square(x):
+        return x.astype(np.float32) ** 2
+
+    found = check((square, lambda dy, x: factor * x * dy), torch.square, np.linspace(-1, 1, 7))
+    assert found.ok == (factor == 2)
+    assert str(found).count("Judged in float32 alone") == 1

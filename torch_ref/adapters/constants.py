@@ -68,6 +68,7 @@ class _Knowing:
 
     def __init__(self, function: Callable[..., Any], name: str, constants: dict[int, Any]) -> None:
         self.function, self.__name__, self.constants = function, name, _Constants(constants)
+        self.__wrapped__ = function  # whose signature is this one's
 
     def __call__(self, *inputs: Any) -> Any:
         return self.function(*self.constants(None, inputs))

@@ -9,13 +9,12 @@ from scratch.nested import leaves
 from scratch.stray_parameters import gradient_names
 from torch_ref.adapters.calls import as_arrays
 from torch_ref.adapters.flat import copied
+from torch_ref.adapters.learning_rates import ALWAYS
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.returned import of_parameters
 from torch_ref.adapters.shapes import Shapes, without_ones
 from torch_ref.adapters.slots import Search, Slot, find_slots, name_of
 from torch_ref.adapters.trial import Trial, unnoticed
-
-_RATES = {"lr", "learning_rate", "learningRate", "learning_rates", "eta", "step_size", "learn_rate", "l_rate"}
 
 Slots = dict[str, Slot]
 
@@ -208,4 +207,5 @@ def _same(a: Any, b: Any) -> bool:
 
 def _rates(root: list[Any]) -> tuple[Path, ...]:
     """The learning rates that the thing, and what it keeps, have as attributes."""
-    return tuple(path for path, value in walk(root) if path[-1] in _RATES and type(value) in (float, int))
+    numbers = (path for path, value in walk(root) if type(value) in (float, int))
+    return tuple(path for path in numbers if str(path[-1]).lower() in ALWAYS)

@@ -1,6 +1,6 @@
 """Inputs that are held: numbers, masks, labels, which have no gradient, on either side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,6 @@ import torch
 
 from scratch import nn
 from torch_ref.adapters.around import Around, TorchAround
-from torch_ref.adapters.calls import parameter_names
 
 Held = Mapping[int, Any]
 
@@ -26,21 +25,27 @@ class Holding(Around):
 
     def __init__(self, inner: nn.Module, held: Held) -> None:
         super().__init__(inner)
-        self.held = dict(held)
+        self.held, self.count = dict(held), 0
 
     def forward(self, *inputs: Any) -> Any:
         """The inner module's output; held floating arrays get the precision of the inputs."""
-        dtype = _precision([*inputs, *(p.data for p in self.inner.parameters())])
-        fixed = {i: _cast(value, dtype) for i, value in self.held.items()}
-        y = self.inner(*filled(inputs, fixed))
+        everything = self.everything(inputs)
+        self.count = len(everything)
+        y = self.inner(*everything)
         return y if isinstance(y, tuple) else np.asanyarray(y)
+
+    def everything(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """All inputs of the inner module, from those that are not held."""
+        dtype = _precision([*inputs, *(p.data for p in self.inner.parameters())])
+        return filled(inputs, {i: _cast(value, dtype) for i, value in self.held.items()})
 
     def backward(self, *dy: Any) -> Any:
         """The gradient by each input that is not held; the inner backward may give those by all."""
         dx = self.inner.backward(*dy)
         if not isinstance(dx, tuple | list) or not self.held:
             return dx
-        free = [g for i, g in enumerate(dx) if i not in self.held] if len(dx) > max(self.held) else list(dx)
+        is_of_all = len(dx) == self.count
+        free = [g for i, g in enumerate(dx) if i not in self.held] if is_of_all else list(dx)
         return free[0] if len(free) == 1 else tuple(free)
 
 
@@ -65,13 +70,13 @@ def filled(free: Sequence[Any], held: Held) -> tuple[Any, ...]:
     return tuple(held[i] if i in held else next(others) for i in range(len(free) + len(held)))
 
 
-def positions_of(held: Any, inputs: Sequence[Any], forwards: Sequence[Callable[..., Any]]) -> frozenset[int]:
+def positions_of(held: Any, inputs: Sequence[Any], names: Sequence[Sequence[str]]) -> frozenset[int]:
     """The positions of inputs given as positions or names, or one of them.
 
     Args:
-        held: positions, negative ones from the end, or names of arguments of one of ``forwards``.
+        held: positions, negative ones from the end, or names.
         inputs: all inputs.
-        forwards: functions whose arguments are these.
+        names: those of the arguments of one side's forward, and of the other's.
 
     Raises:
         ValueError: there is no such input.
@@ -80,7 +85,6 @@ def positions_of(held: Any, inputs: Sequence[Any], forwards: Sequence[Callable[.
     for each in held if isinstance(held, list | tuple | set | frozenset) else (held,):
         at = each
         if isinstance(each, str):
-            names = [parameter_names(function) for function in forwards]
             at = next((known.index(each) for known in names if each in known), len(inputs))
         if not isinstance(at, int) or not -len(inputs) <= at < len(inputs):
             raise ValueError(

@@ -78,8 +78,6 @@ def adapt(
         return adapt_tensor_code(thing, shapes, transposed)
     shapes_of_buffers, given = buffers or {}, given or Given()
     module, slots, trial = _found(thing, shapes, given)
-    if unknown := sorted(set(transposed) - set(slots)):
-        raise ValueError(f"check: transposed: there is no parameter {unknown}; there are {list(slots)}")
     pieces = match_names(slots, shapes, transposed, "" if trial is None else described(thing, trial, given))
     if trial is not None:
         require_input_gradients(thing, trial, given)

@@ -14,6 +14,7 @@ import numpy as np
 from torch_ref.adapters.gradient_names import gradient_key
 from torch_ref.adapters.parameter_tree import Leaf, is_number, leaves_of, pruned
 from torch_ref.adapters.paths import entries
+from torch_ref.adapters.shapes import can_be_subtracted
 
 Found = dict[str, np.ndarray]
 Way = Callable[[Any, Any], Found]
@@ -44,8 +45,8 @@ def split(returned: Any) -> tuple[Any, list[Any]]:
         at = next((i for i, each in enumerate(returned) if _is_one_number(each)), None)
         if at is None:
             return None, [returned]
-        rest = [*returned[:at], *returned[at + 1 :]]
-        return returned[at], [*rest, rest] if len(rest) > 1 else rest
+        rest = (*returned[:at], *returned[at + 1 :])
+        return returned[at], [*rest, rest] if len(rest) > 1 else [*rest]
     if _is_one_number(returned):
         return returned, []
     attributes = dict(entries(returned))
@@ -161,8 +162,12 @@ def _in_order(tree: Any, found: Any) -> Found:
 
 
 def _by_shape(tree: Any, found: Any) -> Found:
-    """The first array of each shape that is left."""
-    if _have_names(tree, found):
+    """The first array of each shape that is left; not of a list as long as that of the parameters.
+
+    Of two such lists the order decides: a step goes through both.
+    """
+    both_are_lists = isinstance(tree, list) and isinstance(found, list)
+    if _have_names(tree, found) or (both_are_lists and len(found) == len(tree)):
         return {}
     arrays, gradients = list(_arrays(found)), {}
     for leaf in leaves_of(tree):
@@ -215,16 +220,9 @@ def _as_array(value: Any) -> np.ndarray | None:
 
 def _fits(leaf: Leaf, gradient: np.ndarray) -> bool:
     """Whether parameter -= gradient is what it should be: of one shape, but for axes that are broadcast."""
-    if gradient.shape == leaf.shape:
-        return True
-    if gradient.size != int(np.prod(leaf.shape)):
-        return False
     if leaf.kind is float:
-        return True
-    try:
-        return np.broadcast_shapes(gradient.shape, leaf.shape) == leaf.shape
-    except ValueError:
-        return False
+        return gradient.size == 1
+    return can_be_subtracted(gradient.shape, leaf.shape)
 
 
 def _shaped(leaf: Leaf, gradient: np.ndarray) -> np.ndarray:

@@ -90,10 +90,12 @@ def readings_of(module: Any) -> tuple[str, ...]:
         )
         found.append(
             f"{passes.backward} is given {names or 'nothing'} and no incoming gradient: it is taken for the "
-            "derivative, and multiplied by dy"
+            "derivative, and multiplied by dy."
         )
     if module.updates:
-        found.append("The gradients of the weights are the steps that backward takes, over the learning rate")
+        found.append(
+            "The gradients of the weights are the steps that backward takes, over the learning rate."
+        )
     return tuple(found)
 
 

@@ -27,8 +27,10 @@ def match_names(
 
     Raises:
         ValueError: the parameters are not as many, or of other shapes; ``found`` is what the message begins
-            to tell of the object.
+            to tell of the object. Or one of ``transposed`` is none of ours.
     """
+    if unknown := sorted(set(transposed) - set(slots)):
+        raise ValueError(f"check: transposed: there is no parameter {unknown}; there are {[*slots]}")
     if shapes is None:
         return {own: (Piece(own, np.shape(slot.data)),) for own, slot in slots.items()}
     kept = slots

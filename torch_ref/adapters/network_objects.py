@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from torch_ref.adapters.learning_rates import RATES
 from torch_ref.adapters.paths import ABSENT
 
 DATA = ("x", "inputs", "input", "data", "features", "batch", "images", "xs", "x_train", "x_batch", "samples")
@@ -35,7 +36,6 @@ _OUTPUTS = (
     ),
     *("prediction", "a", "al", "a2", "a3", "probs", "logits", "scores"),
 )
-RATES = ("lr", "learning_rate", "eta", "alpha", "rate", "step_size", "learningrate")
 _ROUNDS = ("epochs", "epoch", "n_epochs", "iterations", "num_iters", "n_iter", "steps", "num_epochs", "iters")
 
 _LOSSES = (

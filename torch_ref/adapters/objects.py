@@ -15,7 +15,7 @@ from torch_ref.adapters.passes import times
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.pieces import Piece, turned_back
 from torch_ref.adapters.returned import Given, of_inputs
-from torch_ref.adapters.shapes import Shape, without_ones
+from torch_ref.adapters.shapes import Shape, can_be_subtracted, without_ones
 from torch_ref.adapters.slots import Slot
 from torch_ref.adapters.trial import RATE, Trial, tried
 
@@ -209,8 +209,18 @@ class Adapted(Keeping):
                 turns = piece.axes and len(piece.axes) == grad.ndim
                 self.misshapen[piece.name] = grad.transpose(piece.axes) if turns else grad
                 continue
+            if not can_be_subtracted(grad.shape, shape):
+                self._remark_on_shape(own, grad.shape, shape)
             part = piece.of(grad.reshape(shape))
             p.grad = part if p.grad is None else p.grad + part
+
+    def _remark_on_shape(self, own: str, gradient: Shape, shape: Shape) -> None:
+        """Note that a gradient has the right numbers in a shape with which a step would go wrong."""
+        remark = (
+            f"the gradient of {own} has shape {gradient}, {own} has {shape}: a step {own} - lr · gradient "
+            "broadcasts. Sum with keepdims=True, or reshape it"
+        )
+        self.remarks = tuple(dict.fromkeys((*self.remarks, remark)))
 
     def _gradient(self, own: str, slot: Slot) -> np.ndarray | None:
         """The gradient that backward left for this parameter, if it left one."""

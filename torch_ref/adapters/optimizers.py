@@ -27,6 +27,7 @@ import torch
 
 from scratch import nn
 from scratch.nn.parameter import lay_out
+from torch_ref.adapters.learning_rates import RATES
 from torch_ref.adapters.paths import Path, get, put, walk
 from torch_ref.adapters.update_ways import (
     Arrays,
@@ -93,7 +94,6 @@ _METHODS = (
 )
 _COUNTS = ("t", "step", "n", "iteration", "iter", "epoch", "it", "i", "global_step", "timestep")
 _HOMES = ("params", "parameters", "weights", "variables", "ws")
-_RATES = ("lr", "learning_rate", "current_learning_rate", "learn_rate", "rate", "eta", "alpha", "step_size")
 
 
 class Walker:
@@ -122,10 +122,10 @@ class Walker:
 
     def rates(self) -> list[tuple[Path, str]]:
         """The places of numbers that are named as a learning rate is, and these names."""
-        kept = [(path, value) for path, value in walk(self.objects) if path[-1] in _RATES]
+        kept = [(path, value) for path, value in walk(self.objects) if str(path[-1]).lower() in RATES]
         # Of the class as well.
         own = [
-            ((i, name), getattr(each, name, None)) for i, each in enumerate(self.objects) for name in _RATES
+            ((i, name), getattr(each, name, None)) for i, each in enumerate(self.objects) for name in RATES
         ]
         numbers = dict(pair for pair in (*kept, *own) if _is_number(pair[1]))
         return [(path, path[-1]) for path in numbers]

@@ -133,7 +133,7 @@ def _flat(value: Any) -> Iterator[Any]:
 
 # A number that is named so is a parameter; any other may be a learning rate.
 _NUMBER = r"(?:[wb]|bias\w*|weights?|theta|slope|intercept|coef\w*)(?:_?\d+)?|[wb]_\w*"
-_NAMES = r"params?|parameters|w[a-z]{1,3}|b[a-z]{1,2}|[uv]|kernels?|weights\w*|gamma|beta"
+_NAMES = r"params?|parameters|w[a-z]{1,3}|b[a-z]{1,2}|[uv]|kernels?|filters?|weights\w*|gamma|beta"
 _ARRAY = rf"{_NUMBER}|(?:{_NAMES})(?:_?\d+)?"
 
 

@@ -18,23 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch_ref.adapters.calls import parameter_names, takes
+from torch_ref.adapters.learning_rates import RATES
 
 Roles = tuple[str, ...]
 
-RATES = {
-    *(
-        "lr",
-        "learning_rate",
-        "learningrate",
-        "learning_rates",
-        "rate",
-        "eta",
-        "step_size",
-        "stepsize",
-        "alpha",
-    ),
-    *("learn_rate", "lrate", "l_rate", "learningRate", "LR", "lr_rate", "epsilon_lr", "step"),
-}
 CACHES = {
     "cache",
     "caches",
@@ -73,7 +60,8 @@ class Asked:
 def rate_of(backward: Callable[..., Any], forward: Callable[..., Any]) -> str:
     """The argument of a backward that is the learning rate, or ""; never its first, nor one of forward's."""
     given = parameter_names(forward)
-    return next((name for name in parameter_names(backward)[1:] if name in RATES and name not in given), "")
+    names = (name for name in parameter_names(backward)[1:] if name not in given)
+    return next((name for name in names if name.lower() in (*RATES, "step")), "")
 
 
 def readings(asked: Asked) -> Iterator[Roles]:

@@ -1,5 +1,6 @@
 """The gradients of code of tensors as code of tensors: what a second derivative is the derivative of."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -15,19 +16,21 @@ class GradientOf(torch.nn.Module):
     Args:
         thing: a function of tensors, an autograd.Function or a module.
         inputs: how many inputs it has; what follows them is dy, one for each output that has a gradient.
+        held: the positions of inputs without a gradient.
     """
 
-    def __init__(self, thing: Any, inputs: int) -> None:
+    def __init__(self, thing: Any, inputs: int, held: Collection[int] = ()) -> None:
         super().__init__()
         self.module: Any = thing if isinstance(thing, torch.nn.Module) else Shared(as_function(thing))
-        self.inputs = inputs
+        self.inputs, self.held = inputs, held
 
     def forward(self, *given: Any) -> tuple[torch.Tensor, ...]:
         """The gradients, which can be differentiated again if backward allows it; 0 where there is none."""
         with torch.enable_grad():
-            inputs = tuple(map(_requiring, given[: self.inputs]))
+            inputs = tuple(x if i in self.held else _requiring(x) for i, x in enumerate(given[: self.inputs]))
             y = [each for _, each in leaves(as_tuples(self.module(*inputs))) if each.requires_grad]
-            by = [x for x in inputs if x is not None and x.is_floating_point()] + [*self.parameters()]
+            free = [x for i, x in enumerate(inputs) if i not in self.held and x is not None]
+            by = [x for x in free if x.is_floating_point()] + [*self.parameters()]
             found = torch.autograd.grad(y, by, given[self.inputs :], create_graph=True, allow_unused=True)
         return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(by, found, strict=True))
 

@@ -5,11 +5,14 @@ function of Python that uses any of these.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
+
+from torch_ref.adapters.calls import parameter_names
 
 # So deep are functions followed that a function calls.
 _DEPTH = 4
@@ -39,6 +42,16 @@ def is_function(thing: Any) -> bool:
     """Whether it is an autograd.Function, or the ``apply`` of one."""
     owner = getattr(as_function(thing), "__self__", None)
     return isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
+
+
+def input_names(thing: Any) -> list[str]:
+    """The names of its inputs; of a Function those behind ctx, if its forward has that."""
+    function = inspect.unwrap(as_function(thing))
+    if not is_function(function):
+        return parameter_names(function)
+    kind = function.__self__
+    names = parameter_names(kind.forward)
+    return names[1:] if kind.setup_context is torch.autograd.Function.setup_context else names
 
 
 def name_of(thing: Any) -> str:

@@ -34,13 +34,11 @@ def adapt_tensor_code(
     """A function or module of tensors as a Module; its parameters take the names in ``shapes``, as in adapt.
 
     Raises:
-        ValueError: its parameters are not as many as ``shapes``, or of other shapes.
+        ValueError: its parameters are not as many as ``shapes``, or of other shapes; see match_names.
     """
     module = TensorCode(thing)
     own = dict(module.code.named_parameters()) if isinstance(module.code, torch.nn.Module) else {}
     slots = {name: _Slot(p.detach().cpu().numpy()) for name, p in own.items()}
-    if unknown := sorted(set(transposed) - set(slots)):
-        raise ValueError(f"transposed: there is no parameter {unknown}; there are {list(slots)}")
     for name, (piece, *others) in match_names(slots, shapes, transposed).items():
         if others or piece.axes not in ((), (1, 0)):
             raise ValueError(

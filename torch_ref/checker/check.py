@@ -33,6 +33,7 @@ from scratch.gradcheck.objective import NotFiniteError
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
+from torch_ref.adapters.held import filled
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.conditions import other_conditions
@@ -66,8 +67,8 @@ class Check:
             random numbers, keep state from one call to the next.
         causes: why it is wrong, each confirmed, or called unknown; none if the same call gives other numbers.
         untried: why there is no comparison on ties and kinks, or "".
-        notes: sentences on what was judged, if that is not all that was asked for, and on what was not tried.
-        readings: how mine was read, where it might have been read otherwise.
+        notes: sentences on what was judged, if that is not all that was asked for, on what was not tried, and
+            on how mine was read, where it might have been read otherwise.
     """
 
     comparisons: dict[str, Comparison] = field(default_factory=dict)
@@ -75,7 +76,6 @@ class Check:
     causes: tuple[Cause, ...] = ()
     untried: str = ""
     notes: tuple[str, ...] = ()
-    readings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -93,13 +93,14 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """The errors and their causes, the most telling first; or that there are none."""
-        if NO_EVIDENCE & {*self.side_effects}:
-            return "\n".join(self.side_effects)
-        if not self.ok:
+        """The errors and their causes, the most telling first; or that there are none. Then the notes."""
+        said = [*self.side_effects]
+        if self.ok:
+            said = [self.comparisons[min(self.comparisons)].verdict]
+        elif not NO_EVIDENCE & {*said}:
             wrong = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
-            return "\n".join([*wrong, *self.side_effects, *map(str, self.causes), *self.notes])
-        return "\n".join([self.comparisons[min(self.comparisons)].verdict, *self.notes])
+            said = [*wrong, *said, *map(str, self.causes)]
+        return "\n".join([*said, *self.notes])
 
     def __repr__(self) -> str:
         first = self.verdict.partition("\n")[0]
@@ -111,8 +112,6 @@ class Check:
 
     def __str__(self) -> str:
         parts = [self.verdict, f"Not tried on {TIES}: {self.untried}." if self.untried else ""]
-        parts += self.notes if not self.ok else ()
-        parts += [f"{reading}." for reading in self.readings]
         for name, comparison in self.comparisons.items():
             parts += [f"In {name}:", comparison.table, comparison.details()]
         return "\n\n".join(part for part in parts if part)
@@ -157,7 +156,8 @@ def check(
             every input or for the others alone.
         layout: "NHWC" where your images are (n, h, w, c), "NLC" for sequences; the reference gets them, and
             gives its output, as PyTorch has them.
-        columns: whether your samples are columns: x is (features, batch).
+        columns: whether your samples are columns: x is (features, batch). Like layout it says how to call the
+            reference, and nothing where there is none.
         double_backward: compare the derivative of the gradients as well (code of tensors alone).
         like: the formula that it is, such as "layer_norm" or "LayerNorm", for the diagnosis; found from the
             numbers by default, where the reference does not tell.
@@ -185,7 +185,7 @@ def check(
             module.device = device
     cotangent = as_arrays("cotangent", cotangent)
     names, note = usable(sides, names, cotangent)
-    found = Check(notes=(note,) if note else (), readings=sides.readings)
+    found = Check(notes=(*filter(None, [note]), *sides.readings))
     for dtype in names:
         found = _examined(found, sides, dtype, cotangent, like)
     full = [dtype for dtype in names if dtype not in LOW]
@@ -277,10 +277,10 @@ def _examined(
 def _examined_twice(found: Check, mine: Any, reference: Any, sides: Sides, dtype: str) -> Check:
     """``found``, and a comparison of the gradients' own gradients, by the inputs, the parameters and dy."""
     first, _ = sides.cast(np.dtype(dtype))
-    count = len(first.inputs)
+    inputs = filled(first.inputs, sides.held)
     dy = [c for _, c in leaves(first.cotangent) if c is not None]
-    given = None if reference is None else GradientOf(reference, count)
-    again = Sides(GradientOf(mine, count), given, (*first.inputs, *dy))
+    given = None if reference is None else GradientOf(reference, len(inputs), sides.held)
+    again = Sides(GradientOf(mine, len(inputs), sides.held), given, (*inputs, *dy), held=[*sides.held])
     if isinstance(again.module, TensorCode) and isinstance(sides.module, TensorCode):
         again.module.device = sides.module.device
     try:

@@ -111,9 +111,19 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
         )
     rng = np.random.default_rng(0)
     moved = (objective.run(prepare=lambda a: jitter(a, rng))[1].named() for _ in range(8))
-    spread = _with_numpy_spreads(spreads(ours, moved), objective)
+    spread = {
+        name: _shaped(off, derivative.gradients.get(name)) for name, off in spreads(ours, moved).items()
+    }
+    spread = _with_numpy_spreads(spread, objective)
     found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, spread)
     return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method)
+
+
+def _shaped(spread: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
+    """The spread; that of a gradient of a wrong shape, at its largest, in the shape that is expected."""
+    if expected is None or spread.shape == expected.shape:
+        return spread
+    return np.full(expected.shape, largest(spread))
 
 
 def _require_same_count(ours: Tensors, theirs: Tensors) -> None:

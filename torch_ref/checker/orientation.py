@@ -61,7 +61,7 @@ def settle_gates(sides: Castable, reference: Any) -> str:
             yours = ", ".join(names[blocks.index(i)] for i in range(len(blocks)))
             order = f"its gates in the order {yours}, PyTorch's is {', '.join(names)}" if yours else ""
             columns = "the columns of the hidden state before those of the input" if is_swapped else ""
-            return f"Your layer is taken to have {' and '.join(filter(None, (order, columns)))}"
+            return f"Your layer is taken to have {' and '.join(filter(None, (order, columns)))}."
     module.made_of(as_it_is)
     return ""
 

@@ -42,8 +42,9 @@ NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL, UNWRITTEN}
 
 def side_effects_of(objective: Objective) -> list[str]:
     """The side effects of forward and backward, a sentence for each."""
-    first, again = (_call(_fresh(objective), objective, objective.inputs) for _ in range(2))
-    found = [*getattr(objective.model, "remarks", ())]  # see adapters
+    model = _fresh(objective)
+    first, again = (_call(each, objective, objective.inputs) for each in (model, _fresh(objective)))
+    found = [*getattr(model, "remarks", ())]  # see adapters
     found += [f"{name} is changed in place" for name in first.changed]
     if first.stepped:
         names = ", ".join(first.stepped)
@@ -90,13 +91,13 @@ def _after_effects(objective: Objective, first: "_Call") -> list[str]:
     """The effects of another call on the next; ``first`` is a call of a fresh model."""
     model, other = _after_another_call(objective)
     later = _call(model, objective, objective.inputs)
-    if not all(_is_close(y, first.outputs[name]) for name, y in later.outputs.items()):
+    if not all(is_close(y, first.outputs[name]) for name, y in later.outputs.items()):
         return [STATEFUL]
-    stale = [name for name, dx in later.dx.items() if not _is_close(dx, first.dx[name])]
+    stale = [name for name, dx in later.dx.items() if not is_close(dx, first.dx[name])]
     overwritten: list[str] = []
     for name, g in later.grads.items():
-        if not _is_close(g, other.grads[name], first.grads[name]):
-            (overwritten if _is_close(g, first.grads[name]) else stale).append(name)
+        if not is_close(g, other.grads[name], first.grads[name]):
+            (overwritten if is_close(g, first.grads[name]) else stale).append(name)
     found = []
     if overwritten:
         names = ", ".join(overwritten)
@@ -179,10 +180,10 @@ def _equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
 
 def _all_close(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> bool:
     """Equal but for rounding: sums may be made in no fixed order."""
-    return all(_is_close(a, theirs[name]) for name, a in ours.items())
+    return all(is_close(a, theirs[name]) for name, a in ours.items())
 
 
-def _is_close(found: np.ndarray, *summands: np.ndarray) -> bool:
+def is_close(found: np.ndarray, *summands: np.ndarray) -> bool:
     """Equal but for rounding: a sum over time steps that starts at another number rounds in other places."""
     if found.shape != summands[0].shape:
         return False

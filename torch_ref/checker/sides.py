@@ -13,6 +13,7 @@ from scratch.grad_mode import no_grad
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters import Given, Holding, TensorCode, TorchHolding, adapt, takes_tensors
+from torch_ref.adapters.calls import parameter_names
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.held import filled, positions_of
 from torch_ref.adapters.layout import Reordered, TorchPicked, TorchReordered, orders_of
@@ -20,6 +21,7 @@ from torch_ref.adapters.messages import readings_of
 from torch_ref.adapters.methods import as_object
 from torch_ref.adapters.objects import Adapted
 from torch_ref.adapters.pieces import Piece
+from torch_ref.adapters.tensor_forms import input_names
 from torch_ref.adapters.trial import unnoticed
 from torch_ref.checker.kinks import Points, kinks, may_be_any_number, on_kinks
 from torch_ref.checker.orientation import Orders, forwards_agree, other_orders, settle_gates
@@ -58,7 +60,7 @@ class Sides:
     ) -> None:
         self.twin: torch.nn.Module | None
         self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
-        positions = positions_of(held, inputs, [*_forwards(mine), *_forwards(reference)])
+        positions = positions_of(held, inputs, [_names_of_inputs(mine), _names_of_inputs(reference)])
         self.target_at = _target_of(reference)
         if self.target_at is not None:
             positions |= {self.target_at}
@@ -66,6 +68,7 @@ class Sides:
         self.held = {i: _as_held(inputs[i], i == self.target_at) for i in sorted(positions)}
         self.inputs = as_arrays("input", tuple(x for i, x in enumerate(inputs) if i not in positions))
         everything = filled(self.inputs, self.held)
+        orders = orders_of(layout, columns)
         if reference is None:
             self.module = adapt(_copied(mine), None, transposed, None, Given(everything, positions))
             self.twin, self._right = None, None
@@ -73,7 +76,6 @@ class Sides:
             return
         is_module = isinstance(reference, torch.nn.Module)
         twin = copy.deepcopy(reference).cpu() if is_module else _TorchFunction(reference)
-        orders = orders_of(layout, columns)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
         given = Given(everything, positions, len(shapes))
@@ -154,10 +156,12 @@ def _without_constant_outputs(objective: Objective, twin: torch.nn.Module | None
     A Function may mark an output as one that has none. Without a reference only a Function is believed: in a
     module or function it may be a mistake.
     """
-    code = objective.model
+    model, inputs = objective.model, objective.inputs
+    code = model.inner if isinstance(model, Holding) else model
+    inputs = model.everything(inputs) if isinstance(model, Holding) else inputs
     if not isinstance(code, TensorCode) or (twin is None and not code.is_function):
         return objective
-    known = code.differentiates(objective.inputs)
+    known = code.differentiates(inputs)
     if twin is not None:
         theirs = TensorCode(twin).differentiates(objective.inputs)
         known = [a or b for a, b in zip(known, theirs, strict=True)] if len(theirs) == len(known) else known
@@ -215,14 +219,14 @@ def _copied(mine: Any) -> Any:
     return mine if takes_tensors(mine) else copied(mine)
 
 
-def _forwards(thing: Any) -> list[Any]:
-    """The functions whose arguments are the inputs."""
+def _names_of_inputs(thing: Any) -> list[str]:
+    """The names of the arguments of its forward."""
     if isinstance(thing, torch.nn.Module):
-        return [thing.forward]
-    if takes_tensors(thing):
-        return []
+        return parameter_names(thing.forward)
+    if takes_tensors(thing) or inspect.isroutine(thing):
+        return input_names(thing)
     found = as_object(thing)
-    return [] if found is None else [getattr(found[0], found[1][0])]
+    return [] if found is None else parameter_names(getattr(found[0], found[1][0]))
 
 
 def as_arrays(name: str, value: Any) -> Any:

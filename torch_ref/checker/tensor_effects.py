@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from scratch.gradcheck import Objective
-from scratch.gradcheck.tolerance import half_of_digits
 from scratch.nested import is_floating, leaves
-from torch_ref.adapters import TensorCode
+from torch_ref.adapters import Holding, TensorCode
+from torch_ref.adapters.held import Held, filled
+from torch_ref.checker.side_effects import is_close
 
 _STRIDED = "an incoming gradient that is not contiguous"
 
@@ -21,10 +22,11 @@ def tensor_effects_of(objective: Objective) -> list[str]:
     found = _sentence(
         objective, expected, [*expected], f"for {_STRIDED}", "call .contiguous() on it", strided=True
     )
-    if not isinstance(objective.model, TensorCode) or len(expected) < 2:
+    model = objective.model
+    code, held = (model.inner, model.held) if isinstance(model, Holding) else (model, {})
+    if not isinstance(code, TensorCode) or len(expected) < 2:
         return found
-    count = sum(1 for _ in leaves(objective.inputs))
-    numbers = {f"input {at}" if count > 1 else "input": at for at, x in leaves_by_number(objective.inputs)}
+    numbers = _numbers(objective.inputs, held)
     for name in expected:
         when = f"if that of {name} is the only one that is needed"
         fix = "look at ctx.needs_input_grad"
@@ -32,9 +34,13 @@ def tensor_effects_of(objective: Objective) -> list[str]:
     return found
 
 
-def leaves_by_number(inputs: Any) -> list[tuple[int, np.ndarray]]:
-    """The floating inputs by their number among all."""
-    return [(at, x) for at, (_, x) in enumerate(leaves(inputs)) if is_floating(x)]
+def _numbers(inputs: tuple[Any, ...], held: Held) -> dict[str, int]:
+    """The floating inputs that are not held by name, each with its number among all inputs."""
+    positions = [i for i, x in enumerate(filled(inputs, held)) for _ in leaves(x)]
+    free = [number for number, i in enumerate(positions) if i not in held]
+    names = [f"input {at}" if len(free) > 1 else "input" for at in range(len(free))]
+    pairs = zip(names, free, leaves(inputs), strict=True)
+    return {name: number for name, number, (_, x) in pairs if is_floating(x)}
 
 
 def _sentence(
@@ -54,12 +60,5 @@ def _sentence(
     except Exception as error:  # from other people's code
         text = str(error).partition("\n")[0].removeprefix("check: mine: ")
         return [f"backward raises an error {when} ({text}); {fix}"]
-    other = [name for name in names if not _is_close(found[name], expected[name])]
+    other = [name for name in names if not is_close(found[name], expected[name])]
     return [f"backward gives another gradient of {', '.join(other)} {when}; {fix}"] if other else []
-
-
-def _is_close(found: np.ndarray, expected: np.ndarray) -> bool:
-    if found.shape != expected.shape:
-        return False
-    allowed = half_of_digits(expected.dtype) * np.max(np.abs(expected), initial=0)
-    return bool(np.all(np.isclose(found, expected, rtol=0, atol=allowed, equal_nan=True)))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from scratch.gradcheck import Objective
+from torch_ref.adapters.shapes import without_ones
 from torch_ref.checker.diagnosis.cause import Cause, is_right, same_shape
 from torch_ref.checker.diagnosis.factors import scaled
 from torch_ref.checker.diagnosis.jacobian import lost
@@ -73,13 +74,9 @@ def _reshaped(t: TensorVerdict) -> Cause | None:
 def _fits(t: TensorVerdict, array: np.ndarray, scale: float) -> bool:
     """Whether it is the expected gradient but for axes of length 1."""
     shape = t.expected.shape
-    if array.size != t.expected.size or _squeezed(array.shape) != _squeezed(shape):
+    if array.size != t.expected.size or without_ones(array.shape) != without_ones(shape):
         return False
     return is_right(t, array.reshape(shape), scale)
-
-
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(n for n in shape if n != 1)
 
 
 # ---- other places

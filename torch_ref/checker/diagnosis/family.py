@@ -18,6 +18,7 @@ from scratch import functional as F
 from scratch import nn, random
 from scratch.gradcheck import Objective
 from scratch.nested import leaves
+from torch_ref.adapters.shapes import without_ones
 from torch_ref.checker.diagnosis.bound import Bound, Source
 from torch_ref.checker.diagnosis.shapes import held_of
 from torch_ref.checker.diagnosis.templates import TEMPLATES, Template
@@ -170,15 +171,11 @@ def _bindings(
     for at, each in enumerate(rest):
         for transposed in (False, True) if len(shape) == 2 else (False,):
             own = each.array.shape[::-1] if transposed else each.array.shape
-            if _without_ones(own) == _without_ones(shape):
+            if without_ones(own) == without_ones(shape):
                 left = [*rest[:at], *rest[at + 1 :]]
                 source = each.source._replace(transposed=transposed)
                 for more in _bindings(others, left):
                     yield {name: source} | more
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(n for n in shape if n != 1)
 
 
 def _off(family: Family, objective: Objective, targets: Sequence[np.ndarray]) -> float:

@@ -114,7 +114,7 @@ def _after_many_calls(model: nn.Module, objective: Objective, first: "_Call") ->
         model.zero_grad()
         call = _call(model, objective, objective.inputs)
         now, then = (each.outputs | each.dx | each.grads for each in (call, first))
-        if other := [name for name, x in then.items() if not _is_close(now[name], x)]:
+        if other := [name for name, x in then.items() if not is_close(now[name], x)]:
             return [f"a call keeps state: in call {count} {', '.join(other)} is another than in the first"]
     return []
 

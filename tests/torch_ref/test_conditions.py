@@ -146,3 +146,51 @@ def test_several_calls(mistake, says):
     found = check(Counting(mistake), torch.square, X)
     assert bool(found) is not mistake or not mistake
     assert says in found.verdict
+
+
+# ---- gradients that are no derivatives
+
+
+def straight_through(mistake=False):
+    return np.sign, lambda dy, x: dy if mistake else dy * (np.abs(x) <= 1)
+
+
+def torch_straight_through(x):
+    soft = torch.clamp(x, -1, 1)
+    return soft + (torch.sign(x) - soft).detach()
+
+
+def test_the_reference_may_decide():
+    assert check(straight_through(), torch_straight_through, 2 * X, authority="reference")
+    found = check(straight_through(True), torch_straight_through, 2 * X, authority="reference")
+    assert found.verdict.startswith("float64: differ: input.")
+    assert found.frame["numpy_numeric"].isna().all()
+
+
+class Embedding:
+    def __init__(self, mistake: bool) -> None:
+        self.weight, self.mistake = np.random.default_rng(0).standard_normal((6, 3)), mistake
+
+    def forward(self, ids):
+        self.ids = ids
+        return self.weight[ids]
+
+    def backward(self, dy):
+        self.dweight = np.zeros_like(self.weight)
+        np.add.at(self.dweight, self.ids, dy)
+        if not self.mistake:
+            self.dweight[0] = 0
+
+
+def test_a_padding_row_by_the_references_authority():
+    ids, reference = np.array([1, 0, 5, 0, 1]), torch.nn.Embedding(6, 3, padding_idx=0)
+    assert check(Embedding(False), reference, ids, authority="reference")
+    found = check(Embedding(True), reference, ids, authority="reference")
+    assert "all of row 0 is wrong, where PyTorch's are 0: a padding row (padding_idx)?" in found.verdict
+
+
+def test_an_authority_needs_a_reference():
+    with pytest.raises(ValueError, match="check: authority is 'reference', with no reference"):
+        check(straight_through(), None, X, authority="reference")
+    with pytest.raises(ValueError, match="check: authority is 'numeric', with a reference"):
+        check(straight_through(), torch.sign, X, authority="numeric")

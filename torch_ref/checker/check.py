@@ -129,6 +129,7 @@ def check(
     columns: bool = False,
     double_backward: bool = False,
     like: str | None = None,
+    authority: str | None = None,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
@@ -161,6 +162,8 @@ def check(
         double_backward: compare the derivative of the gradients as well (code of tensors alone).
         like: the formula that it is, such as "layer_norm" or "LayerNorm", for the diagnosis; found from the
             numbers by default, where the reference does not tell.
+        authority: "reference" where the gradient is no derivative and the reference's is right by definition:
+            straight-through, gradient reversal, padding_idx, detached parts. There is no third number then.
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -168,10 +171,16 @@ def check(
         TypeError: mine has no forward and backward, or is a Module with an array that has a gradient and is
             not a Parameter; reference is not a module or function; an input is a tensor, or not of numbers.
         ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
-            nor a parameter; dtypes is empty, or has another one; like is no formula of ours.
+            nor a parameter; dtypes is empty, or has another one; like is no formula of ours; authority
+            is something else, or there is no reference.
     """
     names = _checked(mine, reference, dtypes)
     _require_formula(like)
+    if authority not in (None, "reference") or (authority and reference is None):
+        raise ValueError(
+            f"check: authority is {authority!r}, with {'no' if reference is None else 'a'} reference; "
+            "expected None, or 'reference' with a reference that decides"
+        )
     device = device_of(inputs, mine)
     if takes_tensors(mine):
         mine, reference, inputs = with_constants(mine, reference, inputs)
@@ -180,6 +189,7 @@ def check(
             "check: double_backward is for code of tensors; a backward in NumPy has no second one"
         )
     sides = Sides(mine, reference, inputs, transposed, held, layout, columns)
+    sides.reference_decides = authority is not None
     for module in sides.module.modules():
         if isinstance(module, TensorCode):
             module.device = device
@@ -252,8 +262,9 @@ def _examined(
         low = replace(compare_low(sides, dtype, cotangent), words=BESIDE_FLOAT64)
         return replace(found, comparisons={**found.comparisons, dtype: low})
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
-    comparison = compare_objective(objective, twin, None, numeric=not condition, ties=ties)
-    if not comparison and condition and not ties and twin is not None:
+    derived = not sides.reference_decides
+    comparison = compare_objective(objective, twin, None, numeric=derived and not condition, ties=ties)
+    if not comparison and derived and condition and not ties and twin is not None:
         comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
     if condition and all(t.verdict == INCONCLUSIVE for t in comparison.wrong) and comparison.wrong:
         return found

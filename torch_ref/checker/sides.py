@@ -59,6 +59,7 @@ class Sides:
         columns: bool = False,
     ) -> None:
         self.twin: torch.nn.Module | None
+        self.reference_decides = False  # also where the numeric derivative is another
         self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
         positions = positions_of(held, inputs, [_names_of_inputs(mine), _names_of_inputs(reference)])
         self.target_at = _target_of(reference)

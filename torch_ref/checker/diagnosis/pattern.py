@@ -16,7 +16,9 @@ def pattern(t: TensorVerdict) -> str:
         return f"all {count:,} entries are wrong" if count > 1 else "its one entry is wrong"
     for axis in range(wrong.ndim if wrong.ndim > 1 else 0):
         if slices := _whole_slices(wrong, axis):
-            return slices
+            return slices + (
+                ", where PyTorch's are 0: a padding row (padding_idx)?" if _is_padding(t, wrong) else ""
+            )
     (index, *_), *_ = t.worst(1)
     at = ", ".join(map(str, index))
     return f"{count:,} of {wrong.size:,} entries {'are' if count > 1 else 'is'} wrong, the worst at [{at}]"
@@ -33,6 +35,12 @@ def _whole_slices(wrong: np.ndarray, axis: int) -> str:
     return (
         f"all of {slices_of(axis, wrong.ndim, len(whole))} {listed} {'are' if len(whole) > 1 else 'is'} wrong"
     )
+
+
+def _is_padding(t: TensorVerdict, wrong: np.ndarray) -> bool:
+    """Whether PyTorch has 0 in a single row, and there is something else."""
+    rows = np.flatnonzero(np.all(wrong, axis=tuple(range(1, wrong.ndim))))
+    return len(rows) == 1 and np.count_nonzero(wrong) == wrong[0].size and not np.any(t.reference[rows])
 
 
 def slices_of(axis: int, ndim: int, count: int) -> str:

@@ -30,13 +30,13 @@ import torch
 from scratch import nn
 from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.gradcheck.objective import NotFiniteError
-from scratch.gradcheck.tolerance import VISIBLE
+from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.adapters.held import filled
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
-from torch_ref.checker.conditions import other_conditions
+from torch_ref.checker.conditions import is_large, other_conditions
 from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
 from torch_ref.checker.kinks import (
     ALL_EQUAL,
@@ -53,6 +53,7 @@ from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
 from torch_ref.checker.tensor_effects import tensor_effects_of
+from torch_ref.checker.verdict import TensorVerdict, largest
 from torch_ref.checker.without_gradient import without_gradient
 
 
@@ -266,7 +267,7 @@ def _examined(
     comparison = compare_objective(objective, twin, None, numeric=derived and not condition, ties=ties)
     if not comparison and derived and condition and not ties and twin is not None:
         comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
-    if condition and all(t.verdict == INCONCLUSIVE for t in comparison.wrong) and comparison.wrong:
+    if condition and comparison.wrong and not any(_counts(t, condition) for t in comparison.wrong):
         return found
     if ties and not _has_gradient(comparison):
         raise ValueError("there both sides have gradients of nan or inf")
@@ -283,6 +284,19 @@ def _examined(
         causes = tuple(diagnose(objective, comparison, *_our_own(sides, given, objective, like)))
     comparisons = {**found.comparisons, f"{dtype}, {condition}" if condition else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
+
+
+def _counts(t: TensorVerdict, condition: str) -> bool:
+    """Whether a tensor that does not agree under another condition is evidence.
+
+    For large numbers PyTorch approximates, as log(1 + e^x) by x, so half of the digits must differ.
+    """
+    if t.verdict == INCONCLUSIVE:
+        return False
+    if not is_large(condition) or t.ours.shape != t.reference.shape:
+        return True
+    allowed = half_of_digits(t.dtype) * max(1.0, largest(t.reference))
+    return not bool(np.all(np.abs(t.ours - t.reference) <= allowed))
 
 
 def _examined_twice(found: Check, mine: Any, reference: Any, sides: Sides, dtype: str) -> Check:

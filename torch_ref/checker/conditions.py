@@ -19,7 +19,13 @@ from torch_ref.checker.sides import Sides
 
 OTHER_WEIGHTS, EVAL = "weights drawn anew", "eval mode"
 # How many times as large.
-_LARGE = (20.0, 1000.0)
+_FACTORS = (20.0, 1000.0)
+_LARGE = "times as large"
+
+
+def is_large(condition: str) -> bool:
+    """Whether it is that of large numbers."""
+    return condition.endswith(_LARGE)
 
 
 def other_conditions(sides: Sides) -> Iterator[tuple[str, Sides]]:
@@ -76,12 +82,12 @@ def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
     floating = [x for _, x in leaves(sides.inputs) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
     if sides.held or not floating or any(x.size == 0 or np.min(x) >= 0 for x in floating):
         return
-    for factor in _LARGE:
+    for factor in _FACTORS:
         other = copy.copy(sides)
         other.regular = other
         scaled = (x * factor if is_floating(x) else x for _, x in leaves(sides.inputs))
         other.inputs = unflatten_as(sides.inputs, scaled)
-        yield f"inputs {factor:g} times as large", other
+        yield f"inputs {factor:g} {_LARGE}", other
 
 
 def _torch_is_finite(sides: Sides) -> bool:

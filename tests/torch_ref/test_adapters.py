@@ -1222,3 +1222,24 @@ def test_a_number_called_alpha_that_forward_takes_too_is_no_learning_rate() -> N
     assert check(
         (f, lambda dy, x, alpha: 3 * alpha * x**2 * dy), reference, X, 0.5, held="alpha", dtypes="float64"
     )
+
+
+def test_steps_beside_gradients_that_are_left_are_said_to_be_unjudged() -> None:
+    class Eager:
+        def __init__(self) -> None:
+            self.W, self.b = np.ones((5, 3)), np.zeros(3)
+            self.lr = 0.01
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            self.x = x
+            return x @ self.W + self.b
+
+        def backward(self, dy: np.ndarray) -> np.ndarray:
+            self.dW, self.db, dx = self.x.T @ dy, dy.sum(0), dy @ self.W.T
+            self.W -= self.lr * 2 * self.dW
+            self.b -= self.lr * self.db
+            return dx
+
+    found = check(Eager(), torch.nn.Linear(5, 3), X, dtypes="float64")
+    assert "The gradients that backward leaves are judged, not the steps" in found.verdict
+    assert "over the learning rate" not in found.verdict

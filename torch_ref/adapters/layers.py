@@ -78,7 +78,7 @@ def adapt(
         return adapt_tensor_code(thing, shapes, transposed)
     shapes_of_buffers, given = buffers or {}, given or Given()
     module, slots, trial = _found(thing, shapes, given)
-    pieces = match_names(slots, shapes, transposed, "" if trial is None else described(thing, trial, given))
+    pieces = match_names(slots, shapes, transposed, "" if trial is None else described(thing, trial))
     if trial is not None:
         require_input_gradients(thing, trial, given)
     places = find_buffers(module.root, shapes_of_buffers)

@@ -18,7 +18,7 @@ _LINES = (
 )
 
 
-def described(thing: Any, trial: Trial, given: Given) -> str:
+def described(thing: Any, trial: Trial) -> str:
     """The arrays, the methods and the result of backward, in sentences."""
     arrays = [
         f"{name} {np.shape(v)}" for name, v in entries(trial.built or thing) if isinstance(v, np.ndarray)
@@ -92,10 +92,12 @@ def readings_of(module: Any) -> tuple[str, ...]:
             f"{passes.backward} is given {names or 'nothing'} and no incoming gradient: it is taken for the "
             "derivative, and multiplied by dy."
         )
-    if module.updates:
+    if any(slot.stepped for slot, *_ in module.taken.values()):
         found.append(
             "The gradients of the weights are the steps that backward takes, over the learning rate."
         )
+    elif module.updates:
+        found.append("The gradients that backward leaves are judged, not the steps that it takes with them.")
     return tuple(found)
 
 

@@ -27,17 +27,21 @@ class Holding(Around):
     def __init__(self, inner: nn.Module, held: Held) -> None:
         super().__init__(inner)
         self.held = dict(held)
+        self.all_held = False
 
     def forward(self, *inputs: Any) -> Any:
         """The inner module's output; held floating arrays get the precision of the inputs."""
         dtype = _precision([*inputs, *(p.data for p in self.inner.parameters())])
         fixed = {i: _cast(value, dtype) for i, value in self.held.items()}
+        self.all_held = not inputs
         y = self.inner(*filled(inputs, fixed))
         return y if isinstance(y, tuple) else np.asanyarray(y)
 
     def backward(self, *dy: Any) -> Any:
         """The gradient by each input that is not held; the inner backward may give those by all."""
         dx = self.inner.backward(*dy)
+        if self.all_held:  # whatever it gives, None as well
+            return ()
         if not isinstance(dx, tuple | list) or not self.held:
             return dx
         free = [g for i, g in enumerate(dx) if i not in self.held] if len(dx) > max(self.held) else list(dx)

@@ -135,7 +135,8 @@ class Network(nn.Module):
         if not found:
             needed = {name: value for name, value in values.items() if self.leaves[name].is_needed}
             found = steps(needed, after, self.call.learning_rate(data))
-        # The second function may be there to take a step.
+            is_step = bool(found)
+        # The second function may be there to take a step, or the first takes it itself.
         after = {} if is_step else self._of_parts(after)
         return found, after, described(candidates[0] if candidates else None)
 

@@ -178,6 +178,9 @@ def configured_adam(wrong):
     return adam
 
 
+# Why a case is not as it should be yet.
+_FORM = "weights, moments and the step are handed in and out by the caller"
+
 CASES = [
     Case(
         "Lion, momentum before the sign",
@@ -193,6 +196,7 @@ CASES = [
         AdamWithMomentsOutside,
         lambda: torch.optim.Adam,
         cause="(?i)bias|correct",
+        broken={"right": _FORM, "wrong": _FORM, "cause": _FORM},
     ),
     Case(
         "Adam, t counted for every array",
@@ -209,6 +213,7 @@ CASES = [
         AdamOfOneArray,
         lambda: torch.optim.Adam,
         cause="(?i)square|g²",
+        broken={"cause": "nothing is said, not even unknown"},
     ),
     Case(
         "RMSprop, epsilon in the root",
@@ -231,7 +236,8 @@ CASES = [
         GITHUB + "joelgrus/data-science-from-scratch/blob/master/scratch/deep_learning.py#Momentum",
         "check_optimizer",
         MomentumOfLayers,
-        lambda: lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9, dampening=0.1),
+        # An average of the gradients is a tenth of torch's sum.
+        lambda: lambda params: torch.optim.SGD(params, lr=0.01, momentum=0.9),
     ),
     Case(
         "adam with a config",

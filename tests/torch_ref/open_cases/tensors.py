@@ -149,6 +149,11 @@ def swish_module(wrong):
     return SwishModule()
 
 
+# Why a case is not as it should be yet.
+_KINK = (
+    "torch takes the left slope at 0, the author the right one: on ties and kinks they differ, and so it says"
+)
+
 CASES = [
     Case(
         "product without the incoming gradient",
@@ -175,6 +180,7 @@ CASES = [
         lambda: F.relu,
         lambda: (normal(4, 5),),
         cause="(?i)mask|incoming",
+        broken={"right": _KINK},
     ),
     Case(
         "second derivative of a saved intermediate",
@@ -209,6 +215,7 @@ CASES = [
         hard_swish,
         lambda: F.hardswish,
         lambda: (torch.tensor([-4.0, -3.0, -1.0, 0.0, 1.0, 3.0, 4.0]),),
+        broken={"wrong": "inputs on kinks are not judged, and the numbers drawn for kinks miss ±3"},
     ),
     Case(
         "swish, x for y",

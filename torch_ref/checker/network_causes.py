@@ -56,10 +56,11 @@ def _absent(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]
 
 def _rate(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
     """One factor in all gradients that were read from a step: it may be the learning rate."""
-    factors = [factor_of(t) for t in wrong]
+    factors = [factor_of(t) for t in wrong if t.ours.shape == t.expected.shape]
     if not factors or not factors[0] or not np.allclose(factors, factors[0], rtol=1e-6, atol=0):
         return
-    if {t.name.removesuffix(ALONG) for t in wrong} == {*network.leaves} and network.steps_at_a_hidden_rate():
+    named = {t.name.removesuffix(ALONG) for t in wrong}
+    if len(factors) == len(wrong) and named == {*network.leaves} and network.steps_at_a_hidden_rate():
         name = f"the learning rate of the step is not known; {factors[0]:.6g} would make all gradients right"
         fix = "keep the rate as lr in the object, or return the gradients: a factor of them looks the same"
         evidence = "the gradients are read from the step that is taken, divided by a rate of 1"

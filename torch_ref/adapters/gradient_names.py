@@ -8,7 +8,7 @@ _BEFORE = (
     "d", "d[LJCE]_?d?", "dloss_?d?", "dcost_?d?", "∂", "∂L_?∂?", "∇", "grads?", "gradients?", "g", "nabla",
     "delta", "del", "partial", "diff", "deriv(?:ative)?",
 )  # fmt: skip
-_BEHIND = ("grads?", "gradients?", "d", "g", "bar", "delta", "derivs?", "derivatives?")
+_BEHIND = ("grads?", "gradients?", "d", "g", "bar", "delta", "diffs?", "derivs?", "derivatives?")
 _SHORT = ((r"weights?|kernels?", "w"), (r"bias(?:es)?", "b"), (r"[^\w]|_", ""))
 
 

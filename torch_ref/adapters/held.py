@@ -42,6 +42,8 @@ class Holding(Around):
     def backward(self, *dy: Any) -> Any:
         """The gradient by each input that is not held; the inner backward may give those by all."""
         dx = self.inner.backward(*dy)
+        if self.count == len(self.held):  # whatever it gives, None as well
+            return ()
         if not isinstance(dx, tuple | list) or not self.held:
             return dx
         is_of_all = len(dx) == self.count

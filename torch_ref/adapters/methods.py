@@ -13,12 +13,12 @@ _FORWARD = """
 """
 _BACKWARD = """
     backward backwardpass bprop backprop backwardprop backpropagation backpropagate backwardpropagation
-    backwardpropagate propagatebackward feedbackward bwd backwards vjp pullback
+    backwardpropagate propagatebackward feedbackward bwd backwards backword vjp pullback
 """
 _DERIVATIVE = """
     gradient derivative grad deriv derivate prime gradients derivation computegradient inputgradient df fprime
-    dfn diff activationderivative activationprime derivativefunction functionderivative lossderivative
-    lossprime lossgrad lossgradient dactivation dloss
+    dfn functionprime diff activationderivative activationprime derivativefunction functionderivative
+    lossderivative lossprime lossgrad lossgradient dactivation dloss
 """
 
 

@@ -110,8 +110,11 @@ def _functions(f: Any) -> tuple[Any, tuple[Callable[..., Any], ...]]:
     functions = tuple(
         Filled(_name(each)) if takes_output(each) else getattr(each, "__func__", each) for each in functions
     )
-    # Called only where the loss comes without gradients.
-    return owner, (*functions, *backward_of(owner)) if len(functions) == 1 else functions
+    if len(functions) > 1:
+        return owner, functions
+    # Called only where the loss comes without gradients; never the same once more, which would step twice.
+    others = (each for each in backward_of(owner) if _name(each) != _name(functions[0]))
+    return owner, (*functions, *others)
 
 
 def _name(function: Any) -> str:
@@ -128,6 +131,8 @@ def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, dat
     """
     least, most, names = _arity(function if owner is None else function.__get__(owner))
     count = len(data)
+    if isinstance(params, dict) and {*names[: len(params)]} == params.keys():
+        return "spread"
     if owner is not None and least <= count and _keeps(owner, params, tree):
         return "by itself"
     starts_with_data = count > 0 and bool(names) and names[0].lower() in DATA
@@ -171,15 +176,17 @@ def _keeps(owner: Any, params: Any, tree: Any) -> bool:
 def _by_argument(function: Callable[..., Any], params: Any, first: int) -> dict[str, Any]:
     """The parameters by the names of the arguments that they are, from the first of them on."""
     names = _arity(function)[2][first:]
+    if isinstance(params, dict):
+        return {name: params[name] for name in names[: len(params)]}
     if len(names) < len(params):
         names = [f"params[{i}]" for i in range(len(params))]
     return dict(zip(names, params, strict=False))
 
 
 def _names_reached(function: Any) -> dict[str, Any]:
-    """The global names and the closure of a function, through which it may reach the parameters."""
-    cells = getattr(function, "__closure__", None) or ()
-    return {"names": getattr(function, "__globals__", {}), "cells": cells}
+    """The global names, the closure and the object of a function: where it may reach the parameters."""
+    cells, owner = getattr(function, "__closure__", None) or (), getattr(function, "__self__", None)
+    return {"names": getattr(function, "__globals__", {}), "cells": cells, "self": owner}
 
 
 def _places(call: Call, tree: Any) -> dict[str, list[Path]]:
@@ -187,7 +194,9 @@ def _places(call: Call, tree: Any) -> dict[str, list[Path]]:
     for i, reached in enumerate(call.root[2:], 2):
         everywhere += [((i, "names", name), value) for name, value in reached["names"].items()]
         cells = [(i, "cells", at, "cell_contents") for at in range(len(reached["cells"]))]
-        everywhere += [(cell, get(call.root, cell)) for cell in cells]
+        for way in (*cells, (i, "self")):
+            held = get(call.root, way)
+            everywhere += [(way, held), *walk(held, way)]
     places = {}
     for leaf in leaves_of(tree):
         path = (1, *leaf.path)

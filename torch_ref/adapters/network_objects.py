@@ -162,7 +162,8 @@ def learning_rate(function: Any, owner: Any, data: Sequence[Any]) -> float:
     for name, value in zip(names, data, strict=False):
         if name in RATES and isinstance(value, int | float):
             return float(value)
-    kept = (getattr(owner, name, None) for name in RATES)
+    keepers = (owner, getattr(function, "__self__", None))
+    kept = (getattr(keeper, name, None) for keeper in keepers for name in RATES)
     return next((float(value) for value in kept if isinstance(value, int | float) and value), 1.0)
 
 

@@ -31,6 +31,7 @@ class Network(nn.Module):
         self.call, self.tree, self.places, self.held = call, tree, places, data
         self.leaves = {leaf.name: leaf for leaf in leaves_of(tree)}
         self.parts: dict[str, Part] = {}
+        self.is_read_from_a_step = False
         # Not as attributes, where arrays would be taken for parameters.
         self.start = {name: [value_of(get(call.root, places[name][0]))] for name in self.leaves}
         for name, (value,) in self.start.items():
@@ -135,7 +136,8 @@ class Network(nn.Module):
         if not found:
             needed = {name: value for name, value in values.items() if self.leaves[name].is_needed}
             found = steps(needed, after, self.call.learning_rate(data))
-        # The second function may be there to take a step.
+            is_step = self.is_read_from_a_step = bool(found)
+        # The second function may be there to take a step, or the first takes it itself.
         after = {} if is_step else self._of_parts(after)
         return found, after, described(candidates[0] if candidates else None)
 
@@ -148,6 +150,12 @@ class Network(nn.Module):
             for name, gradient in found.items()
             if not isinstance(kept[name], np.ndarray) or not np.shares_memory(gradient, kept[name])
         }
+
+    def steps_at_a_hidden_rate(self) -> bool:
+        """Whether the gradients are read from a step, and no attribute or datum tells its learning rate."""
+        other = copy.deepcopy(self)
+        other.forward()
+        return other.is_read_from_a_step and self.call.learning_rate(self.held) == 1
 
     def loss_at(self, change: float) -> float:
         """The loss, each parameter by so much larger, relatively and at random."""

@@ -9,7 +9,8 @@ Understood are, tried in this order:
       prefix; or two lists;
     - one array and its gradient, which it changes or returns anew; each array gets an optimizer of its own;
     - weights, biases and their gradients as four arguments;
-    - pairs (gradient, array), or a layer with weights, biases, dweights, dbiases;
+    - pairs (gradient, array), or a layer with weights, biases, dweights, dbiases, or with params() and
+      grads();
     - gradients alone, where it keeps the parameters;
 * a function of such arguments. A count of steps may stand before or behind them.
 """
@@ -36,6 +37,7 @@ from torch_ref.adapters.update_ways import (
     Flat,
     Kept,
     Layers,
+    LayersOfLists,
     Lists,
     OneByOne,
     Pairs,
@@ -382,6 +384,7 @@ def _ways(names: list[str], sample: Any) -> Iterator[tuple[Callable[..., Way], L
             yield (lambda calls, each: Kept(calls, getattr(each, home))), _layout(getattr(sample, home))
         for group in Layers.GROUPS:
             yield (lambda calls, each, group=group: Layers(each, calls[0], group)), PLAIN
+        yield (lambda calls, _: LayersOfLists(calls[0])), PLAIN
         yield (lambda calls, _: Pairs(calls)), PLAIN
     elif len(names) == 3:
         yield _one_by_one, PLAIN

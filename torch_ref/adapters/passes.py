@@ -73,6 +73,7 @@ class Passes:
         backward: the name of the method; "" where forward returns it, beside the output.
         output: the attribute that holds the output where forward returns None, or "".
         cached: whether forward returns (output, cache), or (output, backward).
+        behind: how many values it returns behind the cache: statistics, through which no gradient goes.
         roles: the arguments of backward; see readings.py.
         rate: the argument of backward that is the learning rate, or "".
         gradients: the attributes with the inputs' gradients where backward returns None; else empty.
@@ -85,6 +86,7 @@ class Passes:
     backward: str
     output: str = ""
     cached: bool = False
+    behind: int = 0
     roles: Roles = ("dy",)
     rate: str = ""
     gradients: tuple[str, ...] = ()
@@ -103,7 +105,7 @@ class Passes:
         if self.output:
             return getattr(thing, self.output, None), None
         if self.cached:
-            *outputs, cache = result
+            *outputs, cache = result[: len(result) - self.behind]
             return outputs[0] if len(outputs) == 1 else tuple(outputs), cache
         return result, None
 

@@ -55,6 +55,12 @@ class Asked:
     keeps_state: bool = False
     is_derivative: bool = False
     output_kept: bool = False
+    of_tuples: bool = False
+
+    @property
+    def takes_tuple(self) -> bool:
+        """Whether the incoming gradients may come as a tuple: of several outputs, or of a tuple of one."""
+        return self.outputs > 1 or self.of_tuples
 
 
 def rate_of(backward: Callable[..., Any], forward: Callable[..., Any]) -> str:
@@ -66,7 +72,7 @@ def rate_of(backward: Callable[..., Any], forward: Callable[..., Any]) -> str:
 
 def readings(asked: Asked) -> Iterator[Roles]:
     """The readings that the signature of the backward allows, the likeliest first."""
-    several = ("dys",) if asked.outputs > 1 else ()
+    several = ("dys",) if asked.takes_tuple else ()
     likely: list[Roles] = []
     if asked.cached:
         likely += [*_in_order_of_names(asked), ("dy", "cache"), *((each, "cache") for each in several)]
@@ -114,7 +120,7 @@ def _in_order_of_names(asked: Asked) -> Iterator[Roles]:
     """backward(cache, dy), if the names say so."""
     names = needed(asked.backward, asked.forward)
     if len(names) == 2 and names[0] in CACHES and names[1] not in CACHES:
-        yield ("cache", "dy" if asked.outputs == 1 else "dys")
+        yield ("cache", "dys" if asked.takes_tuple else "dy")
 
 
 def _by_names(asked: Asked) -> Iterator[Roles]:
@@ -125,7 +131,7 @@ def _by_names(asked: Asked) -> Iterator[Roles]:
         for name in names
     )
     if roles.count("dy") == 1 < len(roles):
-        yield tuple("dys" if role == "dy" and asked.outputs > 1 else role for role in roles)
+        yield tuple("dys" if role == "dy" and asked.takes_tuple else role for role in roles)
 
 
 def _takes_the_output(asked: Asked) -> bool:

@@ -104,6 +104,8 @@ def _forward(built: Any, passes: Passes, inputs: Sequence[Any]) -> tuple[Passes,
     if not isinstance(result, tuple | list) or len(result) < 2:
         return passes, result, None
     backward = getattr(built, passes.backward) if passes.backward else None
+    if _has_cache_second(backward, result):
+        return replace(passes, cached=True, behind=len(result) - 2), result[0], result[1]
     has_cache = backward is None or not _is_output(result[-1])
     if not has_cache:
         keeps_nothing = isinstance(built, Pair) or _same_objects(before, dict(entries(built)))
@@ -112,6 +114,18 @@ def _forward(built: Any, passes: Passes, inputs: Sequence[Any]) -> tuple[Passes,
         return passes, result, None
     *outputs, cache = result
     return replace(passes, cached=True), outputs[0] if len(outputs) == 1 else tuple(outputs), cache
+
+
+def _has_cache_second(backward: Any, result: Sequence[Any]) -> bool:
+    """Whether forward returns (output, cache, …), statistics behind the cache that backward asks for."""
+    names = [] if backward is None else parameter_names(backward, required=True)
+    return (
+        len(result) > 2
+        and isinstance(result[0], np.ndarray)
+        and isinstance(result[1], tuple | list | dict)
+        and len(names) == 2
+        and bool({*names} & CACHES)
+    )
 
 
 def _same_objects(before: dict[Any, Any], after: dict[Any, Any]) -> bool:
@@ -186,6 +200,7 @@ def _readings(built: Any, passes: Passes, inputs: Sequence[Any], y: Any, cache: 
         keeps_state=not is_pair and any(value is x for _, value in walk([built]) for x in (*inputs, y)),
         is_derivative=is_derivative(passes.backward),
         output_kept=any(name in OUTPUTS for name, _ in entries(built)),
+        of_tuples=isinstance(y, tuple) and any(isinstance(x, tuple) for x in inputs),
     )
     for roles in readings(asked):
         yield replace(passes, roles=roles, rate=rate_of(backward, asked.forward))

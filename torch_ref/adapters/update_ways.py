@@ -126,6 +126,18 @@ class Layers:
 
 
 @dataclass
+class LayersOfLists:
+    """step(layer), of a layer whose methods params() and grads() give lists, the same ones each time."""
+
+    call: Callable[..., Any]
+
+    def __call__(self, weights: Arrays, gradients: Arrays) -> Arrays:
+        """What is in the list of the parameters afterwards."""
+        self.call(SimpleNamespace(params=lambda: weights, grads=lambda: gradients))
+        return weights
+
+
+@dataclass
 class Kept:
     """step(grads), of an optimizer that keeps the arrays, in a list or dict at ``home``."""
 

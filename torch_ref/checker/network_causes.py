@@ -16,13 +16,15 @@ from torch_ref.adapters.parameter_parts import ALONG
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose
+from torch_ref.checker.diagnosis.factors import factor_of
 from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict
 
 
 def network_causes(network: Network, objective: Objective, comparison: Comparison) -> list[Cause]:
     """The causes of what is wrong: those that the network shows, and those of each gradient by itself."""
     wrong = [t for t in comparison.wrong if t.numeric is not None and t.verdict != CORRECT_FOR_FORWARD]
-    causes = [*_absent(network, wrong), *_interchanged(wrong)]
+    causes = [*_absent(network, wrong), *_rate(network, wrong)]
+    causes += _interchanged(_without(wrong, causes))
     causes += _regularisation(network, _without(wrong, causes))
     by_size, between = _on_fewer_data(network, _without(wrong, causes))
     causes += by_size
@@ -50,6 +52,19 @@ def _absent(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]
     if absent:
         fix = "return it under the name of its parameter, or in the order of the parameters"
         yield Cause("there is no gradient", f"f returns {returned}", fix, absent)
+
+
+def _rate(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
+    """One factor in all gradients that were read from a step: it may be the learning rate."""
+    factors = [factor_of(t) for t in wrong if t.ours.shape == t.expected.shape]
+    if not factors or not factors[0] or not np.allclose(factors, factors[0], rtol=1e-6, atol=0):
+        return
+    named = {t.name.removesuffix(ALONG) for t in wrong}
+    if len(factors) == len(wrong) and named == {*network.leaves} and network.steps_at_a_hidden_rate():
+        name = f"the learning rate of the step is not known; {factors[0]:.6g} would make all gradients right"
+        fix = "keep the rate as lr in the object, or return the gradients: a factor of them looks the same"
+        evidence = "the gradients are read from the step that is taken, divided by a rate of 1"
+        yield Cause(name, evidence, fix, tuple(t.name for t in wrong))
 
 
 def _interchanged(wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:

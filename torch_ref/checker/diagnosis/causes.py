@@ -11,7 +11,7 @@ from torch_ref.checker.diagnosis.bound import Bound
 from torch_ref.checker.diagnosis.cause import UNKNOWN, Cause, differ, is_output, merged, same_shape
 from torch_ref.checker.diagnosis.corrected import correction
 from torch_ref.checker.diagnosis.forward import forward_causes
-from torch_ref.checker.diagnosis.incoming import ignoring
+from torch_ref.checker.diagnosis.incoming import ignoring, ignoring_an_output
 from torch_ref.checker.diagnosis.pattern import pattern
 from torch_ref.checker.diagnosis.reproduced import REPRODUCED, REPRODUCED_FORWARD, reproductions
 from torch_ref.checker.verdict import CORRECT_FOR_FORWARD, TensorVerdict
@@ -52,7 +52,7 @@ def diagnose(objective: Objective, comparison: Comparison, *modules: nn.Module |
 
 def _explained(wrong: Sequence[TensorVerdict], objective: Objective, comparison: Comparison) -> list[Cause]:
     """The cause of each wrong gradient, or its pattern."""
-    causes = ignoring(objective, list(wrong)) if wrong else []
+    causes = [*ignoring(objective, list(wrong)), *ignoring_an_output(objective, list(wrong))] if wrong else []
     done = {name for cause in causes for name in cause.tensors}
     right = {t.name: t.expected for t in comparison.tensors if not is_output(t)}
     for t in wrong:

@@ -12,6 +12,7 @@ from torch_ref.checker.numeric import numeric_derivative
 from torch_ref.checker.verdict import TensorVerdict, largest
 
 IGNORES = "backward ignores the incoming gradient"
+_WITHOUT = "without it, it equals the numeric derivative"
 _FIX = "multiply what backward returns by dy"
 
 
@@ -29,6 +30,30 @@ def ignoring(objective: Objective, wrong: list[TensorVerdict]) -> list[Cause]:
     right = [n for n in same if n in exact and _close(here[n], exact[n])]
     only = "it is right only for dy = 1" if right == same else "another incoming gradient gives the same"
     return [Cause(IGNORES, only, _FIX, tuple(same))]
+
+
+def ignoring_an_output(objective: Objective, wrong: list[TensorVerdict]) -> list[Cause]:
+    """Of several outputs, the one whose incoming gradient has no effect, where without it all is right."""
+    arrays = [c for _, c in leaves(objective.cotangent)]
+    if len(arrays) < 2 or not all(isinstance(c, np.ndarray) and is_floating(c) for c in arrays):
+        return []
+    here = _gradients(objective, objective.cotangent)
+    found: list[Cause] = []
+    for k in range(len(arrays)):
+        without = unflatten_as(
+            objective.cotangent, (np.zeros_like(c) if i == k else c for i, c in enumerate(arrays))
+        )
+        there = _gradients(objective, without)
+        same = [t.name for t in wrong if t.name in here and t.name in there]
+        same = [name for name in same if np.array_equal(here[name], there[name])]
+        if not same:
+            continue
+        exact = numeric_derivative(with_cotangent(objective, without)).gradients
+        names = tuple(name for name in same if name in exact and _close(here[name], exact[name]))
+        if names:
+            fix = f"add what comes through output {k}, as for the others"
+            found.append(Cause(f"the incoming gradient of output {k} is left out", _WITHOUT, fix, names))
+    return found
 
 
 def _changed(cotangent: Any, turn: int) -> Any:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from torch_ref import check
+from torch_ref.checker import numeric
 
 X = np.random.default_rng(3).standard_normal((6, 5))
 
@@ -194,3 +195,37 @@ def test_an_authority_needs_a_reference():
         check(straight_through(), None, X, authority="reference")
     with pytest.raises(ValueError, match="check: authority is 'numeric', with a reference"):
         check(straight_through(), torch.sign, X, authority="numeric")
+
+
+# ---- many entries
+
+
+class Affine:
+    def __init__(self, factor: float) -> None:
+        self.W, self.factor = X[:3], factor
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W.T
+
+    def backward(self, dy):
+        self.dW = self.factor * dy.T @ self.x
+        return dy @ self.W
+
+
+@pytest.mark.parametrize("factor", [1, 1.001])
+def test_too_many_entries_are_differentiated_along_directions(factor, monkeypatch):
+    monkeypatch.setattr(numeric, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(numeric, "MOST_SECONDS", 0.0)
+    found = check(Affine(factor), torch.nn.Linear(5, 3, bias=False), X)
+    assert bool(found) is (factor == 1)
+    assert "There are too many entries to differentiate by each" in "\n".join(found.notes)
+    assert found.frame["numpy_numeric"].isna().all()
+
+
+def test_a_gradient_in_which_both_agree_and_which_is_no_derivative_is_refused(monkeypatch):
+    monkeypatch.setattr(numeric, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(numeric, "MOST_SECONDS", 0.0)
+    found = check((lambda x: x * x, lambda dy, x: dy * x), lambda x: x * x.detach(), X)
+    assert not found
+    assert "a gradient that is no derivative of your forward: along a random direction" in found.verdict

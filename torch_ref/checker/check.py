@@ -49,12 +49,18 @@ from torch_ref.checker.kinks import (
     zeros,
 )
 from torch_ref.checker.low_precision import LOW, compare_low
+from torch_ref.checker.numeric import require_slopes, takes_too_long
 from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
 from torch_ref.checker.tensor_effects import tensor_effects_of
 from torch_ref.checker.verdict import TensorVerdict, largest
 from torch_ref.checker.without_gradient import without_gradient
+
+LONG = (
+    "There are too many entries to differentiate by each: the two sides were compared entry by entry, and "
+    "your gradient with a numeric derivative along one random direction of each tensor."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -263,7 +269,8 @@ def _examined(
         low = replace(compare_low(sides, dtype, cotangent), words=BESIDE_FLOAT64)
         return replace(found, comparisons={**found.comparisons, dtype: low})
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
-    derived = not sides.reference_decides
+    is_long = twin is not None and not sides.reference_decides and takes_too_long(objective)
+    derived = not sides.reference_decides and not is_long
     comparison = compare_objective(objective, twin, None, numeric=derived and not condition, ties=ties)
     if not comparison and derived and condition and not ties and twin is not None:
         comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
@@ -273,7 +280,10 @@ def _examined(
         raise ValueError("there both sides have gradients of nan or inf")
     if any(isinstance(module, TensorCode) for module in objective.model.modules()):
         comparison = replace(comparison, words=YOURS_AND_REFERENCE)
-    side_effects = found.side_effects
+    side_effects, notes = found.side_effects, found.notes
+    if is_long and LONG not in notes:
+        notes = (*notes, LONG)
+        side_effects = (*side_effects, *_other_slopes(objective)) if comparison else side_effects
     if condition in ("", TIES):
         side_effects = side_effects or tuple(side_effects_of(objective))
     if comparison and not side_effects and not condition:
@@ -283,7 +293,16 @@ def _examined(
         given = found.comparisons.get(dtype, comparison) if ties else comparison
         causes = tuple(diagnose(objective, comparison, *_our_own(sides, given, objective, like)))
     comparisons = {**found.comparisons, f"{dtype}, {condition}" if condition else dtype: comparison}
-    return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes)
+    return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
+
+
+def _other_slopes(objective: Objective) -> list[str]:
+    """A sentence if the gradient is another than the slope of the forward, though both sides agree in it."""
+    try:
+        require_slopes(objective, objective.backward().named())
+    except ValueError as error:
+        return [f"both sides agree in a gradient that is no derivative of your forward: {error}"]
+    return []
 
 
 def _counts(t: TensorVerdict, condition: str) -> bool:

@@ -11,6 +11,7 @@ A forward may take long numbers and still compute with short ones, as one does t
 the rounding of L is not looked up but measured.
 """
 
+import time
 import warnings
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -20,8 +21,11 @@ import numpy as np
 from scratch.gradcheck import Objective, Step, differentiate
 from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.tolerance import VISIBLE
-from scratch.nested import cast
+from scratch.nested import cast, is_floating, leaves
 from torch_ref.checker.formula import require_formula
+
+# So many entries are differentiated one by one in any case, at one forward each, and so long one may wait.
+MOST_ENTRIES, MOST_SECONDS = 10_000, 8.0
 
 
 class NumericDerivative(NamedTuple):
@@ -43,6 +47,28 @@ def numeric_derivative(objective: Objective) -> NumericDerivative:
             except Exception:  # from other people's code, given numbers that it does not expect
                 continue
     return NumericDerivative({}, {}, "")
+
+
+def takes_too_long(objective: Objective) -> bool:
+    """Whether one forward for each entry would take longer than a person waits."""
+    entries = sum(np.size(x) for _, x in leaves(objective.inputs) if is_floating(x))
+    entries += sum(p.numel() for p in objective.model.parameters())
+    if entries <= MOST_ENTRIES:
+        return False
+    start = time.perf_counter()
+    objective.forward(objective.model, *objective.inputs)
+    return entries * (time.perf_counter() - start) > MOST_SECONDS
+
+
+def require_slopes(objective: Objective, gradients: dict[str, np.ndarray]) -> None:
+    """Refuse gradients that are not, for each tensor, the slope along a random direction.
+
+    Raises:
+        ValueError: the slope is another one.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        _require_fit(Chain(objective, np.float64), gradients)
 
 
 def _complex(objective: Objective) -> NumericDerivative:
@@ -92,7 +118,9 @@ def _require_fit(chain: Chain, exact: dict[str, np.ndarray]) -> None:
             if sharp and fits[sharp][-1]:
                 break
         if not any(fits[True] or fits[False]):
-            raise ValueError(f"the complex step along {name} is {expected}, the slope another one")
+            raise ValueError(
+                f"along a random direction of {name} the gradient is {expected:.9g}, the slope another"
+            )
 
 
 def _extrapolated(chain: Chain, widths: tuple[int, ...] = (1,)) -> NumericDerivative:

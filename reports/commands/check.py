@@ -34,6 +34,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "and 1, 4:10 for 4 whole numbers below 10; once for each input",
     )
     layer.add_argument("--held", nargs="+", metavar="I", help="inputs without a gradient: 1 for the second")
+    layer.add_argument(
+        "--authority",
+        choices=("reference",),
+        help="reference: it decides, where the gradient is no derivative, as straight-through or padding_idx",
+    )
     layer.add_argument("--transposed", nargs="+", metavar="W", help="parameters that you store transposed")
     layer.add_argument(
         "--layout",

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
-_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "like", "double_backward")
+_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "like", "authority", "double_backward")
 
 
 def _is_network(options: argparse.Namespace) -> bool:
@@ -110,6 +110,7 @@ def _check_layer(options: argparse.Namespace, mine: Any, reference: Any, seed: i
         columns=options.columns,
         double_backward=options.double_backward,
         like=options.like,
+        authority=options.authority,
     )
 
 

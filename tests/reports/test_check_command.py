@@ -497,3 +497,26 @@ def test_an_autograd_function_from_a_file(main, tmp_path, words, code, said):
     found = main("check", *words, "--input", "3x4")
     assert (found.code, found.err) == (code, "")
     assert said in found.out
+
+
+STRAIGHT_THROUGH = """
+import numpy as np
+import torch
+
+def sign(x):
+    return np.sign(x)
+
+def sign_backward(dy, x):
+    return dy * (np.abs(x) <= 1)
+
+def by_torch(x):
+    soft = torch.clamp(x, -1, 1)
+    return soft + (torch.sign(x) - soft).detach()
+"""
+
+
+def test_the_reference_may_have_the_authority(main):
+    Path("st.py").write_text(STRAIGHT_THROUGH)
+    words = ("check", "st.py:sign,sign_backward", "--against", "st.py:by_torch", "--input", "4x5")
+    assert main(*words).code == 1
+    assert main(*words, "--authority", "reference").code == 0

@@ -1,6 +1,7 @@
 """Mistakes in pooling."""
 
 from collections.abc import Sequence
+import copy
 from typing import Any
 
 import numpy as np
@@ -168,10 +169,13 @@ def _wrong_end(module: Any, right: Any, dy: np.ndarray, *args: Any) -> Any:
 def _zeros_win(module: Any, right: Any, x: np.ndarray, *args: Any) -> Any:
     """forward, and then backward, on an input with zeros around it, of windows without a padding."""
     if right.func.__name__ == "backward":
-        return module.on_zeros.backward(x, *args)[module.inside]
+        on_zeros, inside = module.saved()
+        return copy.deepcopy(on_zeros).backward(x, *args)[inside]  # a copy: a backward may be asked for again
     p = module.padding if isinstance(module.padding, tuple) else (module.padding,) * module.axes
     around = [(0, 0)] * (x.ndim - module.axes) + [(n, n) for n in p]
-    module.inside = tuple(slice(n, n + L) for (n, _), L in zip(around, x.shape, strict=True))
+    inside = tuple(slice(n, n + L) for (n, _), L in zip(around, x.shape, strict=True))
     options = {n: getattr(module, n) for n in ("stride", "dilation", "return_indices", "ceil_mode")}
-    module.on_zeros = getattr(nn, type(module).__name__)(module.kernel_size, **options)
-    return module.on_zeros(np.pad(x, around))
+    on_zeros = getattr(nn, type(module).__name__)(module.kernel_size, **options)
+    y = on_zeros(np.pad(x, around))
+    module.save(on_zeros, inside)
+    return y

@@ -1,7 +1,7 @@
 """Mistakes in pooling."""
 
-from collections.abc import Sequence
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np

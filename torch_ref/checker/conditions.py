@@ -33,14 +33,21 @@ def other_conditions(sides: Sides) -> Iterator[tuple[str, Sides]]:
     if drawn := _with_drawn_weights(sides):
         yield OTHER_WEIGHTS, drawn
     if sides.twin is not None and sides.twin.training:
-        other = copy.copy(sides)
-        other.regular, other.twin = other, copy.deepcopy(sides.twin).eval()
+        other = _copied(sides)
+        other.twin = copy.deepcopy(sides.twin).eval()
         if _differ(sides, other):
             yield EVAL, other
     if sides.twin is not None:
         for condition, other in (*_other_shapes(sides), *_large_numbers(sides)):
             if _torch_is_finite(other):
                 yield condition, other
+
+
+def _copied(sides: Sides) -> Sides:
+    """The same sides, to be given other inputs or weights, which are then the regular ones."""
+    other = copy.copy(sides)
+    other.regular = other
+    return other
 
 
 def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
@@ -67,8 +74,7 @@ def _cut(sides: Sides, axis: int, length: int, keep: int) -> Sides:
         fits = isinstance(x, np.ndarray) and axis < x.ndim and x.shape[axis] == length
         return np.take(x, range(keep), axis=axis) if fits else x
 
-    other = copy.copy(sides)
-    other.regular = other
+    other = _copied(sides)
     other.inputs = unflatten_as(sides.inputs, (shorter(x) for _, x in leaves(sides.inputs)))
     other.held = {at: shorter(x) for at, x in sides.held.items()}
     return other
@@ -83,8 +89,7 @@ def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
     if sides.held or not floating or any(x.size == 0 or np.min(x) >= 0 for x in floating):
         return
     for factor in _FACTORS:
-        other = copy.copy(sides)
-        other.regular = other
+        other = _copied(sides)
         scaled = (x * factor if is_floating(x) else x for _, x in leaves(sides.inputs))
         other.inputs = unflatten_as(sides.inputs, scaled)
         yield f"inputs {factor:g} {_LARGE}", other
@@ -116,8 +121,8 @@ def _with_drawn_weights(sides: Sides) -> Sides | None:
         return None
     rng = np.random.default_rng(0)
     drawn = {name: x + 0.5 * rng.standard_normal(x.shape) for name, x in constant.items()}
-    other = copy.copy(sides)
-    other.regular, other.module = other, copy.deepcopy(sides.module)
+    other = _copied(sides)
+    other.module = copy.deepcopy(sides.module)
     other.twin, other._right = copy.deepcopy((sides.twin, sides._right))
     if other.twin is not None:
         with torch.no_grad():

@@ -12,7 +12,7 @@ TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TORCH_KERNELS ?= default avx2 avx512
 BLAS_KERNELS ?= Haswell SkylakeX Zen
 
-.PHONY: setup report test lint kernels campaign faults alarms models mutants browser lesson clean
+.PHONY: setup report test lint long kernels campaign faults alarms models mutants browser lesson clean
 
 setup: .venv/.ready
 
@@ -32,12 +32,16 @@ lint: setup
 test: lint
 	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+# Tests that take seconds each: whole reports, processes that are killed, the README's commands.
+long: setup
+	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
+
 # The tests once more on each kernel, one after the other: no tolerance may depend on the processor (an hour).
 kernels: setup
 	set -e; for kernel in $(TORCH_KERNELS); do echo "torch: $$kernel"; \
-	ATEN_CPU_CAPABILITY=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); done
+	ATEN_CPU_CAPABILITY=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not campaign and not browser' $(ARGS); done
 	set -e; for kernel in $(BLAS_KERNELS); do echo "OpenBLAS: $$kernel"; \
-	OPENBLAS_CORETYPE=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS); done
+	OPENBLAS_CORETYPE=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not campaign and not browser' $(ARGS); done
 
 # Every mistake in every module of the catalog that can make it, at three scales; every configuration by each
 # gradcheck, entry by entry; reports that are killed, and one on a cluster of two workers (minutes).

@@ -3,8 +3,8 @@
 No tolerance is guessed: it is the measured rounding (rounding.py) times a factor. The factors differ because
 the measurements do.
 
-* ``SPREADS``, where each entry's rounding was measured in eight runs. Of all correct results of the
-  false-alarm campaign none was off by more than 3 spreads.
+* ``SPREADS``, where each entry's rounding was measured in eight runs, or in two where all agree by these. Of
+  all correct results of the false-alarm campaign none was off by more than 3 spreads.
 * ``ROUNDINGS``, for the numeric side of gradcheck, which is not measured: units of u, the machine epsilon, of
   the largest entry. Of all float64 gradients measured against torch or a complex step none was off by more
   than 14 u; the factor leaves room for longer sums.

@@ -51,6 +51,7 @@ def test_the_excerpt_is_the_code() -> None:
         assert bare(text) == bare(inspect.getsource(function))
 
 
+@pytest.mark.long
 def test_its_commands_print_what_it_shows_for_its_files(tmp_path: Path) -> None:
     commands = 0
     for language, text in FENCED:
@@ -99,6 +100,7 @@ def test_its_table_of_what_is_here_is_what_the_command_prints(capsys) -> None:
     assert count in README
 
 
+@pytest.mark.long
 def test_the_fields_of_the_json_are_those_that_it_lists(tmp_path: Path) -> None:
     for _, text in FENCED:
         if file_name(text) == "kernels.py":

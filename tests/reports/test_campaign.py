@@ -211,6 +211,7 @@ def test_rows_of_no_task_are_refused(journal):
         next(campaign.run(planned(), journal, Workers()))
 
 
+@pytest.mark.long
 def test_by_several_processes_the_same_is_found(journal, log):
     sections = dict(campaign.run(planned(log), journal, Workers(jobs=2)))
     assert sections["high"].tables["squares"]["square"].tolist() == [4, 9, 16]
@@ -218,6 +219,7 @@ def test_by_several_processes_the_same_is_found(journal, log):
     assert os.getpid() not in pids(log)
 
 
+@pytest.mark.long
 def test_a_fresh_process_does_all_of_its_number_and_is_gone(journal, log):
     tasks = [Task(f"{n}", partial(square, n, log), process=1 + n % 2) for n in range(4)]
     (section,) = dict(campaign.run([Planned(Squares("all"), tasks)], journal, Workers())).values()
@@ -237,6 +239,7 @@ def test_what_a_task_raises_ends_the_campaign_and_the_rest_is_kept(journal, log,
     assert list(resumed(journal).rows) == ["1"]
 
 
+@pytest.mark.long
 def test_a_fresh_process_that_dies_is_told(journal):
     last = Task("the last", partial(os._exit, 3), process=1)
     with pytest.raises(ChildProcessError, match="a process died of 'the last': it was killed"):
@@ -283,6 +286,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.long
 def test_workers_end_with_the_report(log, tmp_path, number):
     program = (
         "import pathlib, sys, test_campaign as t\n"

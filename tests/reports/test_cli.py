@@ -437,6 +437,7 @@ def ran(stopped, in_small) -> SimpleNamespace:
     )
 
 
+@pytest.mark.long
 def test_a_killed_report_leaves_its_finished_section(stopped):
     killed = stopped["killed"]
     assert killed.code == -signal.SIGKILL
@@ -447,6 +448,7 @@ def test_a_killed_report_leaves_its_finished_section(stopped):
     assert (killed.left.csv["value"].notna()).all()
 
 
+@pytest.mark.long
 def test_a_quick_report_ends_with_0_and_leaves_all_files_and_no_litter(ran):
     assert ran.code == 0
     assert ran.left.names == [*FILES, "rows.previous.jsonl"]  # of the report that was killed here
@@ -457,6 +459,7 @@ def test_a_quick_report_ends_with_0_and_leaves_all_files_and_no_litter(ran):
     assert all(path.stat().st_size for path in ran.out.rglob("*"))
 
 
+@pytest.mark.long
 def test_a_report_says_what_it_found_and_how_long_each_section_took(ran):
     names = [line.partition(":")[0] for line in ran.stderr.splitlines()]
     assert names == ["gradients", "accuracy", "drift", "checker", "timing", "page"]
@@ -467,6 +470,7 @@ def test_a_report_says_what_it_found_and_how_long_each_section_took(ran):
         assert network in ran.stdout
 
 
+@pytest.mark.long
 def test_the_results_of_a_report_hold_its_sections_options_and_command(ran):
     content = ran.left.json
     assert content["agrees"] is True
@@ -481,6 +485,7 @@ def test_the_results_of_a_report_hold_its_sections_options_and_command(ran):
     assert set(ran.left.csv["table"]) == found
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(stopped):
     told = stopped["Ctrl-C"]
     assert told.code == 130
@@ -538,6 +543,7 @@ def test_two_reports_do_not_write_into_one_folder(main, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.long
 def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monkeypatch):
     from reports.runner import campaign, report
 
@@ -557,6 +563,7 @@ def test_a_process_that_dies_ends_with_2_and_what_is_finished_is_kept(main, monk
     )
 
 
+@pytest.mark.long
 def test_a_wrong_gradient_ends_with_1_and_is_named(main, in_small, tmp_path, monkeypatch):
     right = nn.Linear.backward
 
@@ -582,6 +589,7 @@ def test_a_wrong_gradient_ends_with_1_and_is_named(main, in_small, tmp_path, mon
     assert verdict in (tmp_path / "a folder" / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_the_options_of_a_report_reach_its_sections(main, in_small, tmp_path):
     options = ("--seeds", 2, "--epochs", 2, "--seed", 3, "--dtype", "float64")
     grid = ("--models", "two_layer_net", "mlp_batchnorm", "--batch-sizes", 100, 700)

@@ -380,6 +380,7 @@ def test_a_table_that_cannot_be_made_loses_nothing(monkeypatch, alone):
     assert Path("here/cuda.csv").exists()
 
 
+@pytest.mark.long
 def test_little_is_imported_for_the_section_alone():
     program = "import sys, reports.sections.cuda; print(*sys.modules)"
     printed = subprocess.run(

@@ -88,6 +88,7 @@ def test_gradients_are_copied_and_nothing_is_updated(column, xor):
         np.testing.assert_array_equal(gradient, kept[name])
 
 
+@pytest.mark.long
 def test_what_is_called_compiled_is_compiled_and_has_the_gradients_of_numpy(xor):
     compiled = frameworks.COLUMNS["torch-compile"]
     if reason := compiled.why_not(xor, "float32"):

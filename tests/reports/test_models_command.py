@@ -13,6 +13,7 @@ from scratch import datasets, nn
 SHORT = ("models", "--only", "mlp_batchnorm", "--steps", 3, "--rounds", 3, "--out", "models.csv")
 
 
+@pytest.mark.long
 def test_a_network_is_trained_timed_and_measured(main):
     said = main(*SHORT)
     assert said.code == 0
@@ -26,6 +27,7 @@ def test_a_network_is_trained_timed_and_measured(main):
     assert "models.csv" in said.out
 
 
+@pytest.mark.long
 def test_a_network_with_a_wrong_gradient_ends_with_1(main, monkeypatch):
     right = nn.BatchNorm1d.backward
     monkeypatch.setattr(nn.BatchNorm1d, "backward", lambda *args, **kwargs: right(*args, **kwargs) * 1.01)
@@ -35,6 +37,7 @@ def test_a_network_with_a_wrong_gradient_ends_with_1(main, monkeypatch):
     assert "mlp_batchnorm: not timed: the gradients disagree in 0.weight, " in said.err
 
 
+@pytest.mark.long
 def test_the_memory_of_an_unknown_network_is_refused():
     with pytest.raises(memory.subprocess.CalledProcessError):
         memory.peak("no_net", "numpy")

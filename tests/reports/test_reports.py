@@ -301,6 +301,7 @@ def test_a_side_whose_loss_becomes_nan_ends_the_rows_and_differs(digits, monkeyp
 
 
 @pytest.mark.usefixtures("broken_bias")
+@pytest.mark.long
 def test_a_network_with_a_wrong_gradient_is_not_timed_and_the_rest_is(digits, xor, results):
     section = find_timing(xor, digits)
     reason, *rest = section.tables["timing"].to_dict("records")
@@ -716,6 +717,7 @@ def test_the_figures_are_on_the_page_and_beside_it(written):
     assert len(written.page.text("figcaption")) == 7
 
 
+@pytest.mark.long
 def test_a_gpu_has_a_part_of_its_own_if_it_was_asked_for(results, written, digits):
     assert not any("GPU" in heading for heading in written.page.text("h2"))
     assert "GPU" not in (written.out / "report.md").read_text()

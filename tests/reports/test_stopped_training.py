@@ -49,6 +49,7 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(optimizer, tmp_pa
     assert weights(straight) == weights(stopped)
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_and_ends_bit_for_bit(tmp_path) -> None:
     words = ["train", "--dataset", "digits", "--epochs", "60", "--optimizer", "Adam"]
     process = start(*words, "--checkpoint", "killed.safetensors", cwd=tmp_path)

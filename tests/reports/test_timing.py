@@ -101,6 +101,7 @@ def in_fresh_processes(folder: Path, configurations: list[networks.Network], **o
     return section.tables["timing"]
 
 
+@pytest.mark.long
 def test_each_fresh_process_measures_all_rounds(xor, tmp_path):
     table = in_fresh_processes(tmp_path, [xor], **OPTIONS, processes=1)
     assert set(table["processes"]) == {1}

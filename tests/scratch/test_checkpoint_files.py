@@ -242,6 +242,7 @@ def weights(path: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("step", "epochs"), [("fsync before", 3), ("replace before", 3), ("replace after", 4)]
 )
+@pytest.mark.long
 def test_killed_in_the_middle_of_a_write_it_goes_on_from_the_epoch_that_is_whole(
     step, epochs, tmp_path
 ) -> None:

@@ -103,6 +103,7 @@ def test_its_gradients_are_its_derivatives(model: Model) -> None:
 
 
 @models
+@pytest.mark.long
 def test_three_hundred_steps_stay_together(model: Model) -> None:
     ours, theirs = model.build()
     rate = 0.005 if model.name == "GPT" else 0.05  # at which rounding does not grow to all there is

@@ -23,8 +23,8 @@ def verdicts(found: Check, made_in: str = "float64") -> dict[str, str]:
     return dict(zip(frame["tensor"], frame["verdict"], strict=True))
 
 
-# One of each kind; all of them, and other scales, in the campaign.
-FIRST = first_of_each_kind((*MODULES, *LOSSES))
+# One of each kind but the one of thousands of entries; all of them, and other scales, in the campaign.
+FIRST = [case for case in first_of_each_kind((*MODULES, *LOSSES)) if case.kind != "Transformer"]
 OTHERS = [(case, 1.0) for case in (*MODULES, *LOSSES) if case not in FIRST]
 OTHERS += [(case, scale) for case in FIRST for scale in (1e-3, 1e3)]
 SCALED = [pytest.param(case, 1.0, id=case.name) for case in FIRST]

@@ -1,4 +1,6 @@
-"""Every mistake of the zoo, in every module that can make it, is refused and called by its name."""
+"""Every mistake of the zoo is refused and called by its name; everywhere that it can be made in a campaign."""
+
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -30,18 +32,19 @@ SOME = {
 @pytest.mark.parametrize("scales", [(1.0,), pytest.param(SCALES, marks=pytest.mark.campaign)], ids=str)
 def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, ...]) -> None:
     everywhere = scales is SCALES
-    tried = [
-        trial
-        for trial in trials(fault, scales, every=everywhere)
-        if everywhere or PARAMETRIC not in fault.kinds or trial.case.kind in SOME
-    ]
-    assert tried
-    for trial in tried:
+    tried = trials(fault, scales, every=everywhere)
+    if not everywhere and PARAMETRIC in fault.kinds:
+        tried = (trial for trial in tried if trial.case.kind in SOME)
+    elif not everywhere:
+        tried = islice(tried, 1)
+    count = 0
+    for count, trial in enumerate(tried, 1):  # noqa: B007
         found = check(trial.module, trial.reference, *trial.inputs)
         assert not found, trial.case.name
         # Where numbers are all very large, two mistakes may give the same ones.
         names = confirmed_names(found)
         assert names == {fault.name} or (everywhere and fault.name in names), trial.case.name
+    assert count
 
 
 def test_a_mistake_that_changes_no_number_is_not_tried() -> None:

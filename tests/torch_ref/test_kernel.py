@@ -44,6 +44,7 @@ def probe(monkeypatch):
 @pytest.mark.parametrize(
     ("capability", "expected"), [("default", "default"), ("avx2", "avx2"), ("avx512", "avx2")]
 )
+@pytest.mark.long
 def test_each_kernel_of_torch_is_found_and_not_one_bit_differs(capability, expected) -> None:
     best = torch.backends.cpu.get_cpu_capability().lower()
     if capability not in ("default", "avx2", "avx512")[: 1 + ("default", "avx2", "avx512").index(best)]:

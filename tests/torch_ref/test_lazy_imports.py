@@ -30,6 +30,7 @@ def test_an_import_loads_nothing_heavy(code) -> None:
     assert loaded_after(code) == set()
 
 
+@pytest.mark.long
 def test_the_start_of_pytest_loads_nothing_heavy(tmp_path) -> None:
     (tmp_path / "test_light.py").write_text(
         "import sys\n"
@@ -53,6 +54,7 @@ def test_the_start_of_pytest_loads_nothing_heavy(tmp_path) -> None:
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_name_is_loaded_when_it_is_used() -> None:
     assert loaded_after("from torch_ref import mirror") == {"torch", "scratch", "torch_ref.twin"}
     assert "torch_ref.checker" in loaded_after("import torch_ref; torch_ref.check")

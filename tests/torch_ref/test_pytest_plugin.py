@@ -88,6 +88,7 @@ def test_a_folder_with_files_of_our_names(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*assert_twin: *scratch.py is imported where gradmirror's own package*"])
 
 
+@pytest.mark.long
 def test_a_folder_with_reports_of_its_own_can_use_the_fixture(pytester: pytest.Pytester) -> None:
     (pytester.mkdir("reports") / "__init__.py").write_text("mine = 2")
     pytester.makepyfile("import reports\n" + LAYER.replace("FACTOR", "2"))

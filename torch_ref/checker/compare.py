@@ -5,8 +5,9 @@ the two frameworks differ, the third says which of them is wrong. How far apart 
 not guessed (scratch/gradcheck/rounding.py), and each tensor states its detection limit (verdict.py).
 """
 
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
-from scratch.gradcheck.rounding import Tensors, jitter, numpy_spreads, spreads
+from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.numeric import NumericDerivative, numeric_derivative
 from torch_ref.checker.torch_side import require_same_start, run_torch
-from torch_ref.checker.verdict import DIFFER, SHAPES_DIFFER, TensorVerdict, largest
+from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict, largest
 from torch_ref.twin.memory import torch_generator
 
 
@@ -89,9 +90,11 @@ def compare_objective(
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
     derivative = numeric_derivative(objective) if numeric else NumericDerivative({}, {}, "")
-    spread = _rounding(objective, twin, twin_loss_fn, exactly, ties)
+    rng = np.random.default_rng(0)
+    runs = (run_torch(twin, objective, twin_loss_fn, rng, ties) for _ in range(ALL_RUNS))
+    rounding = _with_numpys(widening_spreads(exactly, runs), objective)
     theirs = exactly if theirs is None else theirs
-    tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, spread)
+    tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, rounding)
     skipped = tuple(name for name in theirs if name not in ours)
     return Comparison(tuple(tensors), derivative.method, skipped)
 
@@ -110,12 +113,13 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
             "raises an error as soon as its numbers are moved a little; pass a reference, or mend that"
         )
     rng = np.random.default_rng(0)
-    moved = (objective.run(prepare=lambda a: jitter(a, rng))[1].named() for _ in range(8))
-    spread = {
-        name: _shaped(off, derivative.gradients.get(name)) for name, off in spreads(ours, moved).items()
-    }
-    spread = _with_numpy_spreads(spread, objective)
-    found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, spread)
+    moved = (objective.run(prepare=lambda a: jitter(a, rng))[1].named() for _ in range(ALL_RUNS))
+    widening = (
+        {name: _shaped(off, derivative.gradients.get(name)) for name, off in spread.items()}
+        for spread in widening_spreads(ours, moved)
+    )
+    rounding = _with_numpys(widening, objective)
+    found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, rounding)
     return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method)
 
 
@@ -132,26 +136,38 @@ def _require_same_count(ours: Tensors, theirs: Tensors) -> None:
         raise ValueError(f"compare: NumPy's forward returns {counts[0]} arrays, PyTorch's {counts[1]}")
 
 
-def _rounding(
-    objective: Objective, twin: torch.nn.Module, loss_fn: torch.nn.Module | None, exact: Tensors, ties: bool
-) -> Tensors:
-    """How far rounding moves each entry: the larger of PyTorch's, on numbers an ulp off, and NumPy's."""
-    rng = np.random.default_rng(0)
-    return _with_numpy_spreads(
-        spreads(exact, (run_torch(twin, objective, loss_fn, rng, ties) for _ in range(8))), objective
-    )
+def _with_numpys(rounding: Iterable[Tensors], objective: Objective) -> Iterator[Tensors]:
+    """The larger of each spread, on numbers an ulp off, and that of NumPy's own roundings."""
+    for spread, own in zip(rounding, _numpys(objective), strict=False):
+        fitting = {name: off for name, off in own.items() if off.shape == spread.get(name, off).shape}
+        yield {name: np.maximum(off, fitting.get(name, 0)) for name, off in spread.items()}
 
 
-def _with_numpy_spreads(spread: Tensors, objective: Objective) -> Tensors:
-    """The larger of each spread and that of NumPy's own roundings."""
-    with suppress(Exception):  # from code that cannot take a subclass of ndarray, or no other dtype
-        for name, off in numpy_spreads(objective).items():
-            if name in spread and off.shape == spread[name].shape:
-                spread[name] = np.maximum(spread[name], off)
-    return spread
+def _numpys(objective: Objective) -> Iterator[Tensors]:
+    """The spreads of NumPy's own roundings; none of code that they cannot be measured of."""
+    try:
+        yield from numpy_spreads(objective)
+    except Exception:  # from code that cannot take a subclass of ndarray, or no other dtype
+        yield from repeat({})
 
 
 def _judged(
+    objective: Objective,
+    ours: Tensors,
+    gradients: set[str],
+    theirs: Tensors,
+    derivative: NumericDerivative,
+    rounding: Iterable[Tensors],
+) -> list[TensorVerdict]:
+    """A verdict on each tensor by the first spread within which all agree, or by the last."""
+    for spread in rounding:
+        found = _judged_by(objective, ours, gradients, theirs, derivative, spread)
+        if all(t.verdict == AGREE for t in found):
+            break
+    return found
+
+
+def _judged_by(
     objective: Objective,
     ours: Tensors,
     gradients: set[str],

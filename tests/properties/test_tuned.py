@@ -3,7 +3,6 @@
 Those of recurrent layers: tests/scratch/test_rnn.py.
 """
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -81,10 +80,9 @@ def test_the_tuned_functions_give_the_plain_ones_numbers_but_for_measured_roundi
 
 @cases
 @dtypes
-@pytest.mark.parametrize("version", ["plain", "tuned"])
-def test_both_are_right_by_the_complex_step(case, dtype, version) -> None:
+def test_the_plain_functions_are_right_by_the_complex_step(case, dtype) -> None:
     of = objective(case, dtype)
-    with plain() if version == "plain" else nullcontext():
+    with plain():
         found = gradcheck(of.model, *of.inputs)
     assert found, str(found)
 

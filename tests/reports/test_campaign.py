@@ -246,6 +246,7 @@ def test_a_fresh_process_that_dies_is_told(journal):
         list(campaign.run([Planned(Squares("all"), [last])], journal, Workers()))
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_is_told(journal):
     all_die = [Task(str(n), partial(os._exit, 3)) for n in range(3)]
     with pytest.raises(ChildProcessError, match="a process died: it was killed, or memory ran out"):

@@ -194,6 +194,7 @@ def test_a_compiler_that_does_not_work_is_said(monkeypatch, xor):
     assert reason == "torch.compile does not work here: Dynamo is not supported"
 
 
+@pytest.mark.long
 def test_compiled_dropout_is_refused():
     why_not = frameworks.COLUMNS["torch-compile"].why_not
     reason = why_not(networks.by_name("deep_conv_net"), "float32")

@@ -272,6 +272,7 @@ def test_another_learning_rate_on_one_side_is_seen(digits, results, monkeypatch,
     assert page.verdict(results) == "The two sides disagree: what 64-4-10 learned from seed 5."
 
 
+@pytest.mark.long
 def test_what_parts_in_float32_only_is_judged_in_float64(digits, results, monkeypatch):
     other_rate_for_torch(monkeypatch, 1.2, ["float32"])
     section = find_accuracy([(digits, 2, 1)], dtype="float32", seeds=[5])

@@ -27,7 +27,10 @@ def verdicts(found: Check, made_in: str = "float64") -> dict[str, str]:
 FIRST = [case for case in first_of_each_kind((*MODULES, *LOSSES)) if case.kind != "Transformer"]
 OTHERS = [(case, 1.0) for case in (*MODULES, *LOSSES) if case not in FIRST]
 OTHERS += [(case, scale) for case in FIRST for scale in (1e-3, 1e3)]
-SCALED = [pytest.param(case, 1.0, id=case.name) for case in FIRST]
+SCALED = [
+    pytest.param(case, 1.0, id=case.name, marks=[pytest.mark.long] if i % 3 else [])
+    for i, case in enumerate(FIRST)
+]
 SCALED += [
     pytest.param(*each, id=f"{each[0].name}-{each[1]:g}", marks=pytest.mark.campaign) for each in OTHERS
 ]

@@ -10,6 +10,8 @@ from open_cases.case import Case
 
 from torch_ref import check, check_loss, check_optimizer
 
+pytestmark = pytest.mark.long
+
 CASES = {case.name: case for kind in (layers, networks, tensors, optimizers) for case in kind.CASES}
 RIGHT, WRONG, CAUSE = "right", "wrong", "cause"
 

@@ -119,6 +119,7 @@ NOT_FOUND = {
 }
 
 
+@pytest.mark.long
 def test_each_kind_is_found_from_its_numbers() -> None:
     found: dict[str, bool] = {}
     tried: Counter[str] = Counter()

@@ -4,7 +4,8 @@ For anything with a forward and a backward (adapters) beside a module or functio
 
 1. prepare: yours as a Module, on PyTorch's weights; a random incoming gradient (adapters, sides.py)
 2. run both sides forward and backward (compare.py)
-3. the numeric derivative of your forward, which says which side is wrong (numeric.py)
+3. the numeric derivative of your forward, which says which side is wrong
+   (scratch/gradcheck/derivative.py)
 4. rounding: how far two correct sides may be apart (scratch/gradcheck/rounding.py)
 5. side effects of your forward and backward (side_effects.py)
 6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis.py)
@@ -29,6 +30,7 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import INCONCLUSIVE, Objective
+from scratch.gradcheck.derivative import require_slopes, takes_too_long
 from scratch.gradcheck.objective import NotFiniteError
 from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import leaves
@@ -49,7 +51,6 @@ from torch_ref.checker.kinks import (
     zeros,
 )
 from torch_ref.checker.low_precision import LOW, compare_low
-from torch_ref.checker.numeric import require_slopes, takes_too_long
 from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays

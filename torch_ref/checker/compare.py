@@ -1,7 +1,7 @@
 """compare(model, twin, x): outputs and gradients of both sides, beside each other and a numeric derivative.
 
-Three numbers for every entry of every tensor: NumPy's, PyTorch's, and one that is neither (numeric.py). Where
-the two frameworks differ, the third says which of them is wrong. How far apart they may be is measured and
+Three numbers for every entry of every tensor: NumPy's, PyTorch's, and one that is neither, a numeric
+derivative (scratch/gradcheck/derivative.py). Where the two frameworks differ, the third says which of them is wrong. How far apart they may be is measured and
 not guessed (scratch/gradcheck/rounding.py), and each tensor states its detection limit (verdict.py).
 """
 
@@ -15,10 +15,10 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
+from scratch.gradcheck.derivative import NumericDerivative, numeric_derivative
 from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.numeric import NumericDerivative, numeric_derivative
 from torch_ref.checker.torch_side import require_same_start, run_torch
 from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict, largest
 from torch_ref.twin.memory import torch_generator

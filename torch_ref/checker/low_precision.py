@@ -14,11 +14,11 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
+from scratch.gradcheck.derivative import numeric_derivative
 from scratch.gradcheck.rounding import Rounding, Tensors, spreads
 from scratch.nested import is_floating, leaves, unflatten_as
 from torch_ref.adapters import Holding, TensorCode, TorchHolding, adapt
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.numeric import numeric_derivative
 from torch_ref.checker.sides import Sides
 from torch_ref.checker.torch_side import run_torch
 from torch_ref.checker.verdict import TensorVerdict, largest

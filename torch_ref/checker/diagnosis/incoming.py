@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from scratch.gradcheck import Objective
+from scratch.gradcheck.derivative import numeric_derivative
 from scratch.nested import is_floating, leaves, unflatten_as
 from torch_ref.checker.diagnosis.cause import Cause
 from torch_ref.checker.diagnosis.known import with_cotangent
-from torch_ref.checker.numeric import numeric_derivative
 from torch_ref.checker.verdict import TensorVerdict, largest
 
 IGNORES = "backward ignores the incoming gradient"

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from scratch.gradcheck import Objective, Step
 from scratch.gradcheck.chain import Chain
+from scratch.gradcheck.objective import Objective
+from scratch.gradcheck.step import Step
 from scratch.nested import leaves, unflatten_as
 
 

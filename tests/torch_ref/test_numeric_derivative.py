@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from scratch.gradcheck import Objective, Step
+from scratch.gradcheck.derivative import numeric_derivative
+from scratch.gradcheck.formula import NoFormulaError, require_formula
 from torch_ref import check
 from torch_ref.adapters import adapt
-from torch_ref.checker.formula import NoFormulaError, require_formula
-from torch_ref.checker.numeric import numeric_derivative
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

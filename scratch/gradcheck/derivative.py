@@ -18,12 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scratch.gradcheck import Objective, Step, differentiate
 from scratch.gradcheck.chain import Chain
+from scratch.gradcheck.formula import require_formula
+from scratch.gradcheck.numeric import differentiate
+from scratch.gradcheck.objective import Objective
 from scratch.gradcheck.rounding import ALL_RUNS, FEW_RUNS
+from scratch.gradcheck.step import Step
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import cast, is_floating, leaves
-from torch_ref.checker.formula import require_formula
 
 # So many entries are differentiated one by one in any case, at one forward each, and so long one may wait.
 MOST_ENTRIES, MOST_SECONDS = 10_000, 20.0

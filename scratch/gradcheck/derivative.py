@@ -13,15 +13,17 @@ the rounding of L is not looked up but measured.
 
 import time
 import warnings
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from scratch import nn
 from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.formula import require_formula
 from scratch.gradcheck.numeric import differentiate
-from scratch.gradcheck.objective import Objective
+from scratch.gradcheck.objective import Gradients, Objective, named
 from scratch.gradcheck.rounding import ALL_RUNS, FEW_RUNS
 from scratch.gradcheck.step import Step
 from scratch.gradcheck.tolerance import VISIBLE
@@ -52,6 +54,59 @@ def numeric_derivative(objective: Objective) -> NumericDerivative:
     return NumericDerivative({}, {}, "")
 
 
+def numerical_gradient(
+    model: nn.Module,
+    *inputs: np.ndarray,
+    loss_fn: nn.Loss | None = None,
+    target: np.ndarray | None = None,
+    cotangent: np.ndarray | None = None,
+    method: str | None = None,
+    eps: float | None = None,
+    wrt_inputs: bool = True,
+) -> Gradients:
+    """dL by every entry of every parameter and input, by running forward alone.
+
+    Args:
+        model: as for Objective, like inputs, loss_fn, target and cotangent.
+        inputs: the model's inputs.
+        loss_fn: a loss.
+        target: its target.
+        cotangent: the weights of the outputs, without a loss.
+        method: "complex" or "central"; by default the best that forward allows.
+        eps: the step h; by default 1e-30, or for "central" the cube root of the machine epsilon.
+        wrt_inputs: False leaves the inputs out, None in their places.
+
+    Computed in float64 or complex128 even for a float32 model: on the same weights, without its rounding.
+
+    Raises:
+        TypeError: as Objective.
+        ValueError: as Objective; or another method; or an eps that is not above 0; or forward takes no other
+            numbers.
+    """
+    objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
+    if method is not None or eps is not None:
+        return differentiate(objective, Step(method or "complex", eps, objective.dtype), wrt_inputs)
+    found = require_numeric_derivative(objective).gradients
+    names = named("input", [x for _, x in leaves(inputs)])
+    by_input = (found.pop(name, None) for name in names)
+    return Gradients(tuple(g if wrt_inputs else None for g in by_input), found)
+
+
+def require_numeric_derivative(objective: Objective) -> NumericDerivative:
+    """numeric_derivative, if there is one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = numeric_derivative(objective)
+    if not found.method:
+        raise ValueError(
+            "gradcheck: there is no numeric derivative, since forward raises an error as soon as its numbers "
+            "are moved a little"
+        )
+    return found
+
+
 def takes_too_long(objective: Objective) -> bool:
     """Whether one forward for each entry would take longer than a person waits."""
     entries = sum(np.size(x) for _, x in leaves(objective.inputs) if is_floating(x))
@@ -76,14 +131,46 @@ def require_slopes(objective: Objective, gradients: dict[str, np.ndarray]) -> No
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        _require_fit(Chain(objective, np.float64), gradients)
+        _require_fit(Chain(objective, np.float64), lambda name, v: gradients[name] * v)
+
+
+def has_complex_derivative(objective: Objective) -> bool:
+    """Whether the complex step differentiates the forward: along one direction of each tensor it is tried."""
+    step = Step("complex", None, objective.dtype)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        try:
+            require_formula(objective, step)
+            chain = Chain(objective, step.dtype)
+            tensors = chain.tensors()
+
+            def by_step(name: str, v: np.ndarray) -> np.ndarray:
+                return np.asarray(step.slope(moved_loss(chain, [(tensors[name], 1j * step.h * v)])))
+
+            _require_fit(Chain(objective, step.real), by_step)
+        except Exception:  # from other people's code, which need not take complex numbers
+            return False
+    return True
+
+
+def moved_loss(chain: Chain, moves: list[tuple[np.ndarray, Any]]) -> Any:
+    """L where these parts of the chain's arrays are moved, each by its own array."""
+    befores = [part.copy() for part, _ in moves]
+    for part, move in moves:
+        part[...] += move
+    try:
+        return chain.loss(0, *chain.inputs)
+    finally:
+        for (part, _), before in zip(moves, befores, strict=True):
+            part[...] = before
 
 
 def _complex(objective: Objective) -> NumericDerivative:
     step = Step("complex", None, objective.dtype)
     require_formula(objective, step)
     exact = differentiate(objective, step).named()
-    _require_fit(Chain(objective, step.real), exact)
+    _require_fit(Chain(objective, step.real), lambda name, v: exact[name] * v)
     eps = float(np.finfo(step.real).eps)
     return NumericDerivative(exact, {name: eps * np.abs(g) for name, g in exact.items()}, "complex step")
 
@@ -104,18 +191,23 @@ def _single(objective: Objective) -> NumericDerivative:
     return _extrapolated(chain, (1, 4, 16))
 
 
-def _require_fit(chain: Chain, exact: dict[str, np.ndarray]) -> None:
-    """Refuse gradients that are not, for each tensor, the slope along a random direction.
+Summands = Callable[[str, np.ndarray], np.ndarray]
+
+
+def _require_fit(chain: Chain, summands: Summands) -> None:
+    """Refuse a gradient that is not, for each tensor, the slope along a random direction.
+
+    ``summands(name, v)`` are those of the gradient times v.
 
     Raises:
         ValueError: the slope is another one.
     """
     # A rounding of which fewer samples were drawn is no larger, so what fits within it does.
-    if _misfit(_Slopes(chain, FEW_RUNS), exact) and (found := _misfit(_Slopes(chain), exact)):
+    if _misfit(Slopes(chain, FEW_RUNS), summands) and (found := _misfit(Slopes(chain), summands)):
         raise ValueError(found)
 
 
-def _misfit(slopes: "_Slopes", exact: dict[str, np.ndarray]) -> str:
+def _misfit(slopes: "Slopes", summands: Summands) -> str:
     """A sentence on the first tensor whose slope along a random direction is another one; or "".
 
     Steps are tried until one is fine enough to show an error of 1e-6: a kink may lie within a long one.
@@ -123,11 +215,12 @@ def _misfit(slopes: "_Slopes", exact: dict[str, np.ndarray]) -> str:
     """
     rng = np.random.default_rng(0)
     for name, array in slopes.chain.tensors().items():
-        v = rng.standard_normal(array.shape)
-        expected, size = float(np.sum(exact[name] * v)), float(np.linalg.norm(exact[name] * v))
+        v = scales(array) * rng.standard_normal(array.shape)
+        terms = summands(name, v)
+        expected, size = float(np.sum(terms)), float(np.linalg.norm(terms))
         fits: dict[bool, list[bool]] = {True: [], False: []}
         for h in (1e-5, 1e-7, 1e-3, 1e-9):
-            slope, error, _ = slopes.along(array, v, h * _size(array))
+            slope, error, _ = slopes.along([(array, v)], h)
             sharp = error <= VISIBLE["float64"] * size
             fits[sharp].append(abs(slope - expected) <= error)
             if sharp and fits[sharp][-1]:
@@ -140,13 +233,13 @@ def _misfit(slopes: "_Slopes", exact: dict[str, np.ndarray]) -> str:
 def _extrapolated(chain: Chain, widths: tuple[int, ...] = (1,)) -> NumericDerivative:
     """Central differences, of each entry with the one of these multiples of h that seems the best."""
     gradients, errors = {}, {}
-    slopes = _Slopes(chain)
+    slopes = Slopes(chain)
     for name, array in chain.tensors().items():
-        # The truncation error of a smooth L, h², and its rounding, u / h, are in balance here.
-        h = float(np.cbrt(slopes.unit)) * _size(array)
+        steps = slopes.h * scales(array)
         gradient, error = np.empty(array.shape), np.empty(array.shape)
         for index in np.ndindex(array.shape):
-            found = (slopes.along(array[(*index, ...)], 1.0, width * h) for width in widths)
+            part = array[(*index, ...)]
+            found = (slopes.along([(part, 1.0)], width * float(steps[index])) for width in widths)
             gradient[index], error[index] = min(
                 ((slope, off + kink) for slope, off, kink in found), key=itemgetter(1)
             )
@@ -154,10 +247,12 @@ def _extrapolated(chain: Chain, widths: tuple[int, ...] = (1,)) -> NumericDeriva
     return NumericDerivative(gradients, errors, f"central differences in {chain.dtype}")
 
 
-class _Slopes:
+class Slopes:
     """L along directions.
 
-    ``rounding`` is how far L may be off, and ``unit`` is that relative to how much L changes with its inputs.
+    ``rounding`` is how far L may be off, and ``unit`` is that relative to how much L changes with its inputs;
+    at a step of ``h``, relative to the inputs, the truncation error of a smooth L, h², and its rounding, u/h,
+    are in balance.
     """
 
     def __init__(self, chain: Chain, samples: int = ALL_RUNS) -> None:
@@ -167,10 +262,14 @@ class _Slopes:
         measured, change = self._measured()
         self.rounding = max(measured, 4 * eps * float(abs(self.here)))
         self.unit = max(eps, min(self.rounding / change, 1e-3)) if change else 1e-3
+        self.h = float(np.cbrt(self.unit))
 
-    def along(self, part: np.ndarray, v: np.ndarray | float, h: float) -> tuple[float, float, float]:
-        """The slope of L if ``part`` moves along v, its error, and what a kink adds to the error."""
-        right, left, far_right, far_left = (self._moved([(part, step * h * v)]) for step in (1, -1, 2, -2))
+    def along(self, directions: list[tuple[np.ndarray, Any]], h: float) -> tuple[float, float, float]:
+        """The slope of L if each part moves along its own v, its error, and what a kink adds to the error."""
+        right, left, far_right, far_left = (
+            moved_loss(self.chain, [(part, step * h * v) for part, v in directions])
+            for step in (1, -1, 2, -2)
+        )
         near, far = (right - left) / (2 * h), (far_right - far_left) / (4 * h)
         # The extrapolated slope is far better than the two, unless a kink lies between.
         error = abs(near - far) + self.rounding / h
@@ -178,16 +277,6 @@ class _Slopes:
         bend, wide_bend = (right + left - 2 * self.here) / h, (far_right + far_left - 2 * self.here) / (2 * h)
         kink = abs(2 * bend - wide_bend)
         return float((4 * near - far) / 3), float(error), float(kink)
-
-    def _moved(self, moves: list[tuple[np.ndarray, Any]]) -> Any:
-        befores = [part.copy() for part, _ in moves]
-        for part, move in moves:
-            part[...] += move
-        try:
-            return self.chain.loss(0, *self.chain.inputs)
-        finally:
-            for (part, _), before in zip(moves, befores, strict=True):
-                part[...] = before
 
     def _measured(self) -> tuple[float, float]:
         """The rounding of L, and how much L changes if everything it depends on changes, relatively.
@@ -201,13 +290,25 @@ class _Slopes:
         arrays = [*self.chain.tensors().values()]
         for step in (np.finfo(np.float64).eps, np.finfo(np.float32).eps):
             for _ in range(self.samples if arrays else 0):
-                moves = [(x, step * _size(x) * rng.standard_normal(x.shape)) for x in arrays]
-                ends = [self._moved([(part, k * move) for part, move in moves]) for k in (1, 2, 3, 4)]
+                moves = [(x, step * scales(x) * rng.standard_normal(x.shape)) for x in arrays]
+                ends = [
+                    moved_loss(self.chain, [(part, k * move) for part, move in moves]) for k in (1, 2, 3, 4)
+                ]
                 fourth = self.here - 4 * ends[0] + 6 * ends[1] - 4 * ends[2] + ends[3]
                 rounding = max(rounding, float(abs(fourth)) / 4)
                 change = max(change, float(abs(ends[3] - self.here)) / (4 * float(step)))
-            arrays = [x for x in arrays if self._moved([(x, 4 * step * _size(x))]) == self.here]
+            arrays = [x for x in arrays if moved_loss(self.chain, [(x, 4 * step * scales(x))]) == self.here]
         return rounding, change
+
+
+def scales(array: np.ndarray) -> np.ndarray:
+    """The size of each entry's steps: the array's own or, of entries that are 1e-8 of it or less, theirs.
+
+    An additive mask of 0 and -1e9 has both.
+    """
+    size = _size(array)
+    small = np.abs(array) < 1e-8 * size
+    return np.where(small, min(size, _size(array[small])), size)
 
 
 def _size(array: np.ndarray) -> float:

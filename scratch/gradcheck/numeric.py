@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 
-from scratch import nn
 from scratch.gradcheck.batched import Patterns, batches, by_patterns, find_patterns
 from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.objective import Gradients, Objective
@@ -18,40 +17,11 @@ from scratch.nested import cast, is_floating, leaves, unflatten_as
 from scratch.nn.parameter import Parameter
 
 
-def numerical_gradient(
-    model: nn.Module,
-    *inputs: np.ndarray,
-    loss_fn: nn.Loss | None = None,
-    target: np.ndarray | None = None,
-    cotangent: np.ndarray | None = None,
-    method: str = "complex",
-    eps: float | None = None,
-    wrt_inputs: bool = True,
-) -> Gradients:
-    """dL by every entry of every parameter and input, by running forward alone.
-
-    Args:
-        model: as for Objective, like inputs, loss_fn, target and cotangent.
-        inputs: the model's inputs.
-        loss_fn: a loss.
-        target: its target.
-        cotangent: the weights of the outputs, without a loss.
-        method: "complex" or "central".
-        eps: the step h; by default 1e-30, or for "central" the cube root of the machine epsilon.
-        wrt_inputs: False leaves the inputs out, None in their places.
-
-    Computed in float64 or complex128 even for a float32 model: on the same weights, without its rounding.
-
-    Raises:
-        TypeError: as Objective.
-        ValueError: as Objective; or another method; or an eps that is not above 0.
-    """
-    objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
-    return differentiate(objective, Step(method, eps, objective.dtype), wrt_inputs)
-
-
 def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> Gradients:
-    """numerical_gradient of an objective by a step."""
+    """dL by every entry of every parameter and input, by one step or two for each; None where not floating.
+
+    ``wrt_inputs=False`` leaves the inputs out, None in their places.
+    """
     real, moved = Chain(objective, step.real), Chain(objective, step.dtype)
     slopes: dict[Parameter, np.ndarray] = {}
     at = real.inputs

@@ -1,8 +1,9 @@
 """compare(model, twin, x): outputs and gradients of both sides, beside each other and a numeric derivative.
 
 Three numbers for every entry of every tensor: NumPy's, PyTorch's, and one that is neither, a numeric
-derivative (scratch/gradcheck/derivative.py). Where the two frameworks differ, the third says which of them is wrong. How far apart they may be is measured and
-not guessed (scratch/gradcheck/rounding.py), and each tensor states its detection limit (verdict.py).
+derivative (scratch/gradcheck/derivative.py). Where the two frameworks differ, the third says which of them is
+wrong. How far apart they may be is measured and not guessed (scratch/gradcheck/rounding.py), and each tensor
+states its detection limit (verdict.py).
 """
 
 from collections.abc import Iterable, Iterator

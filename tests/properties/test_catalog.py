@@ -92,7 +92,8 @@ def test_outputs_and_gradients_are_those_of_torch_and_of_the_complex_step(case, 
     module = case.make(dtype)
     result = compare(module, mirror(module), *case.draw(dtype))
     if case.name in WRONG_IN_TORCH.get(np.dtype(dtype).name, ()):
-        assert result.frame["verdict"].tolist() == ["agree", "PyTorch is wrong"]
+        assert result
+        assert result.frame["verdict"].tolist() == ["agree", "agree, but for PyTorch's rounding to float32"]
         assert result.frame["relative"].max() < 1e-7
         return
     assert result, str(result)

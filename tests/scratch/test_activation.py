@@ -95,7 +95,7 @@ def test_every_option_over_narrow_and_wide_inputs(module, dtype, scale) -> None:
 
 
 def test_two_gradients_of_torch_are_of_float32_in_float64() -> None:
-    """compare says "PyTorch is wrong" of these; here is why."""
+    """compare says that PyTorch rounds these; here is why."""
     x = torch.tensor([-0.5, -1.5], dtype=torch.float64, requires_grad=True)
     torch.nn.Hardsigmoid()(x).sum().backward()
     assert x.grad.tolist() == [float(np.float32(1 / 6))] * 2

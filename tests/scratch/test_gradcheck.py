@@ -633,7 +633,7 @@ def test_compare_sees_that_both_make_the_same_mistake(monkeypatch) -> None:
     twin[1] = WrongTorchTanh()
     right = nn.Tanh.backward
     monkeypatch.setattr(nn.Tanh, "backward", lambda self, dy, *args: right(self, dy, *args) * (1 + 1e-6))
-    assert verdicts(model, twin)["0.weight"] == "both are wrong"
+    assert verdicts(model, twin)["0.weight"] == "the same on both sides, and no derivative of the forward"
     assert set(verdicts(model, twin, numeric=False).values()) == {"agree"}
 
 

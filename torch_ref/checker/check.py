@@ -55,7 +55,7 @@ from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
 from torch_ref.checker.tensor_effects import tensor_effects_of
-from torch_ref.checker.verdict import TensorVerdict, largest
+from torch_ref.checker.verdict import ROUNDED, TensorVerdict, largest
 from torch_ref.checker.without_gradient import without_gradient
 
 LONG = (
@@ -272,19 +272,17 @@ def _examined(
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
     is_long = twin is not None and not sides.reference_decides and takes_too_long(objective)
     derived = not sides.reference_decides and not is_long
-    comparison = compare_objective(objective, twin, None, numeric=derived and not condition, ties=ties)
-    if not comparison and derived and condition and not ties and twin is not None:
-        comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
-    if condition and comparison.wrong and not any(_counts(t, condition) for t in comparison.wrong):
+    comparison, said = _compared(objective, twin, derived, condition, ties)
+    rounded = _rounded_in_torch(found)
+    if condition and comparison.wrong and not any(_counts(t, condition, rounded) for t in comparison.wrong):
         return found
+    side_effects, notes = found.side_effects, tuple(dict.fromkeys((*found.notes, *said)))
     if ties and not _has_gradient(comparison):
         raise ValueError("there both sides have gradients of nan or inf")
     if any(isinstance(module, TensorCode) for module in objective.model.modules()):
         comparison = replace(comparison, words=YOURS_AND_REFERENCE)
-    side_effects, notes = found.side_effects, found.notes
     if is_long and LONG not in notes:
-        notes = (*notes, LONG)
-        side_effects = (*side_effects, *_other_slopes(objective)) if comparison else side_effects
+        notes = (*notes, LONG, *(_other_slopes(objective) if comparison else ()))
     if condition in ("", TIES):
         side_effects = side_effects or tuple(side_effects_of(objective))
     if comparison and not side_effects and not condition:
@@ -297,25 +295,58 @@ def _examined(
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
 
 
+def _compared(
+    objective: Objective, twin: torch.nn.Module | None, derived: bool, condition: str, ties: bool
+) -> tuple[Comparison, list[str]]:
+    """The comparison, by the numeric derivative where it is needed to judge, and words on the reference.
+
+    If both sides give the same, and only the numeric derivative differs, the reference decides.
+    """
+    comparison = compare_objective(objective, twin, None, numeric=derived and not condition, ties=ties)
+    if not comparison and derived and condition and not ties and twin is not None:
+        comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
+    rounded = ", ".join(t.name for t in comparison.tensors if t.verdict == ROUNDED)
+    if rounded:
+        return comparison, [f"PyTorch's gradient of {rounded} has a constant of float32; yours is exact."]
+    if comparison.as_reference:
+        names = ", ".join(t.name for t in comparison.wrong)
+        comparison = compare_objective(objective, twin, None, numeric=False, ties=ties)
+        return comparison, [_NO_DERIVATIVE.format(names)]
+    return comparison, []
+
+
+_NO_DERIVATIVE = (
+    "Both sides give the same gradient of {}, and it is no derivative of the forward. If that is meant, as "
+    "in a straight-through estimator, a reversed gradient or a part that is detached, say so with "
+    "authority='reference' (--authority reference); if not, both are wrong in the same way."
+)
+
+
 def _other_slopes(objective: Objective) -> list[str]:
     """A sentence if the gradient is another than the slope of the forward, though both sides agree in it."""
     try:
         require_slopes(objective, objective.backward().named())
     except ValueError as error:
-        return [f"both sides agree in a gradient that is no derivative of your forward: {error}"]
+        return [f"Both sides give the same gradient, and it is no derivative of the forward: {error}."]
     return []
 
 
-def _counts(t: TensorVerdict, condition: str) -> bool:
+def _rounded_in_torch(found: Check) -> set[str]:
+    """The tensors in which PyTorch has a constant of float32, by comparisons with a numeric derivative."""
+    return {t.name for c in found.comparisons.values() for t in c.tensors if t.verdict == ROUNDED}
+
+
+def _counts(t: TensorVerdict, condition: str, rounded: set[str]) -> bool:
     """Whether a tensor that does not agree under another condition is evidence.
 
-    For large numbers PyTorch approximates, as log(1 + e^x) by x, so half of the digits must differ.
+    For large numbers PyTorch approximates, as log(1 + e^x) by x, so half of the digits must differ; likewise
+    where PyTorch is known to round to float32.
     """
     if t.verdict == INCONCLUSIVE:
         return False
-    if not is_large(condition) or t.ours.shape != t.reference.shape:
+    if not (is_large(condition) or t.name in rounded) or t.ours.shape != t.reference.shape:
         return True
-    allowed = half_of_digits(t.dtype) * max(1.0, largest(t.reference))
+    allowed = half_of_digits(np.float32 if t.name in rounded else t.dtype) * max(1.0, largest(t.reference))
     return not bool(np.all(np.abs(t.ours - t.reference) <= allowed))
 
 

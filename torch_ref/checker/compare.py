@@ -20,8 +20,9 @@ from scratch.gradcheck.derivative import NumericDerivative, numeric_derivative
 from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.torch_side import require_same_start, run_torch
-from torch_ref.checker.verdict import AGREE, DIFFER, SHAPES_DIFFER, TensorVerdict, largest
+from torch_ref.checker.second_opinion import is_slope_of_its_forward
+from torch_ref.checker.torch_side import declared, require_same_start, run_torch
+from torch_ref.checker.verdict import AGREE, DIFFER, NO_DERIVATIVE, SHAPES_DIFFER, TensorVerdict, largest
 from torch_ref.twin.memory import torch_generator
 
 
@@ -91,13 +92,27 @@ def compare_objective(
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
     derivative = numeric_derivative(objective) if numeric else NumericDerivative({}, {}, "")
+    for name in declared(twin):
+        derivative.gradients.pop(name, None)
     rng = np.random.default_rng(0)
     runs = (run_torch(twin, objective, twin_loss_fn, rng, ties) for _ in range(ALL_RUNS))
     rounding = _with_numpys(widening_spreads(exactly, runs), objective)
     theirs = exactly if theirs is None else theirs
     tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, rounding)
+    tensors = [
+        replace(t, confirmed=is_slope_of_its_forward(t, twin, objective, twin_loss_fn)) if _accuses(t) else t
+        for t in tensors
+    ]
     skipped = tuple(name for name in theirs if name not in ours)
     return Comparison(tuple(tensors), derivative.method, skipped)
+
+
+def _accuses(t: TensorVerdict) -> bool:
+    """Whether PyTorch's gradient is called wrong, or no derivative."""
+    return t.numeric is not None and t.same_forward and t.verdict in _ACCUSING
+
+
+_ACCUSING = ("PyTorch is wrong", "both are wrong", NO_DERIVATIVE)
 
 
 def _against_the_numeric_derivative(objective: Objective) -> Comparison:
@@ -184,7 +199,7 @@ def _judged_by(
     )
     tensors: list[TensorVerdict] = []
     for name in (name for name in theirs if name in ours):
-        same_forward = not any(t.verdict in (DIFFER, SHAPES_DIFFER) for t in tensors if t.numeric is None)
+        same_forward = not any(t.verdict in (DIFFER, SHAPES_DIFFER) for t in tensors if t.of_forward)
         verdict = TensorVerdict(
             name,
             ours=_numbers(ours[name]),

@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from scratch.gradcheck.tolerance import INCONCLUSIVE
-from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, DIFFER, SHAPES_DIFFER, TensorVerdict
+from torch_ref.checker.verdict import (
+    AGREE,
+    CORRECT_FOR_FORWARD,
+    DIFFER,
+    NO_DERIVATIVE,
+    ROUNDED,
+    SHAPES_DIFFER,
+    TensorVerdict,
+)
 
 # Texts say NumPy and PyTorch; these words, in this order, are put in the place of those.
 Words = tuple[tuple[str, str], ...]
@@ -44,8 +52,10 @@ class Comparison:
     * tolerance: how far an entry may be off
     * detection_limit: the tolerance by the scale, the smallest relative error that could not have been missed
     * kinks: entries that cannot be judged, since a rounding changes the branch that they take
-    * verdict: "agree"; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; without a numeric derivative
-      "differ"; "shapes differ"; "correct for your forward, which differs from PyTorch's"; "inconclusive"
+    * verdict: "agree"; "agree, but for PyTorch's rounding to float32" where PyTorch has a constant of float32
+      in float64; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; "the same on both sides, and no
+      derivative of the forward"; without a numeric derivative "differ"; "shapes differ"; "correct for your
+      forward, which differs from PyTorch's"; "inconclusive"
     """
 
     tensors: tuple[TensorVerdict, ...]
@@ -61,7 +71,7 @@ class Comparison:
     @property
     def ok(self) -> bool:
         """Whether every tensor agrees."""
-        return all(tensor.verdict == AGREE for tensor in self.tensors)
+        return not self.wrong
 
     def __bool__(self) -> bool:
         return self.ok
@@ -69,12 +79,17 @@ class Comparison:
     @property
     def wrong(self) -> list[TensorVerdict]:
         """The tensors that do not agree."""
-        return [tensor for tensor in self.tensors if tensor.verdict != AGREE]
+        return [tensor for tensor in self.tensors if tensor.verdict not in (AGREE, ROUNDED)]
+
+    @property
+    def as_reference(self) -> bool:
+        """Whether the two sides agree with one another, if not with the numeric derivative."""
+        return bool(self.wrong) and all(tensor.verdict == NO_DERIVATIVE for tensor in self.wrong)
 
     @property
     def forwards_differ(self) -> list[TensorVerdict]:
         """The outputs and buffers by which the two forwards are seen to differ."""
-        return [t for t in self.tensors if t.numeric is None and t.verdict in (DIFFER, SHAPES_DIFFER)]
+        return [t for t in self.tensors if t.of_forward and t.verdict in (DIFFER, SHAPES_DIFFER)]
 
     @property
     def verdict(self) -> str:
@@ -102,7 +117,7 @@ class Comparison:
     def _for_its_own_forward(self) -> str:
         """Whether NumPy's backward is right for NumPy's forward, by the numeric derivative of that."""
         gradients = [t for t in self.tensors if t.numeric is not None]
-        wrong = [t for t in gradients if t.verdict not in (AGREE, CORRECT_FOR_FORWARD, INCONCLUSIVE)]
+        wrong = [t for t in gradients if t.verdict not in (AGREE, ROUNDED, CORRECT_FOR_FORWARD, INCONCLUSIVE)]
         if wrong:
             return f"And your backward is not right for your own forward: {_names(wrong)}."
         if any(t.verdict == INCONCLUSIVE for t in gradients):
@@ -118,7 +133,7 @@ class Comparison:
         if kinks := sum(t.kinks for t in self.tensors):
             entries = sum(t.expected.size for t in self.tensors)
             agree += f"; {kinks:,} of {entries:,} entries sit on kinks and are not judged"
-        return f"The {'two sides' if self.has_reference else 'backward'} {agree}."
+        return self._said(f"The {'two sides' if self.has_reference else 'backward'} {agree}.")
 
     def details(self, count: int = 3) -> str:
         """The first wrong entries of each wrong tensor: index, values, NumPy's ratio to the expected one."""

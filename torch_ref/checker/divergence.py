@@ -69,7 +69,7 @@ class Divergence:
     def first(self) -> Layer | None:
         """The first layer that is wrong: in its forward or, if all of these are right, the first that the
         gradient comes to, which is the last of the network."""
-        forward = [each for each in self.layers if any(t.numeric is None for t in each.local.wrong)]
+        forward = [each for each in self.layers if any(t.of_forward for t in each.local.wrong)]
         backward = [each for each in reversed(self.layers) if not each.local]
         return next(iter(forward + backward), None)
 

@@ -32,6 +32,20 @@ def require_same_start(model: nn.Module, twin: torch.nn.Module, caller: str) -> 
             raise ValueError(f"{caller}: {name} differs between model and twin; start from the same weights")
 
 
+def declared(twin: torch.nn.Module) -> set[str]:
+    """The parameters whose gradient PyTorch declares to be another than the derivative.
+
+    Those of embeddings with a padding row, which gets none, or with gradients divided by frequencies.
+    """
+    embeddings = [
+        (name, m)
+        for name, m in twin.named_modules()
+        if isinstance(m, torch.nn.Embedding | torch.nn.EmbeddingBag)
+        and (m.padding_idx is not None or m.scale_grad_by_freq)
+    ]
+    return {f"{name}.weight" if name else "weight" for name, _ in embeddings}
+
+
 class _Noise:
     """Moves floating numbers by an ulp, at random; with no generator, nothing."""
 

@@ -3,7 +3,7 @@
 Without a reference the numeric derivative alone judges.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,8 @@ AGREE = "agree"
 DIFFER = "differ"
 SHAPES_DIFFER = "shapes differ"
 CORRECT_FOR_FORWARD = "correct for your forward, which differs from PyTorch's"
+NO_DERIVATIVE = "the same on both sides, and no derivative of the forward"
+ROUNDED = "agree, but for PyTorch's rounding to float32"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class TensorVerdict:
             comes from NumPy's forward, says nothing about PyTorch.
         has_reference: whether there is a PyTorch side at all.
         places: the indices of the entries in the whole tensor, where these are only some of its entries.
+        confirmed: whether PyTorch's gradient is the slope of PyTorch's own forward, which was asked where it
+            is not the numeric derivative (second_opinion.py).
     """
 
     name: str
@@ -49,6 +53,12 @@ class TensorVerdict:
     same_forward: bool = True
     has_reference: bool = True
     places: tuple[tuple[int, ...], ...] = ()
+    confirmed: bool = False
+
+    @property
+    def of_forward(self) -> bool:
+        """Whether it is an output or a buffer, not a gradient."""
+        return self.name in ("output", "loss") or self.name.startswith(("output ", "buffer "))
 
     @cached_property
     def expected(self) -> np.ndarray:
@@ -129,10 +139,35 @@ class TensorVerdict:
             if np.any(self.wrong(self.ours)):
                 return DIFFER
         elif wrong := self._wrong_sides():
-            return "both are wrong" if len(wrong) == 2 else f"{wrong[0]} is wrong"
+            return self._of_wrong_sides(wrong)
         elif not self.same_forward:
             return CORRECT_FOR_FORWARD
         return AGREE if self.detection_limit < np.inf else INCONCLUSIVE
+
+    def _of_wrong_sides(self, wrong: list[str]) -> str:
+        """The verdict where one side or both are not the numeric derivative.
+
+        If both sides are the same, or PyTorch's is the slope of its own forward, that may be in doubt.
+        """
+        if len(wrong) == 2 and self.sides_agree:
+            return AGREE if self.confirmed else NO_DERIVATIVE
+        if wrong == ["PyTorch"] and self._is_rounded_to_float32():
+            return ROUNDED
+        if self.confirmed:
+            return "NumPy is wrong" if len(wrong) == 2 else DIFFER
+        return "both are wrong" if len(wrong) == 2 else f"{wrong[0]} is wrong"
+
+    @cached_property
+    def sides_agree(self) -> bool:
+        """Whether the two sides agree with one another, whatever the numeric derivative."""
+        if self.ours.shape != self.reference.shape:
+            return False
+        return not np.any(replace(self, numeric=None).wrong(self.ours))
+
+    def _is_rounded_to_float32(self) -> bool:
+        """Whether PyTorch's is off by no more than a constant that was rounded to float32 would explain."""
+        off = np.abs(_difference(self.reference, self.expected))
+        return self.dtype.name == "float64" and bool(np.all(off <= 8 * _FLOAT32 * largest(self.expected)))
 
     def _wrong_sides(self) -> list[str]:
         """The sides that the numeric derivative refutes."""
@@ -197,6 +232,8 @@ class TensorVerdict:
             found.append((place, float(self.ours[index]), float(self.reference[index]), numeric))
         return found
 
+
+_FLOAT32 = float(np.finfo(np.float32).eps)
 
 _UNMEASURED = {
     **dict.fromkeys(

@@ -47,7 +47,7 @@ def merged(causes: list[Cause]) -> list[Cause]:
 
 def is_output(t: TensorVerdict) -> bool:
     """Whether it is an output or a buffer, not a gradient."""
-    return t.name in ("output", "loss") or t.name.startswith(("output ", "buffer "))
+    return t.of_forward
 
 
 def same_shape(t: TensorVerdict) -> bool:

@@ -720,7 +720,7 @@ def test_the_number_of_samples_is_named_if_fewer_samples_confirm_it():
     assert by_n.startswith(
         "a factor of the number of samples, 6, too much (params[1]): on 5 samples it is 5."
     )
-    assert by_one.startswith("a factor of 1 by the number of samples, 6, too much (params[3])")
+    assert by_one.startswith("divided by the number of samples, 6, once too often (params[3])")
 
 
 def test_another_factor_that_is_the_number_of_samples_by_chance_is_not_called_so():
@@ -742,17 +742,17 @@ def test_what_is_not_handed_on_in_time_is_right_for_one_step():
         (
             0.1,
             0,
-            "the gradient of the regularisation is missing (W1, W2): with 0.1 times the weight added it",
+            "the gradient of the regularisation is missing (W1, W2): ",
         ),
         (
             0.1,
             0.05,
-            "the gradient of the regularisation is missing (W1, W2): with 0.05 times the weight added",
+            "the gradient of the regularisation is half of what it should be (W1, W2): ",
         ),
         (
             0,
             0.1,
-            "weight decay is in the gradient and not in the loss (W1, W2): without 0.1 times the weight",
+            "weight decay is in the gradient and not, or not so much, in the loss (W1, W2): without 0.1",
         ),
     ],
 )

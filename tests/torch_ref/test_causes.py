@@ -497,3 +497,27 @@ def test_no_size_is_named_that_the_factor_is_by_chance(pair: Any, reference: Any
     assert not found
     said = "\n".join(map(str, found.causes))
     assert not re.search(r"batch|size of|n/\(n-1\)|\(n-1\)/n|e-1\d too much", said), said
+
+
+def test_a_slope_at_a_kink_is_called_a_convention():
+    class RightSlope:
+        def forward(self, x):
+            self.x = x
+            return np.maximum(x, 0)
+
+        def backward(self, dy):
+            return dy * (self.x >= 0)
+
+    found = check(RightSlope(), torch.nn.ReLU(), np.random.default_rng(0).normal(size=(4, 5)))
+
+    (cause,) = found.causes
+    assert cause.name == "the slope at 0 is 1"
+    assert "a convention" in cause.evidence
+
+
+def test_factors_that_differ_from_row_to_row_are_no_cause():
+    factors = np.array([[1.7], [0.9], [1.2]])
+    found = check((lambda x: np.sin(x), lambda dy, x: dy * np.cos(x) * factors), None, np.ones((3, 4)) * 0.3)
+
+    assert [cause.name for cause in found.causes] == ["unknown"]
+    assert "each of the rows by a factor of its own, 1.7, 0.9, 1.2" in found.causes[0].evidence

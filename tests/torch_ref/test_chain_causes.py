@@ -11,6 +11,7 @@ from torch_ref.faults.chains import (
     ABSOLUTE,
     BINARY,
     CROSS,
+    HINGE,
     LINEAR,
     MARGIN,
     RELU,
@@ -41,6 +42,7 @@ def chain_of(sizes, activations, loss, **options):
         BINARY: (normal(N, K) > 0) * 1.0,
         CROSS: np.eye(K)[np.arange(N) % K],
         MARGIN: np.sign(normal(N, K)),
+        HINGE: np.sign(normal(N, K)),
     }
     T = targets.get(loss, normal(N, K))
     return Chain(normal(N, sizes[0]), T, layers, activations, loss, **options)
@@ -53,6 +55,7 @@ CHAINS = {
     "classes": chain_of([3, 5, 3], [SIGMOID, SOFTMAX], CROSS, scale=0.2, decay=0.05),
     "probabilities": chain_of([3, 5, 3], [RELU, SOFTMAX], SQUARED, scale=0.2),
     "labels ±1": chain_of([4, 1], [LINEAR], MARGIN, scale=0.2, decay=0.05, decays_biases=True),
+    "margin": chain_of([4, 1], [LINEAR], HINGE, scale=10.0, decay=0.5),
     "absolute": chain_of([3, 4, 2], [TANH, LINEAR], ABSOLUTE, scale=0.1),
 }
 
@@ -160,6 +163,28 @@ def test_the_cause_does_not_depend_on_how_it_is_stored(store, load, columns):
 
     assert [cause.name for cause in found.causes] == [wrong.name]
     assert "reproduced" in found.causes[0].evidence
+
+
+def test_neurons_that_are_kept_one_by_one_are_layers():
+    chain = replace(CHAINS["sigmoids"], X=normal(1, 3), T=normal(1, 2))
+    wrong = next(m for m in mistakes(chain, chain.forward()) if "1 - a²" in m.name and "layer 1" in m.name)
+
+    def neurons(W, b):
+        return [{"w": row, "bias": bias} for row, bias in zip(W.T, b[:, None], strict=True)]
+
+    def f(layers, X, T):
+        maps = [
+            Affine(np.array([n["w"] for n in each]).T, np.concatenate([n["bias"] for n in each]))
+            for each in layers
+        ]
+        now = replace(chain, layers=maps, X=X, T=T)
+        trace = now.forward()
+        found = gradients(now, trace, wrong.way)
+        return now.scale * now.loss.total(trace.a[-1], T).sum(), [neurons(*pair) for pair in found]
+
+    found = check_loss(f, [neurons(*pair) for pair in chain.layers], chain.X, chain.T, dtypes="float64")
+
+    assert [cause.name for cause in found.causes] == [wrong.name]
 
 
 def test_one_sample_and_one_output_make_no_false_cause():

@@ -100,14 +100,14 @@ def _after_the_step(made: _Made) -> Iterator[Mistake]:
     chain = made.rebuilt.chain
     if len(chain.layers) < 2:
         return
-    last, before = (made.rebuilt.stored[at].weight.name for at in (-1, -2))
+    last, before = (made.rebuilt.stored[at].weight.names for at in (-1, -2))
     tensors = {t.name: t for t in made.tensors}
-    if last == before or not {last, before} <= {*tensors}:
+    if last == before or not {*last, *before} <= {*tensors}:
         return
     none, one = made.by(Way()), made.by(after_the_step(chain, 1.0))
-    factor = _ratio([(tensors[last].ours, none[last])])
-    change = one[before] - none[before]
-    rate = _ratio([(tensors[before].ours / factor - none[before], change)]) if factor else 0.0
+    factor = _ratio([(tensors[name].ours, none[name]) for name in last])
+    changes = [(tensors[n].ours / factor - none[n], one[n] - none[n]) for n in before] if factor else []
+    rate = _ratio(changes)
     if rate and np.isfinite(rate):
         name = "the weights are updated before the error has passed through them"
         fix = "finish the backward of all layers, then update"

@@ -98,7 +98,7 @@ HUBER = Loss(
     lambda y, t: np.where(np.abs(y - t) < 1, 0.5 * (y - t) ** 2, np.abs(y - t) - 0.5),
     lambda y, t: np.clip(y - t, -1, 1),
 )
-LOSSES = (SQUARED, BINARY, CROSS, MARGIN, HINGE, POISSON, ABSOLUTE, HUBER)
+LOSSES = (SQUARED, CROSS, BINARY, MARGIN, HINGE, POISSON, ABSOLUTE, HUBER)
 
 
 class Affine(NamedTuple):
@@ -330,6 +330,9 @@ def _in_the_loss(chain: Chain) -> list[Mistake]:
     if chain.loss is BINARY:
         name = "only the half of the loss where the target is 1 is differentiated"
         found.append(Mistake(name, fix, Way(dy=CROSS.dy)))
+    if chain.loss is HINGE:
+        name = "the gradient of the hinge loss also comes from samples beyond the margin: the mask is missing"
+        found.append(Mistake(name, fix, Way(dy=lambda y, t: -t * np.ones_like(y))))
     if chain.loss in (MARGIN, HINGE):
         name = "the label's factor ±1 is missing in the gradient of the loss"
         found.append(Mistake(name, fix, Way(dy=lambda y, t: t * chain.loss.dy(y, t)), True))

@@ -166,7 +166,7 @@ def _stride_of_one(in_dW: bool, in_dx: bool) -> tuple[Any, Any]:
         x, _ = pad(x, padding, mode)
         n, kernel = len(stride), W.shape[2:]
         seen = [T - 1 + d * (k - 1) + 1 for T, d, k in zip(y.shape[-n:], dilation, kernel, strict=True)]
-        part = (..., *(slice(length) for length in seen))
+        part: tuple[Any, ...] = (..., *(slice(length) for length in seen))
         X, windows = unfold(x[part], kernel, dilation, (0,) * n, (1,) * n)
         return y, (right, in_groups(X, groups), windows, part, x.shape)
 

@@ -140,6 +140,13 @@ def _momentum_swapped(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any
     _from_0(right, w, g, state, group, 1 - group["momentum"], group["momentum"])
 
 
+@_mistake(
+    "μ multiplies the gradient as well as the momentum's buffer", "SGD", fix="b = μ b + g, not μ (b + g)"
+)
+def _momentum_of_both(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
+    _from_0(right, w, g, state, group, group["momentum"], group["momentum"])
+
+
 @_mistake("the momentum is subtracted", "SGD", fix="b = μ b + g")
 def _subtracted(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     _from_0(right, w, g, state, group, -group["momentum"], 1.0)

@@ -7,7 +7,7 @@ import numpy as np
 
 from scratch.gradcheck import Objective
 from torch_ref.adapters.shapes import without_ones
-from torch_ref.checker.diagnosis.cause import Cause, is_right, same_shape
+from torch_ref.checker.diagnosis.cause import UNKNOWN, Cause, is_right, same_shape
 from torch_ref.checker.diagnosis.factors import scaled
 from torch_ref.checker.diagnosis.jacobian import lost
 from torch_ref.checker.diagnosis.pattern import pattern, slices_of
@@ -42,6 +42,7 @@ def correction(t: TensorVerdict, objective: Objective, gradients: dict[str, np.n
         or _slices_scaled(t)
         or lost(t, objective)
         or _left_out(t)
+        or _own_factors(t)
     )
 
 
@@ -164,10 +165,19 @@ def _slices_scaled(t: TensorVerdict) -> Cause | None:
             listed = ", ".join(map(str, off[:6])) + (", …" if len(off) > 6 else "")
             where = f"{slices_of(axis, t.ours.ndim, len(off))} {listed}"
             return Cause(f"a factor of {ratios[off[0]]:.6g} too much in {where}", evidence, "", (t.name,))
-        if len(off) and not same:
+    return None
+
+
+def _own_factors(t: TensorVerdict) -> Cause | None:
+    """A factor for each slice along an axis, all different: that says where the error is, and not why."""
+    for axis in range(t.ours.ndim):
+        n = t.ours.shape[axis]
+        ratios = _ratios_along(t, axis) if 1 < n < t.ours.size else None
+        if ratios is not None:
             listed = ", ".join(f"{r:.4g}" for r in ratios[:4]) + (", …" if n > 4 else "")
-            name = f"each of the {slices_of(axis, t.ours.ndim, 2)} has a factor of its own, {listed}"
-            return Cause(name, evidence, "", (t.name,))
+            each = f"each of the {slices_of(axis, t.ours.ndim, 2)}"
+            evidence = f"{pattern(t)}, {each} by a factor of its own, {listed}"
+            return Cause(UNKNOWN, evidence, "", (t.name,))
     return None
 
 

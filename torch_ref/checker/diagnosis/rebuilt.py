@@ -42,9 +42,12 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Piece(NamedTuple):
-    """A parameter, or a block of one vector that holds several: where it begins, and its shape."""
+    """A parameter, or a block of one vector that holds several, or several neurons: the rows of a matrix.
 
-    name: str
+    ``start`` is where the block begins, ``shape`` that of all together.
+    """
+
+    names: tuple[str, ...]
     start: int
     shape: tuple[int, ...]
 
@@ -55,8 +58,17 @@ class Piece(NamedTuple):
 
     def of(self, arrays: Arrays) -> np.ndarray:
         """Its numbers."""
-        flat = arrays[self.name].reshape(-1)
-        return flat[self.start : self.start + self.size].reshape(self.shape)
+        return np.concatenate(self._blocks(arrays)).reshape(self.shape)
+
+    def put(self, value: np.ndarray, into: Arrays) -> None:
+        """Write numbers where it is."""
+        blocks = self._blocks(into)
+        for block, part in zip(blocks, value.reshape(len(blocks), -1), strict=True):
+            block[...] = part
+
+    def _blocks(self, arrays: Arrays) -> list[np.ndarray]:
+        size = self.size // len(self.names)
+        return [arrays[name].reshape(-1)[self.start : self.start + size] for name in self.names]
 
 
 @dataclass(frozen=True)
@@ -88,9 +100,9 @@ class Stored:
         dW, db = gradient
         if self.ones:
             dW = np.vstack([db, dW] if self.ones == "first" else [dW, db])
-        self.weight.of(into)[...] = (dW.T if self.is_turned else dW).reshape(self.weight.shape)
+        self.weight.put(dW.T if self.is_turned else dW, into)
         if self.bias is not None:
-            self.bias.of(into)[...] = db.reshape(self.bias.shape)
+            self.bias.put(db, into)
 
 
 @dataclass(frozen=True)
@@ -161,14 +173,36 @@ def _arrangements(
 
 
 def _pieces(values: Arrays, D: int) -> Iterator[list[Piece]]:
-    """The parameters; one vector also as the layers of a network with a hidden layer that are in it."""
-    yield [Piece(name, 0, array.shape) for name, array in values.items()]
-    if len(values) != 1 or next(iter(values.values())).ndim != 1:
-        return
-    ((name, array),) = values.items()
+    """The parameters; neurons of one layer together; and one vector as a network with a hidden layer."""
+    yield [Piece((name,), 0, array.shape) for name, array in values.items()]
+    neurons = _neurons(values)
+    if len(neurons) < len(values):
+        yield neurons
+    if len(values) == 1 and next(iter(values.values())).ndim == 1:
+        ((name, array),) = values.items()
+        yield from _blocks(name, array.size, D)
+
+
+def _neurons(values: Arrays) -> list[Piece]:
+    """The parameters, those called layer[0].weights, layer[1].weights, … as rows of one matrix."""
+    layers: dict[tuple[str, ...], list[str]] = {}
+    for name, array in values.items():
+        before, inside, after = name.rpartition("[")
+        number, _, attribute = after.partition("]")
+        own = (before, attribute) if inside and array.ndim < 2 else (name, number, "")
+        layers.setdefault((*own, str(array.shape)), []).append(name)
+    pieces = []
+    for names in layers.values():
+        shape = values[names[0]].shape
+        pieces.append(Piece(tuple(names), 0, (len(names), *shape) if len(names) > 1 else shape))
+    return pieces
+
+
+def _blocks(name: str, size: int, D: int) -> Iterator[list[Piece]]:
+    """A vector as two layers, of every width that fits, biases among the weights or by themselves."""
     for K in range(1, 11):
-        for H in range(1, array.size // (D + 1) + 1):
-            if array.size != (D + 1) * H + (H + 1) * K:
+        for H in range(1, size // (D + 1) + 1):
+            if size != (D + 1) * H + (H + 1) * K:
                 continue
             for sizes in (
                 ((D + 1, H), (H + 1, K)),
@@ -177,8 +211,8 @@ def _pieces(values: Arrays, D: int) -> Iterator[list[Piece]]:
                 ((H, D), (H,), (K, H), (K,)),
                 ((D, H), (H, K), (H,), (K,)),
             ):
-                starts = itertools.accumulate((math.prod(size) for size in sizes), initial=0)
-                yield [Piece(name, start, size) for start, size in zip(starts, sizes, strict=False)]
+                starts = itertools.accumulate((math.prod(each) for each in sizes), initial=0)
+                yield [Piece((name,), start, each) for start, each in zip(starts, sizes, strict=False)]
 
 
 def _layers(pieces: list[Piece], D: int) -> Iterator[list[Stored]]:

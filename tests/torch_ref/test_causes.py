@@ -521,3 +521,41 @@ def test_factors_that_differ_from_row_to_row_are_no_cause():
 
     assert [cause.name for cause in found.causes] == ["unknown"]
     assert "each of the rows by a factor of its own, 1.7, 0.9, 1.2" in found.causes[0].evidence
+
+
+def convolution_of_last_channels(step: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """A convolution of images (N, H, W, C) with kernels (k, k, C, O) and stride 2; ``step`` is backward's."""
+
+    def places(x, kernel):
+        k = kernel.shape[0]
+        return [(i, j) for i in range((x.shape[1] - k) // 2 + 1) for j in range((x.shape[2] - k) // 2 + 1)]
+
+    def window(i, j, k, stride):
+        return slice(None), slice(i * stride, i * stride + k), slice(j * stride, j * stride + k)
+
+    def forward(x, kernel, b):
+        k, at = kernel.shape[0], places(x, kernel)
+        y = np.zeros((len(x), at[-1][0] + 1, at[-1][1] + 1, kernel.shape[3]), x.dtype)
+        for i, j in at:
+            y[:, i, j] = np.tensordot(x[window(i, j, k, 2)], kernel, 3) + b
+        return y
+
+    def backward(dy, x, kernel, b):
+        dx, dkernel, k = np.zeros_like(x), np.zeros_like(kernel), kernel.shape[0]
+        for i, j in places(x, kernel):
+            at = window(i, j, k, step)
+            dx[at] += np.tensordot(dy[:, i, j], kernel, (1, 3))
+            dkernel += np.tensordot(x[at], dy[:, i, j], (0, 0))
+        return dx, dkernel, dy.sum(axis=(0, 1, 2))
+
+    return forward, backward
+
+
+@pytest.mark.parametrize("size", [(5, 7), (6, 6)])
+def test_a_missing_stride_is_named_also_where_channels_are_last(size):
+    inputs = draw(2, *size, 3), draw(3, 3, 3, 4, seed=1), draw(4, seed=2)
+
+    assert check(convolution_of_last_channels(2), None, *inputs)
+    found = check(convolution_of_last_channels(1), None, *inputs)
+
+    assert [cause.name for cause in found.causes] == ["the stride is missing in backward"]

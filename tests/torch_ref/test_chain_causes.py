@@ -14,6 +14,7 @@ from torch_ref.faults.chains import (
     HINGE,
     LINEAR,
     MARGIN,
+    OF_PROBABILITIES,
     RELU,
     SIGMOID,
     SOFTMAX,
@@ -127,6 +128,22 @@ def test_updated_weights_are_named(rate):
     assert [cause.name for cause in found.causes] == [
         "the weights are updated before the error has passed through them"
     ]
+
+
+@pytest.mark.parametrize("ε", [1e-5, 1e-8, 1e-10])
+@pytest.mark.parametrize("also", ["", "the derivative of ReLU is missing in layer 1"])
+def test_an_epsilon_inside_the_logarithm_is_named(ε, also):
+    exact = CHAINS["two classes"]
+    chain = replace(
+        exact, loss=next(x for x in OF_PROBABILITIES if x.exact is BINARY and f"= {ε:g}" in x.name)
+    )
+    ways = {m.name: m.way for m in mistakes(exact, exact.forward())}
+    way = replace(ways.get(also, Way()), dy=BINARY.dy)
+    found = check_loss(*network(chain, way), chain.X, chain.T, dtypes="float64")
+
+    (cause,) = found.causes
+    assert cause.name.startswith(also or "ε is in the loss, binary cross-entropy of log(p + ε)")
+    assert "not in its gradient" in cause.name
 
 
 def turned(W, b):

@@ -1,6 +1,7 @@
 """The mistake between the layers of a network, made again in a network of ours with the same losses."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from torch_ref.checker.verdict import TensorVerdict
 from torch_ref.faults.chains import Mistake, Trace, Way, after_the_step, gradients, mistakes
 
 # Gradients made again may be off by so much of the largest entry.
-_OF_LARGEST = 1e-9
+_OF_LARGEST = 1e-12
 _RATES = (0.5, 1.0, 2.0)
 
 
@@ -32,16 +33,29 @@ def chain_causes(
         made = _Made(network, rebuilt, trace, judged)
         if not made.is_right() or made.factor_of(Way()):
             return []
-        every = [*mistakes(rebuilt.chain, trace), *_after_the_step(made)]
-        found = [(mistake, factor) for mistake in every if (factor := made.factor_of(mistake.way))]
         is_read_from_a_step = network.steps_at_a_hidden_rate()
-        factors = _factors(len(rebuilt.chain.X)) if not is_read_from_a_step else ()
-        # A mistake alone comes before one with a factor.
-        for mistake, factor in sorted(found, key=lambda each: each[1] != 1):
-            known = not factors or np.any(np.isclose(factor, factors))
-            if factor == 1 or known:
+        for each in (made, *made.without_epsilon()):
+            if found := _reproduced(each, is_read_from_a_step):
+                mistake, factor = found
+                if each is not made:
+                    mistake = mistake._replace(
+                        name=f"{mistake.name}, and ε is in the loss and not in its gradient"
+                    )
                 return [_cause(mistake, factor, rebuilt, wrong, is_read_from_a_step)]
     return []
+
+
+def _reproduced(made: "_Made", is_read_from_a_step: bool) -> tuple[Mistake, float] | None:
+    """The mistake that gives all gradients, and the factor that they have besides."""
+    chain = made.rebuilt.chain
+    every = [*mistakes(chain, made.trace), *_after_the_step(made)]
+    found = [(mistake, factor) for mistake in every if (factor := made.factor_of(mistake.way))]
+    factors = _factors(len(chain.X))
+    # A mistake alone comes before one with a factor.
+    for mistake, factor in sorted(found, key=lambda each: each[1] != 1):
+        if factor == 1 or is_read_from_a_step or np.any(np.isclose(factor, factors)):
+            return mistake, factor
+    return None
 
 
 def _factors(N: int) -> tuple[float, ...]:
@@ -61,6 +75,13 @@ class _Made:
         """The gradients by the names that the comparison has for them."""
         by_leaf = self.rebuilt.by_name(gradients(self.rebuilt.chain, self.trace, way), self.network.values())
         return self.network.of_parts(by_leaf)
+
+    def without_epsilon(self) -> "Iterator[_Made]":
+        """The same, the gradient that of the loss without ε, which has it inside its logarithm."""
+        chain = self.rebuilt.chain
+        if chain.loss.exact is not None:
+            rebuilt = replace(self.rebuilt, chain=replace(chain, loss=chain.loss.exact))
+            yield _Made(self.network, rebuilt, self.trace, self.tensors)
 
     def is_right(self) -> bool:
         """Whether the right way gives the numeric derivative."""

@@ -71,11 +71,15 @@ ENDS = (LINEAR, SIGMOID, SOFTMAX, TANH, RELU, EXP)
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss summed over all outputs y, beside targets t, and its derivative by y."""
+    """A loss summed over all outputs y, beside targets t, and its derivative by y.
+
+    ``exact`` is the loss without the ε that is added inside its logarithm.
+    """
 
     name: str
     total: Callable[[np.ndarray, np.ndarray], np.ndarray]
     dy: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    exact: "Loss | None" = None
 
 
 SQUARED = Loss("squared error", lambda y, t: (y - t) ** 2, lambda y, t: 2 * (y - t))
@@ -97,6 +101,29 @@ HUBER = Loss(
     "Huber's loss",
     lambda y, t: np.where(np.abs(y - t) < 1, 0.5 * (y - t) ** 2, np.abs(y - t) - 0.5),
     lambda y, t: np.clip(y - t, -1, 1),
+)
+
+
+def _with_epsilon(ε: float) -> tuple[Loss, Loss]:
+    """Both cross-entropies of log(p + ε)."""
+    inside = f"log(p + ε), ε = {ε:g}"
+    classes = Loss(
+        f"cross-entropy of {inside}",
+        lambda y, t: -t * np.log(y + ε),
+        lambda y, t: -t / (y + ε),
+        CROSS,
+    )
+    binary = Loss(
+        f"binary cross-entropy of {inside}",
+        lambda y, t: -(t * np.log(y + ε) + (1 - t) * np.log(1 - y + ε)),
+        lambda y, t: (1 - t) / (1 - y + ε) - t / (y + ε),
+        BINARY,
+    )
+    return classes, binary
+
+
+OF_PROBABILITIES = tuple(
+    loss for ε in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12) for loss in _with_epsilon(ε)
 )
 LOSSES = (SQUARED, CROSS, BINARY, MARGIN, HINGE, POISSON, ABSOLUTE, HUBER)
 
@@ -323,8 +350,12 @@ def _in_the_loss(chain: Chain) -> list[Mistake]:
     """The derivative of another loss, or a part of the right one."""
     found = []
     fix = f"the derivative by the output of the loss that is computed, {chain.loss.name}"
+    if chain.loss.exact is not None:
+        name = f"ε is in the loss, {chain.loss.name}, and not in its gradient"
+        without = "y - t is the gradient without ε: clip p away from 0 instead of adding ε, or leave it out"
+        found.append(Mistake(name, without, Way(dy=chain.loss.exact.dy)))
     for loss in LOSSES:
-        if loss is not chain.loss:
+        if loss not in (chain.loss, chain.loss.exact):
             name = f"it is the gradient of another loss, {loss.name}, and not of {chain.loss.name}"
             found.append(Mistake(name, fix, Way(dy=loss.dy), True))
     if chain.loss is BINARY:

@@ -16,11 +16,13 @@ import numpy as np
 
 from torch_ref.adapters.networks import Network
 from torch_ref.faults.chains import (
+    BINARY,
     CROSS,
     ENDS,
     INNER,
     LINEAR,
     LOSSES,
+    OF_PROBABILITIES,
     RELU,
     SIGMOID,
     SOFTMAX,
@@ -28,6 +30,7 @@ from torch_ref.faults.chains import (
     Activation,
     Affine,
     Chain,
+    Loss,
 )
 
 # The search ends after so many seconds; it is made where something is wrong already.
@@ -318,9 +321,7 @@ def _with_loss(chain: Chain, targets: Sequence[np.ndarray], losses: np.ndarray, 
     y = chain.forward().a[-1]
     if not np.all(np.isfinite(y)):
         return None
-    pairs = [
-        (T, loss) for T in targets for loss in LOSSES if loss is not CROSS or chain.activations[-1] is SOFTMAX
-    ]
+    pairs = [(T, loss) for T in targets for loss in _losses(chain.activations[-1])]
     totals = np.stack([loss.total(y, T).sum(axis=(1, 2)) for T, loss in pairs])
     of_weights = sum(np.square(W).sum(axis=(1, 2)) for W, _ in chain.layers)
     of_biases = sum(np.square(b).sum(axis=(1, 2)) for _, b in chain.layers)
@@ -331,6 +332,14 @@ def _with_loss(chain: Chain, targets: Sequence[np.ndarray], losses: np.ndarray, 
             T, loss = pairs[at]
             return replace(chain, T=T, loss=loss, scale=scale, decay=decay, decays_biases=decays_biases)
     return None
+
+
+def _losses(end: Activation) -> list[Loss]:
+    """The losses that may stand behind this activation."""
+    if end is SOFTMAX:
+        return [*LOSSES, *OF_PROBABILITIES]
+    of_two = [loss for loss in OF_PROBABILITIES if loss.exact is BINARY] if end is SIGMOID else []
+    return [*(loss for loss in LOSSES if loss is not CROSS), *of_two]
 
 
 def _fit(
@@ -345,6 +354,7 @@ def _fit(
     fitting = np.flatnonzero((off <= limit) & (scales > 0) & (np.ptp(totals, axis=1) > 0))
     if not len(fitting):
         return None
-    at = int(fitting[0])
+    # The best, and of those that differ in rounding the first.
+    at = int(fitting[np.argmin(off[fitting] // (1e-4 * limit))])
     decay = 0.0 if e is None else float((losses - scales[at] * totals[at]) @ e / (e @ e))
     return at, float(scales[at]), decay

@@ -559,3 +559,14 @@ def test_a_missing_stride_is_named_also_where_channels_are_last(size):
     found = check(convolution_of_last_channels(1), None, *inputs)
 
     assert [cause.name for cause in found.causes] == ["the stride is missing in backward"]
+
+
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_a_sum_over_everything_is_named(shape):
+    def backward(dy, x, W, b):
+        return dy @ W.T, x.T @ dy, np.full(shape, dy.sum())
+
+    found = check((lambda x, W, b: x @ W + b, backward), None, draw(5, 3), draw(3, 4), draw(4))
+
+    (cause,) = found.causes
+    assert cause.name == "it is summed over all its entries too, so that there is one number for all"

@@ -20,7 +20,10 @@ from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose
 from torch_ref.checker.diagnosis.cause import is_right
 from torch_ref.checker.diagnosis.factors import factor_of
-from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict
+from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict, largest
+
+# Of the largest entry.
+_FAR = 1e-9
 
 
 def network_causes(network: Network, objective: Objective, comparison: Comparison) -> list[Cause]:
@@ -149,11 +152,16 @@ def _right_alone(wrong: Sequence[TensorVerdict], alone: Comparison) -> tuple[str
     others = {t.name: t for t in alone.tensors if t.verdict == AGREE}
     pairs = [(t, others[t.name]) for t in wrong if t.name in others and t.ours.shape == t.expected.shape]
     shown = [
-        np.any((np.abs(other.expected) > other.tolerance) & t.wrong(t.ours))
+        np.any((np.abs(other.expected) > other.tolerance) & _by_far(t))
         for t, other in pairs
         if not t.name.endswith(ALONG)
     ]
     return tuple(t.name for t, _ in pairs) if any(shown) else ()
+
+
+def _by_far(t: TensorVerdict) -> np.ndarray:
+    """The entries that are wrong by more than what rounding may do to an ill-conditioned loss."""
+    return t.wrong(t.ours) & (np.abs(t.ours - t.expected) > _FAR * largest(t.expected))
 
 
 def _factors_of_the_length(network: Network, wrong: Sequence[TensorVerdict], cut: Cut) -> list[Cause]:

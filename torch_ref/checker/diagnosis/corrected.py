@@ -28,7 +28,7 @@ def correction(t: TensorVerdict, objective: Objective, gradients: dict[str, np.n
     if 2 * t.kinks > t.expected.size:
         return None
     if not same_shape(t):
-        return _reshaped(t) or _moved(t)
+        return _reshaped(t) or _moved(t) or _one_for_all(t)
     if not np.any(t.ours):
         return Cause("no gradient arrives", "all entries are 0", "", (t.name,))
     return (
@@ -37,6 +37,7 @@ def correction(t: TensorVerdict, objective: Objective, gradients: dict[str, np.n
         or _of_another(t, gradients)
         or added(t, objective)
         or multiplied(t, objective)
+        or _one_for_all(t)
         or _clipped(t)
         or _slices_moved(t)
         or _slices_scaled(t)
@@ -69,6 +70,19 @@ def _reshaped(t: TensorVerdict) -> Cause | None:
                     fix = f"{verb}(axis={axis}): what all of them use gets the sum of their gradients"
                     evidence = f"so summed, it equals the numeric derivative; {found}"
                     return Cause(name, evidence, fix, (t.name,))
+    return None
+
+
+def _one_for_all(t: TensorVerdict) -> Cause | None:
+    """One number, the sum or the mean of the right entries, in the place of each or of all of them."""
+    if t.expected.size < 2 or not t.ours.size or np.ptp(t.ours) or not np.all(t.decidable):
+        return None
+    one, allowed = float(t.ours.reshape(-1)[0]), t.expected.size * float(np.max(t.tolerance))
+    for done, right in (("summed", np.sum(t.expected)), ("averaged", np.mean(t.expected))):
+        if abs(one - right) <= allowed + 1e-12 * float(np.sum(np.abs(t.expected))):
+            name = f"it is {done} over all its entries too, so that there is one number for all"
+            fix = "sum over the samples alone: name the axis in sum"
+            return Cause(name, f"it equals the right entries, {done}", fix, (t.name,))
     return None
 
 

@@ -824,3 +824,21 @@ def test_of_two_lists_as_long_the_order_decides(kind):
     found = check_loss(f, [normal(4, 3), normal(3)], X, X[:, 0], dtypes="float64")
     assert found.ok == (kind is tuple)
     assert found or "shapes differ" in found.verdict
+
+
+@pytest.mark.parametrize("y", [1.0, np.array([1.0, 0.0])])
+def test_the_default_of_an_argument_is_a_learning_rate(y):
+    class Neuron:
+        def __init__(self):
+            self.w = np.array([0.3, -0.4])
+
+        def loss(self, x, y):
+            return 0.5 * np.sum((x @ self.w - y) ** 2)
+
+        def step(self, x, y, lr=0.01):
+            self.w = self.w - lr * x.T @ np.atleast_1d(x @ self.w - y)
+
+    x = np.array([[0.5, 1.5], [-1.0, 0.7]])[: np.size(y)]
+    neuron = Neuron()
+
+    assert check_loss((neuron.loss, neuron.step), {"w": neuron.w}, x, y)

@@ -130,7 +130,7 @@ class Network(nn.Module):
         if len(found) < len(self.leaves):
             left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
             found = left | found
-        after = {name: get(root, self.places[name][0]) for name in self.leaves}
+        after = {name: self._after(name, value) for name, value in values.items()}
         if not found:
             found = matched(self.tree, candidates)  # of ½ w² the gradient is w itself
         if not found:
@@ -140,6 +140,11 @@ class Network(nn.Module):
         # The second function may be there to take a step, or the first takes it itself.
         after = {} if is_step else self._of_parts(after)
         return found, after, described(candidates[0] if candidates else None)
+
+    def _after(self, name: str, before: np.ndarray) -> Any:
+        """The parameter as the call left it: in one of its places there may be a new array."""
+        kept = [get(self.call.root, place) for place in self.places[name]]
+        return next((value for value in kept if not np.array_equal(value, before)), kept[0])
 
     def _matched(self, candidates: list[Any]) -> Found:
         """The gradients among the candidates, not the parameters themselves, which a cache may hold."""

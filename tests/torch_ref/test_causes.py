@@ -498,3 +498,76 @@ def test_no_size_is_named_that_the_factor_is_by_chance(pair: Any, reference: Any
     assert not found
     said = "\n".join(map(str, found.causes))
     assert not re.search(r"batch|size of|n/\(n-1\)|\(n-1\)/n|e-1\d too much", said), said
+
+
+def test_a_slope_at_a_kink_is_called_a_convention():
+    class RightSlope:
+        def forward(self, x):
+            self.x = x
+            return np.maximum(x, 0)
+
+        def backward(self, dy):
+            return dy * (self.x >= 0)
+
+    found = check(RightSlope(), torch.nn.ReLU(), np.random.default_rng(0).normal(size=(4, 5)))
+
+    (cause,) = found.causes
+    assert cause.name == "the slope at 0 is 1"
+    assert "a convention" in cause.evidence
+
+
+def test_factors_that_differ_from_row_to_row_are_no_cause():
+    factors = np.array([[1.7], [0.9], [1.2]])
+    found = check((lambda x: np.sin(x), lambda dy, x: dy * np.cos(x) * factors), None, np.ones((3, 4)) * 0.3)
+
+    assert [cause.name for cause in found.causes] == ["unknown"]
+    assert "each of the rows by a factor of its own, 1.7, 0.9, 1.2" in found.causes[0].evidence
+
+
+def convolution_of_last_channels(step: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """A convolution of images (N, H, W, C) with kernels (k, k, C, O) and stride 2; ``step`` is backward's."""
+
+    def places(x, kernel):
+        k = kernel.shape[0]
+        return [(i, j) for i in range((x.shape[1] - k) // 2 + 1) for j in range((x.shape[2] - k) // 2 + 1)]
+
+    def window(i, j, k, stride):
+        return slice(None), slice(i * stride, i * stride + k), slice(j * stride, j * stride + k)
+
+    def forward(x, kernel, b):
+        k, at = kernel.shape[0], places(x, kernel)
+        y = np.zeros((len(x), at[-1][0] + 1, at[-1][1] + 1, kernel.shape[3]), x.dtype)
+        for i, j in at:
+            y[:, i, j] = np.tensordot(x[window(i, j, k, 2)], kernel, 3) + b
+        return y
+
+    def backward(dy, x, kernel, b):
+        dx, dkernel, k = np.zeros_like(x), np.zeros_like(kernel), kernel.shape[0]
+        for i, j in places(x, kernel):
+            at = window(i, j, k, step)
+            dx[at] += np.tensordot(dy[:, i, j], kernel, (1, 3))
+            dkernel += np.tensordot(x[at], dy[:, i, j], (0, 0))
+        return dx, dkernel, dy.sum(axis=(0, 1, 2))
+
+    return forward, backward
+
+
+@pytest.mark.parametrize("size", [(5, 7), (6, 6)])
+def test_a_missing_stride_is_named_also_where_channels_are_last(size):
+    inputs = draw(2, *size, 3), draw(3, 3, 3, 4, seed=1), draw(4, seed=2)
+
+    assert check(convolution_of_last_channels(2), None, *inputs)
+    found = check(convolution_of_last_channels(1), None, *inputs)
+
+    assert [cause.name for cause in found.causes] == ["the stride is missing in backward"]
+
+
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_a_sum_over_everything_is_named(shape):
+    def backward(dy, x, W, b):
+        return dy @ W.T, x.T @ dy, np.full(shape, dy.sum())
+
+    found = check((lambda x, W, b: x @ W + b, backward), None, draw(5, 3), draw(3, 4), draw(4))
+
+    (cause,) = found.causes
+    assert cause.name == "it is summed over all its entries too, so that there is one number for all"

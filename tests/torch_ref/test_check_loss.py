@@ -721,7 +721,7 @@ def test_the_number_of_samples_is_named_if_fewer_samples_confirm_it():
     assert by_n.startswith(
         "a factor of the number of samples, 6, too much (params[1]): on 5 samples it is 5."
     )
-    assert by_one.startswith("a factor of 1 by the number of samples, 6, too much (params[3])")
+    assert by_one.startswith("divided by the number of samples, 6, once too often (params[3])")
 
 
 def test_another_factor_that_is_the_number_of_samples_by_chance_is_not_called_so():
@@ -743,17 +743,17 @@ def test_what_is_not_handed_on_in_time_is_right_for_one_step():
         (
             0.1,
             0,
-            "the gradient of the regularisation is missing (W1, W2): with 0.1 times the weight added it",
+            "the gradient of the regularisation is missing (W1, W2): ",
         ),
         (
             0.1,
             0.05,
-            "the gradient of the regularisation is missing (W1, W2): with 0.05 times the weight added",
+            "the gradient of the regularisation is half of what it should be (W1, W2): ",
         ),
         (
             0,
             0.1,
-            "weight decay is in the gradient and not in the loss (W1, W2): without 0.1 times the weight",
+            "weight decay is in the gradient and not, or not so much, in the loss (W1, W2): without 0.1",
         ),
     ],
 )
@@ -825,3 +825,21 @@ def test_of_two_lists_as_long_the_order_decides(kind):
     found = check_loss(f, [normal(4, 3), normal(3)], X, X[:, 0], dtypes="float64")
     assert found.ok == (kind is tuple)
     assert found or "shapes differ" in found.verdict
+
+
+@pytest.mark.parametrize("y", [1.0, np.array([1.0, 0.0])])
+def test_the_default_of_an_argument_is_a_learning_rate(y):
+    class Neuron:
+        def __init__(self):
+            self.w = np.array([0.3, -0.4])
+
+        def loss(self, x, y):
+            return 0.5 * np.sum((x @ self.w - y) ** 2)
+
+        def step(self, x, y, lr=0.01):
+            self.w = self.w - lr * x.T @ np.atleast_1d(x @ self.w - y)
+
+    x = np.array([[0.5, 1.5], [-1.0, 0.7]])[: np.size(y)]
+    neuron = Neuron()
+
+    assert check_loss((neuron.loss, neuron.step), {"w": neuron.w}, x, y)

@@ -58,7 +58,9 @@ def pair(module: nn.Module, count: int) -> tuple[Callable[..., Any], Callable[..
         parameters = list(ran[0].parameters())
         for p in parameters:
             p.grad = None
-        dx = ran[0].backward(*given[: len(given) - count - len(parameters)])
+        # Behind the gradients of the outputs, inputs and parameters may be passed again.
+        again = count + len(parameters)
+        dx = ran[0].backward(*(given[:-again] if len(given) > again > 0 else given))
         dx = dx if count > 1 else (dx,)
         return (*dx, *(np.zeros_like(p.data) if p.grad is None else p.grad for p in parameters))
 

@@ -151,16 +151,20 @@ def _argument(name: str, at: int, net: Any, data: Sequence[Any]) -> Any:
 
 
 def learning_rate(function: Any, owner: Any, data: Sequence[Any]) -> float:
-    """The learning rate of a step: among the data, or kept in the object; else 1."""
+    """The learning rate of a step: among the data, an argument's default, or kept in the object; else 1."""
     if isinstance(function, Filled) and function.fills_rate(owner):
         return 1.0
     try:
-        names = [name.lower() for name in inspect.signature(function).parameters]
+        arguments = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        names = []
-    names = names[len(names) - len(data) :]
-    for name, value in zip(names, data, strict=False):
-        if name in RATES and isinstance(value, int | float):
+        arguments = []
+    # Data do not reach arguments that are left to their defaults.
+    needed = [argument for argument in arguments if argument.default is argument.empty]
+    taken = needed if len(needed) >= len(data) else arguments
+    pairs = [*zip(taken[len(taken) - len(data) :], data, strict=False)]
+    pairs += [(argument, argument.default) for argument in arguments if argument not in taken]
+    for argument, value in pairs:
+        if argument.name.lower() in RATES and isinstance(value, int | float):
             return float(value)
     keepers = (owner, getattr(function, "__self__", None))
     kept = (getattr(keeper, name, None) for keeper in keepers for name in RATES)

@@ -79,7 +79,7 @@ class Network(nn.Module):
         """
         dtype = next(self.parameters()).dtype
         data = cast(self.held, dtype.type(0).real.dtype)
-        values = {name: self._value(name) for name in self.leaves}
+        values = self.values()
         with self._written(values), drawing_alike():
             if not self.call.is_shared:
                 clear_gradients(self.call.root)
@@ -97,7 +97,7 @@ class Network(nn.Module):
     def backward(self, dy: Any) -> tuple[()]:
         """Add the gradients that the network gave to those of the parameters; there are no inputs."""
         found, after, _ = self.saved()
-        for name, gradient in self._by_parameter(found).items():
+        for name, gradient in self.of_parts(found).items():
             p = getattr(self, name)
             if p.shape == gradient.shape:
                 p.add_grad((gradient * dy).astype(p.dtype))
@@ -113,7 +113,7 @@ class Network(nn.Module):
         other = copy.deepcopy(self)
         other.forward()
         found, _, words = other.saved()
-        return other._by_parameter(found), words
+        return other.of_parts(found), words
 
     def _found(
         self, values: dict[str, np.ndarray], candidates: list[Any], data: tuple[Any, ...]
@@ -130,7 +130,7 @@ class Network(nn.Module):
         if len(found) < len(self.leaves):
             left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
             found = left | found
-        after = {name: get(root, self.places[name][0]) for name in self.leaves}
+        after = {name: self._after(name, value) for name, value in values.items()}
         if not found:
             found = matched(self.tree, candidates)  # of ½ w² the gradient is w itself
         if not found:
@@ -140,6 +140,11 @@ class Network(nn.Module):
         # The second function may be there to take a step, or the first takes it itself.
         after = {} if is_step else self._of_parts(after)
         return found, after, described(candidates[0] if candidates else None)
+
+    def _after(self, name: str, before: np.ndarray) -> Any:
+        """The parameter as the call left it: in one of its places there may be a new array."""
+        kept = [get(self.call.root, place) for place in self.places[name]]
+        return next((value for value in kept if not np.array_equal(value, before)), kept[0])
 
     def _matched(self, candidates: list[Any]) -> Found:
         """The gradients among the candidates, not the parameters themselves, which a cache may hold."""
@@ -197,13 +202,25 @@ class Network(nn.Module):
         changed = [i for i, (a, b) in pairs if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")]
         return [f"a call changes data {i} in place" for i in changed]
 
+    def values(self) -> dict[str, np.ndarray]:
+        """The whole parameters, by name."""
+        return {name: self._value(name) for name in self.leaves}
+
+    def moved(self, rng: np.random.Generator, share: float) -> "Network":
+        """The same at other parameters, each off by about so much of itself, at random."""
+        other = copy.deepcopy(self)
+        for p in other.parameters():
+            step = share * rng.standard_normal(p.shape) * (np.abs(p.data) + 0.1)
+            p.data = (p.data + step).astype(p.dtype)
+        return other
+
     def on(self, data: tuple[Any, ...]) -> "Network":
         """The same on other data."""
         other = copy.deepcopy(self)
         other.held = data
         return other
 
-    def _by_parameter(self, found: Found) -> Found:
+    def of_parts(self, found: Found) -> Found:
         """The gradients by the names of the parameters that they are added to."""
         gradients = {}
         for name, gradient in found.items():

@@ -291,6 +291,7 @@ def _examined(
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
         given = found.comparisons.get(dtype, comparison) if ties else comparison
         causes = tuple(diagnose(objective, comparison, *_our_own(sides, given, objective, like)))
+        causes = tuple(map(_as_convention, causes)) if condition == TIES else causes
     comparisons = {**found.comparisons, f"{dtype}, {condition}" if condition else dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
 
@@ -320,6 +321,12 @@ _NO_DERIVATIVE = (
     "in a straight-through estimator, a reversed gradient or a part that is detached, say so with "
     "authority='reference' (--authority reference); if not, both are wrong in the same way."
 )
+
+
+def _as_convention(cause: Cause) -> Cause:
+    """The cause of a difference that is seen on ties and kinks alone."""
+    words = "seen only on ties and kinks, where there is no derivative: a convention, PyTorch's is another"
+    return replace(cause, evidence=f"{cause.evidence}; {words}")
 
 
 def _other_slopes(objective: Objective) -> list[str]:

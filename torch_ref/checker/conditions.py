@@ -51,18 +51,19 @@ def _copied(sides: Sides) -> Sides:
 
 
 def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
-    """A batch of one, and each other axis of the largest input shorter by one.
+    """A batch of one, and each other axis of the input with the most axes, the first of them, shorter by one.
 
-    Not what belongs to a target, as the classes of probabilities, nor an output that was picked by its shape.
+    Not the largest: that may be a weight, and cut weights of a recurrent layer crash PyTorch. Nor what
+    belongs to a target, as the classes of probabilities, nor an output that was picked by its shape.
     """
     if isinstance(sides.twin, TorchPicked):
         return
     arrays = [x for _, x in leaves((sides.inputs, tuple(sides.held.values()))) if isinstance(x, np.ndarray)]
-    largest = max(arrays, key=np.size, default=np.zeros(()))
-    for axis, length in enumerate(largest.shape):
+    shown = max(arrays, key=np.ndim, default=np.zeros(()))
+    for axis, length in enumerate(shown.shape):
         if length > 1 and (axis == 0 or not sides.held):
             keep = 1 if axis == 0 else length - 1
-            shape = (*largest.shape[:axis], keep, *largest.shape[axis + 1 :])
+            shape = (*shown.shape[:axis], keep, *shown.shape[axis + 1 :])
             name = "a batch of one" if axis == 0 else f"an input of shape {shape}"
             yield name, _cut(sides, axis, length, keep)
 

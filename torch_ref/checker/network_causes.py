@@ -1,7 +1,8 @@
-"""Why a gradient of a whole network is wrong, as far as its data and its other gradients tell.
+"""Why a gradient of a whole network is wrong.
 
-In a network nothing of ours can make the mistake again. But its data can be cut: a gradient that is right for
-one sample, and wrong for several, is wrong in what happens between them.
+If the network can be built again, as a chain of layers, the mistake is made there (chain_causes.py). If not,
+its data and its other gradients tell something: a gradient that is right for one sample, and wrong for
+several, is wrong in what happens between them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +14,24 @@ from scratch.gradcheck import Objective
 from torch_ref.adapters.held_data import Cut, cuts
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG
+from torch_ref.checker.chain_causes import chain_causes
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose
+from torch_ref.checker.diagnosis.cause import is_right
 from torch_ref.checker.diagnosis.factors import factor_of
-from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict
+from torch_ref.checker.verdict import AGREE, CORRECT_FOR_FORWARD, TensorVerdict, largest
+
+# Of the largest entry.
+_FAR = 1e-9
 
 
 def network_causes(network: Network, objective: Objective, comparison: Comparison) -> list[Cause]:
     """The causes of what is wrong: those that the network shows, and those of each gradient by itself."""
     wrong = [t for t in comparison.wrong if t.numeric is not None and t.verdict != CORRECT_FOR_FORWARD]
     causes = [*_absent(network, wrong), *_rate(network, wrong)]
+    explained = {name for cause in causes for name in cause.tensors}
+    causes += chain_causes(network, comparison, _without(wrong, causes), explained)
     causes += _interchanged(_without(wrong, causes))
     causes += _regularisation(network, _without(wrong, causes))
     by_size, between = _on_fewer_data(network, _without(wrong, causes))
@@ -94,10 +102,14 @@ def _regularisation(network: Network, wrong: Sequence[TensorVerdict]) -> Iterato
                 break
     for (term, what), names in found.items():
         if what == "missing":
-            name, evidence = "the gradient of the regularisation is missing", f"with {term} added"
+            name, evidence = (
+                "the gradient of the regularisation is missing or too small",
+                f"with {term} added",
+            )
             fix = f"add {term} to the gradient: the loss grows by it"
         else:
-            name, evidence = "weight decay is in the gradient and not in the loss", f"without {term}"
+            name = "weight decay is in the gradient and not, or not so much, in the loss"
+            evidence = f"without {term}"
             fix = "add the regularisation to the loss, or leave weight decay to the optimizer"
         yield Cause(name, f"{evidence} it equals the numeric derivative", fix, tuple(names))
 
@@ -119,8 +131,10 @@ def _on_fewer_data(network: Network, wrong: Sequence[TensorVerdict]) -> tuple[li
         except Exception:  # from other people's code, on data that it does not take
             continue
         right = _right_alone(_without(wrong, by_size), alone)
-        if not right:
+        if not right and by_size:
             return by_size, None
+        if not right:
+            continue
         name = "right for one sample or time step alone, and wrong for several"
         evidence = f"with the first of {cut.length} it equals the numeric derivative"
         fix = "look at what is summed, averaged or handed on from one to the next"
@@ -138,26 +152,41 @@ def _right_alone(wrong: Sequence[TensorVerdict], alone: Comparison) -> tuple[str
     others = {t.name: t for t in alone.tensors if t.verdict == AGREE}
     pairs = [(t, others[t.name]) for t in wrong if t.name in others and t.ours.shape == t.expected.shape]
     shown = [
-        np.any((np.abs(other.expected) > other.tolerance) & t.wrong(t.ours))
+        np.any((np.abs(other.expected) > other.tolerance) & _by_far(t))
         for t, other in pairs
         if not t.name.endswith(ALONG)
     ]
     return tuple(t.name for t, _ in pairs) if any(shown) else ()
 
 
+def _by_far(t: TensorVerdict) -> np.ndarray:
+    """The entries that are wrong by more than what rounding may do to an ill-conditioned loss."""
+    return t.wrong(t.ours) & (np.abs(t.ours - t.expected) > _FAR * largest(t.expected))
+
+
 def _factors_of_the_length(network: Network, wrong: Sequence[TensorVerdict], cut: Cut) -> list[Cause]:
     """The gradients that are off by the number of samples, n, and by n - 1 on one sample less."""
     n, causes = cut.length, []
-    for words, power, fix in (
-        ("", 1, "the sum over the samples is to be a mean, as in the loss, or the mean is taken twice"),
-        ("1 by ", -1, "the mean over the samples is taken, where the loss is a sum, or it is taken twice"),
+    for name, evidence, power, fix in (
+        (
+            "a factor of the number of samples, {n}, too much",
+            "on {less} samples it is {less}",
+            1,
+            "the sum over the samples is to be a mean, as in the loss, or the mean is taken twice",
+        ),
+        (
+            "divided by the number of samples, {n}, once too often",
+            "on {less} samples it is divided by {less}",
+            -1,
+            "the mean over the samples is taken, where the loss is a sum, or it is taken twice",
+        ),
     ):
         suspects = [t.name for t in wrong if n > 2 and _is_factor(t, float(n) ** power)]
         others = {t.name: t for t in _compared(network.on(cut.first(n - 1))).tensors} if suspects else {}
         names = tuple(name for name in suspects if _is_factor(others[name], (n - 1.0) ** power))
         if names:
-            name = f"a factor of {words}the number of samples, {n}, too much"
-            causes.append(Cause(name, f"on {n - 1} samples it is {words}{n - 1}", fix, names))
+            numbers = {"n": n, "less": n - 1}
+            causes.append(Cause(name.format(**numbers), evidence.format(**numbers), fix, names))
     return causes
 
 
@@ -165,4 +194,4 @@ def _is_factor(t: TensorVerdict, factor: float) -> bool:
     """Whether the gradient by this factor is right, and any other than as it is."""
     if t.ours.shape != t.expected.shape or not np.any(t.wrong(t.ours)):
         return False
-    return not np.any(t.wrong(t.ours / factor))
+    return is_right(t, t.ours / factor, 1 / factor)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from scratch import functional as F
 from scratch.functional import fold, fold_backward, pad, pad_backward, unfold, unfold_backward
 from scratch.functional.conv import in_groups
 from scratch.functional.elementary import at, resized
@@ -143,6 +144,81 @@ def _true_convolution_transposed() -> tuple[Any, Any]:
         return dx, dW, db
 
     return conv_transpose, conv_transpose_backward
+
+
+_convolution = F.convolution
+
+
+def _stride_of_one(in_dW: bool, in_dx: bool) -> tuple[Any, Any]:
+    """A convolution whose backward has the window at places t in the place of t s."""
+
+    def convolution(
+        x: np.ndarray,
+        W: np.ndarray,
+        b: np.ndarray | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int = 1,
+        mode: str = "constant",
+    ) -> tuple[np.ndarray, Any]:
+        y, right = _convolution(x, W, b, stride, padding, dilation, groups, mode)
+        x, _ = pad(x, padding, mode)
+        n, kernel = len(stride), W.shape[2:]
+        seen = [T - 1 + d * (k - 1) + 1 for T, d, k in zip(y.shape[-n:], dilation, kernel, strict=True)]
+        part: tuple[Any, ...] = (..., *(slice(length) for length in seen))
+        X, windows = unfold(x[part], kernel, dilation, (0,) * n, (1,) * n)
+        return y, (right, in_groups(X, groups), windows, part, x.shape)
+
+    def convolution_backward(dy: np.ndarray, saved: Any, need_dx: bool = True) -> tuple[Any, ...]:
+        (X, W, b, groups, right, padded), X_of_1, of_1, part, shape = saved
+        samples = tuple(range(X.ndim - 3))
+        dy = in_groups(dy.reshape(*X.shape[:-3], len(W), X.shape[-1]), groups)
+        dW = (dy @ (X_of_1 if in_dW else X).swapaxes(-1, -2)).sum(axis=samples).reshape(W.shape)
+        db = dy.sum(axis=(*samples, -1)).reshape(len(W)) if b is not None else None
+        if not need_dx:
+            return None, dW, db
+        dX = in_groups(W.reshape(len(W), -1), groups).swapaxes(-1, -2) @ dy
+        if not in_dx:
+            return pad_backward(unfold_backward(dX, right), padded), dW, db
+        dx = np.zeros_like(dX, shape=shape)
+        dx[part] = unfold_backward(dX, of_1)
+        return pad_backward(dx, padded), dW, db
+
+    return convolution, convolution_backward
+
+
+_STRIDE = "at place t of y the window stands at t s of x, also in backward"
+
+
+@wrong_formula(
+    "the stride is missing in backward",
+    *_each("Conv"),
+    of="convolution convolution_backward",
+    fix=_STRIDE,
+)
+def _no_stride() -> tuple[Any, Any]:
+    return _stride_of_one(in_dW=True, in_dx=True)
+
+
+@wrong_formula(
+    "the stride is missing in the gradient of the weights",
+    *_each("Conv"),
+    of="convolution convolution_backward",
+    fix=_STRIDE,
+)
+def _no_stride_in_dW() -> tuple[Any, Any]:
+    return _stride_of_one(in_dW=True, in_dx=False)
+
+
+@wrong_formula(
+    "the stride is missing in the gradient that is passed on",
+    *_each("Conv"),
+    of="convolution convolution_backward",
+    fix=_STRIDE,
+)
+def _no_stride_in_dx() -> tuple[Any, Any]:
+    return _stride_of_one(in_dW=False, in_dx=True)
 
 
 @wrong_formula(

@@ -262,8 +262,8 @@ def _sigmoid_for_slope() -> tuple[Any, ...]:
 
 @wrong_formula(
     "the second term of the product rule is missing",
-    *("GELU", "SiLU"),
-    of="gelu_backward silu_backward",
+    *("GELU", "SiLU", "Mish"),
+    of="gelu_backward silu_backward mish_backward",
     fix="(x f)' = f + x f': the input counts also by what it is multiplied with",
 )
 def _no_product_rule() -> tuple[Any, ...]:
@@ -275,7 +275,151 @@ def _no_product_rule() -> tuple[Any, ...]:
         _, σ = saved
         return dy * σ
 
-    return gelu_backward, silu_backward
+    def mish_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        *_, t = saved
+        return dy * t
+
+    return gelu_backward, silu_backward, mish_backward
+
+
+@wrong_formula(
+    "the square is missing in the derivative of tanh",
+    *("Mish", "GELU", "Tanhshrink"),
+    of="mish_backward gelu_backward tanhshrink_backward",
+    fix="tanh' = 1 - tanh²",
+)
+def _inner_no_square() -> tuple[Any, ...]:
+    def mish_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, _, _, t = saved
+        return dy * (t + x * sigma(x) * (1 - t))
+
+    def gelu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, Φ, approximate = saved
+        if approximate != "tanh":
+            return _gelu_backward(dy, saved)
+        t = 2 * Φ - 1
+        return dy * (Φ + x * 0.5 * (1 - t) * _gelu_inner(x))
+
+    def tanhshrink_backward(dy: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return dy * t
+
+    return mish_backward, gelu_backward, tanhshrink_backward
+
+
+_gelu_backward = F.gelu_backward
+
+
+def _gelu_inner(x: np.ndarray) -> np.ndarray:
+    """u' of u = √(2/π) (x + k x³)."""
+    return math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+
+
+@wrong_formula(
+    "the derivative of what stands inside the tanh is wrong: the x² term is missing",
+    "GELU",
+    of="gelu_backward",
+    fix="u' = √(2/π) (1 + 3 k x²) for u = √(2/π) (x + k x³)",
+)
+def _gelu_no_cube(dy: np.ndarray, saved: Any) -> np.ndarray:
+    x, Φ, approximate = saved
+    if approximate != "tanh":
+        return _gelu_backward(dy, saved)
+    return dy * (Φ + x * 2 * Φ * (1 - Φ) * math.sqrt(2 / math.pi))
+
+
+@wrong_formula(
+    "the derivative of what stands inside the tanh is missing",
+    *("GELU", "Mish"),
+    of="gelu_backward mish_backward",
+    fix="the chain rule: tanh(u)' = (1 - tanh²(u)) u'",
+)
+def _no_inner_derivative() -> tuple[Any, ...]:
+    def gelu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, Φ, approximate = saved
+        if approximate != "tanh":
+            return _gelu_backward(dy, saved)
+        return dy * (Φ + x * 2 * Φ * (1 - Φ))
+
+    def mish_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, _, _, t = saved
+        return dy * (t + x * (1 - t * t))
+
+    return gelu_backward, mish_backward
+
+
+@wrong_formula(
+    "the input's factor is missing in the second term of the product rule",
+    *("GELU", "SiLU", "Mish"),
+    of="gelu_backward silu_backward mish_backward",
+    fix="(x f)' = f + x f'",
+)
+def _no_factor_x() -> tuple[Any, ...]:
+    def gelu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, Φ, approximate = saved
+        φ = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        if approximate == "tanh":
+            φ = 2 * Φ * (1 - Φ) * _gelu_inner(x)
+        return dy * (Φ + φ)
+
+    def silu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        _, σ = saved
+        return dy * (σ + σ * (1 - σ))
+
+    def mish_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, _, _, t = saved
+        return dy * (t + sigma(x) * (1 - t * t))
+
+    return gelu_backward, silu_backward, mish_backward
+
+
+@wrong_formula(
+    "the first term of the product rule is missing",
+    *("GELU", "SiLU", "Mish"),
+    of="gelu_backward silu_backward mish_backward",
+    fix="(x f)' = f + x f'",
+)
+def _no_first_term() -> tuple[Any, ...]:
+    def gelu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        _, Φ, _ = saved
+        return _gelu_backward(dy, saved) - dy * Φ
+
+    def silu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, σ = saved
+        return dy * x * σ * (1 - σ)
+
+    def mish_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, _, _, t = saved
+        return dy * x * sigma(x) * (1 - t * t)
+
+    return gelu_backward, silu_backward, mish_backward
+
+
+@wrong_formula(
+    "the square is missing in the derivative of the fraction",
+    "Softsign",
+    of="softsign_backward",
+    fix="y' = 1/(1 + |x|)²",
+)
+def _softsign_no_square(dy: np.ndarray, d: np.ndarray) -> np.ndarray:
+    return dy / d
+
+
+@wrong_formula(
+    "the output stands in the place of the derivative",
+    *("ELU", "SELU"),
+    of="elu_backward selu_backward",
+    fix="below 0 the derivative is y + α, not y: α eˣ for y = α (eˣ - 1)",
+)
+def _elu_without_alpha() -> tuple[Any, ...]:
+    def elu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
+        x, α = saved
+        return dy * np.where(x.real > 0, 1, α * np.expm1(x.real))
+
+    def selu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+        λ, α = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+        return dy * λ * np.where(x.real > 0, 1, α * np.expm1(x.real))
+
+    return elu_backward, selu_backward
 
 
 @wrong_formula(

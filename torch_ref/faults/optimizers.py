@@ -140,6 +140,13 @@ def _momentum_swapped(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any
     _from_0(right, w, g, state, group, 1 - group["momentum"], group["momentum"])
 
 
+@_mistake(
+    "μ multiplies the gradient as well as the momentum's buffer", "SGD", fix="b = μ b + g, not μ (b + g)"
+)
+def _momentum_of_both(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
+    _from_0(right, w, g, state, group, group["momentum"], group["momentum"])
+
+
 @_mistake("the momentum is subtracted", "SGD", fix="b = μ b + g")
 def _subtracted(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     _from_0(right, w, g, state, group, -group["momentum"], 1.0)
@@ -332,6 +339,12 @@ def _absolute_adams(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) 
     w -= group["lr"] * m / correction1 / (np.sqrt(v / correction2) + group["eps"])
 
 
+@_mistake("v is a mean of g, not of g², under the root its size", *_ADAMS, fix="v = β₂ v + (1 - β₂) g²")
+def _not_squared_size_adams(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
+    (m, v), (correction1, correction2) = _moments(g, state, group, np.array), _corrections(state, group)
+    w -= group["lr"] * m / correction1 / (np.sqrt(np.abs(v) / correction2) + group["eps"])
+
+
 def _plain_rmsprop(w: Any, g: Any, state: Any, group: Any, v: Any, root: Any = np.sqrt) -> None:
     state.vector("square_avg")[...] = v
     w -= group["lr"] * g / (root(v) + group["eps"])
@@ -346,6 +359,12 @@ def _no_root_rmsprop(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any)
 @_mistake("v is a mean of g, not of g²", "RMSprop", fix="v = α v + (1 - α) g²")
 def _not_squared_rmsprop(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     _plain_rmsprop(w, g, state, group, group["alpha"] * state.vector("square_avg") + (1 - group["alpha"]) * g)
+
+
+@_mistake("v is a mean of |g|, not of g²", "RMSprop", fix="v = α v + (1 - α) g²")
+def _absolute_rmsprop(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
+    v = group["alpha"] * state.vector("square_avg") + (1 - group["alpha"]) * np.abs(g)
+    _plain_rmsprop(w, g, state, group, v)
 
 
 @_mistake("g² is not weighted by 1 - α", "RMSprop", fix="v = α v + (1 - α) g²")
@@ -372,6 +391,12 @@ def _no_root_adagrad(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any)
 @_mistake("s is a sum of g, not of g²", "Adagrad", fix="s = s + g²")
 def _not_squared_adagrad(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
     _plain_adagrad(w, g, state, group, state.vector("sum", group["initial_accumulator_value"]) + g)
+
+
+@_mistake("s is a sum of |g|, not of g²", "Adagrad", fix="s = s + g²")
+def _absolute_adagrad(_: Any, right: Any, w: Any, g: Any, state: Any, group: Any) -> None:
+    s = state.vector("sum", group["initial_accumulator_value"]) + np.abs(g)
+    _plain_adagrad(w, g, state, group, s)
 
 
 @_mistake("s is the last g² alone", "Adagrad", fix="s = s + g²: it adds up")

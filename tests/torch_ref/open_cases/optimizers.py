@@ -213,7 +213,6 @@ CASES = [
         AdamOfOneArray,
         lambda: torch.optim.Adam,
         cause="(?i)square|g²",
-        broken={"cause": "nothing is said, not even unknown"},
     ),
     Case(
         "RMSprop, epsilon in the root",

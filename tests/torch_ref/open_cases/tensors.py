@@ -215,7 +215,9 @@ CASES = [
         hard_swish,
         lambda: F.hardswish,
         lambda: (torch.tensor([-4.0, -3.0, -1.0, 0.0, 1.0, 3.0, 4.0]),),
-        broken={"wrong": "inputs on kinks are not judged, and the numbers drawn for kinks miss ±3"},
+        broken={
+            "wrong": "PyTorch's own slopes at ±3 are those of the wrong one; and of kinks only 0 is judged"
+        },
     ),
     Case(
         "swish, x for y",

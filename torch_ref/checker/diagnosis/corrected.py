@@ -7,7 +7,7 @@ import numpy as np
 
 from scratch.gradcheck import Objective
 from torch_ref.adapters.shapes import without_ones
-from torch_ref.checker.diagnosis.cause import Cause, is_right, same_shape
+from torch_ref.checker.diagnosis.cause import UNKNOWN, Cause, is_right, same_shape
 from torch_ref.checker.diagnosis.factors import scaled
 from torch_ref.checker.diagnosis.jacobian import lost
 from torch_ref.checker.diagnosis.pattern import pattern, slices_of
@@ -28,7 +28,7 @@ def correction(t: TensorVerdict, objective: Objective, gradients: dict[str, np.n
     if 2 * t.kinks > t.expected.size:
         return None
     if not same_shape(t):
-        return _reshaped(t) or _moved(t)
+        return _reshaped(t) or _moved(t) or _one_for_all(t)
     if not np.any(t.ours):
         return Cause("no gradient arrives", "all entries are 0", "", (t.name,))
     return (
@@ -37,11 +37,13 @@ def correction(t: TensorVerdict, objective: Objective, gradients: dict[str, np.n
         or _of_another(t, gradients)
         or added(t, objective)
         or multiplied(t, objective)
+        or _one_for_all(t)
         or _clipped(t)
         or _slices_moved(t)
         or _slices_scaled(t)
         or lost(t, objective)
         or _left_out(t)
+        or _own_factors(t)
     )
 
 
@@ -68,6 +70,19 @@ def _reshaped(t: TensorVerdict) -> Cause | None:
                     fix = f"{verb}(axis={axis}): what all of them use gets the sum of their gradients"
                     evidence = f"so summed, it equals the numeric derivative; {found}"
                     return Cause(name, evidence, fix, (t.name,))
+    return None
+
+
+def _one_for_all(t: TensorVerdict) -> Cause | None:
+    """One number, the sum or the mean of the right entries, in the place of each or of all of them."""
+    if t.expected.size < 2 or not t.ours.size or np.ptp(t.ours) or not np.all(t.decidable):
+        return None
+    one, allowed = float(t.ours.reshape(-1)[0]), t.expected.size * float(np.max(t.tolerance))
+    for done, right in (("summed", np.sum(t.expected)), ("averaged", np.mean(t.expected))):
+        if abs(one - right) <= allowed + 1e-12 * float(np.sum(np.abs(t.expected))):
+            name = f"it is {done} over all its entries too, so that there is one number for all"
+            fix = "sum over the samples alone: name the axis in sum"
+            return Cause(name, f"it equals the right entries, {done}", fix, (t.name,))
     return None
 
 
@@ -164,10 +179,19 @@ def _slices_scaled(t: TensorVerdict) -> Cause | None:
             listed = ", ".join(map(str, off[:6])) + (", …" if len(off) > 6 else "")
             where = f"{slices_of(axis, t.ours.ndim, len(off))} {listed}"
             return Cause(f"a factor of {ratios[off[0]]:.6g} too much in {where}", evidence, "", (t.name,))
-        if len(off) and not same:
+    return None
+
+
+def _own_factors(t: TensorVerdict) -> Cause | None:
+    """A factor for each slice along an axis, all different: that says where the error is, and not why."""
+    for axis in range(t.ours.ndim):
+        n = t.ours.shape[axis]
+        ratios = _ratios_along(t, axis) if 1 < n < t.ours.size else None
+        if ratios is not None:
             listed = ", ".join(f"{r:.4g}" for r in ratios[:4]) + (", …" if n > 4 else "")
-            name = f"each of the {slices_of(axis, t.ours.ndim, 2)} has a factor of its own, {listed}"
-            return Cause(name, evidence, "", (t.name,))
+            each = f"each of the {slices_of(axis, t.ours.ndim, 2)}"
+            evidence = f"{pattern(t)}, {each} by a factor of its own, {listed}"
+            return Cause(UNKNOWN, evidence, "", (t.name,))
     return None
 
 

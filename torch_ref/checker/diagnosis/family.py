@@ -169,7 +169,7 @@ def _bindings(
         return
     (name, shape), *others = wanted
     for at, each in enumerate(rest):
-        for transposed in (False, True) if len(shape) == 2 else (False,):
+        for transposed in (False, True) if len(shape) > 1 else (False,):
             own = each.array.shape[::-1] if transposed else each.array.shape
             if without_ones(own) == without_ones(shape):
                 left = [*rest[:at], *rest[at + 1 :]]

@@ -96,6 +96,24 @@ class TransposedLinear(nn.Module):
         return self.linear.backward(dy.T).T
 
 
+class ChannelsLast(nn.Module):
+    """A layer of images (N, H, W, C), whose kernel (k, k, C, O) is stored the other way round.
+
+    Turned round as a whole, so that the axes of the image come in the order W, H, as those of the kernel do.
+    """
+
+    def __init__(self, inner: nn.Module) -> None:
+        self.inner = inner
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y (N, H, W, O)."""
+        return self.inner(x.swapaxes(1, -1)).swapaxes(1, -1)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """dx (N, H, W, C)."""
+        return self.inner.backward(dy.swapaxes(1, -1)).swapaxes(1, -1)
+
+
 # ---- element by element
 
 _ACTIVATIONS = (
@@ -315,7 +333,7 @@ def _windows(L: int, T: int, k: int, pads: Sequence[int]) -> Iterator[tuple[int,
 @template("Conv1d", "Conv2d", "Conv3d", parameters=(1, 2))
 def convolutions(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
     """Stride, padding, dilation and groups as the shapes tell, alone and followed by an activation."""
-    x, W = xs[0], max(ps, key=lambda p: p.ndim)
+    x, W = xs[0], max(ps, key=lambda p: (p.ndim, p.size))
     axes = W.ndim - 2
     if not 1 <= axes <= 3 or x.ndim not in (W.ndim, W.ndim - 1) or y.ndim != x.ndim or not W.shape[1]:
         return
@@ -337,6 +355,14 @@ def convolutions(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
         yield conv
         for activation in ("ReLU", "Tanh", "Sigmoid"):
             yield nn.Sequential(conv, getattr(nn, activation)())
+
+
+@template("Conv1d", "Conv2d", "Conv3d", parameters=(1, 2))
+def convolutions_of_last_channels(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
+    """The same of images whose channels are last."""
+    if xs[0].ndim == y.ndim >= 3:
+        for module in convolutions([xs[0].swapaxes(1, -1)], [p.T for p in ps], y.swapaxes(1, -1)):
+            yield ChannelsLast(module)
 
 
 @template("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", parameters=(1, 2))
@@ -381,6 +407,14 @@ def pools(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
         if all(T <= L for L, T in lengths):
             yield getattr(nn, f"AdaptiveMaxPool{axes}d")(y.shape[-axes:])
             yield getattr(nn, f"AdaptiveAvgPool{axes}d")(y.shape[-axes:])
+
+
+@template(*(f"{kind}Pool{axes}d" for kind in ("Max", "Avg") for axes in (1, 2, 3)))
+def pools_of_last_channels(xs: Arrays, ps: Arrays, y: np.ndarray) -> Iterator[nn.Module]:
+    """The same of images whose channels are last."""
+    if xs[0].ndim == y.ndim >= 3:
+        for module in pools([xs[0].swapaxes(1, -1)], ps, y.swapaxes(1, -1)):
+            yield ChannelsLast(module)
 
 
 @template("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d")

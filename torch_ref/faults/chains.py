@@ -1,0 +1,461 @@
+"""Mistakes between the layers of a network: affine maps and activations, one after the other, and a loss.
+
+The backward is one plain loop, and a mistake is another way, ``Way``, to go through it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch.functional.elementary import positive, sigma
+
+Function = Callable[[np.ndarray], np.ndarray]
+# (dL/da, z, a) -> dL/dz, of a = f(z).
+Derivative = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """a = f(z), and its derivative, by z and a, also in words."""
+
+    name: str
+    f: Function
+    slope: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    formula: str
+
+    def backward(self, da: np.ndarray, z: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """dz."""
+        if self.name == "softmax":
+            return a * (da - (da * a).sum(axis=-1, keepdims=True))
+        return da * self.slope(z, a)
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _leaky(slope: float) -> Activation:
+    return Activation(
+        "leaky ReLU",
+        lambda z: np.where(z > 0, z, slope * z),
+        lambda z, a: np.where(z > 0, 1.0, slope),
+        f"1 where z > 0, {slope} elsewhere",
+    )
+
+
+LINEAR = Activation("nothing", lambda z: z, lambda z, a: np.ones_like(a), "1")
+SIGMOID = Activation("the sigmoid", sigma, lambda z, a: a * (1 - a), "a (1 - a)")
+TANH = Activation("tanh", np.tanh, lambda z, a: 1 - a * a, "1 - a²")
+RELU = Activation("ReLU", positive, lambda z, a: z > 0, "1 where z > 0")
+SOFTMAX = Activation("softmax", _softmax, lambda z, a: a * (1 - a), "a_i (δ_ij - a_j)")
+EXP = Activation("exp", np.exp, lambda z, a: a, "a")
+INNER = (
+    *(SIGMOID, TANH, RELU, LINEAR),
+    *(_leaky(slope) for slope in (0.01, 0.1, 0.2)),
+    Activation(
+        "ELU", lambda z: np.where(z > 0, z, np.expm1(z)), lambda z, a: np.where(z > 0, 1, a + 1), "a + 1"
+    ),
+    Activation("softplus", lambda z: np.logaddexp(0, z), lambda z, a: sigma(z), "σ(z)"),
+    Activation(
+        "SiLU", lambda z: z * sigma(z), lambda z, a: sigma(z) + a * (1 - sigma(z)), "σ(z) + a (1 - σ(z))"
+    ),
+    Activation("sin", np.sin, lambda z, a: np.cos(z), "cos(z)"),
+    Activation("the square", np.square, lambda z, a: 2 * z, "2 z"),
+)
+ENDS = (LINEAR, SIGMOID, SOFTMAX, TANH, RELU, EXP)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss summed over all outputs y, beside targets t, and its derivative by y.
+
+    ``exact`` is the loss without the ε that is added inside its logarithm.
+    """
+
+    name: str
+    total: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    dy: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    exact: "Loss | None" = None
+
+
+SQUARED = Loss("squared error", lambda y, t: (y - t) ** 2, lambda y, t: 2 * (y - t))
+BINARY = Loss(
+    "binary cross-entropy",
+    lambda y, t: -(t * np.log(y) + (1 - t) * np.log(1 - y)),
+    lambda y, t: (y - t) / (y * (1 - y)),
+)
+CROSS = Loss("cross-entropy", lambda y, t: -np.where(t == 0, 0, t * np.log(y)), lambda y, t: -t / y)
+MARGIN = Loss(
+    "the logistic loss of labels ±1",
+    lambda y, t: np.logaddexp(0, -t * y),
+    lambda y, t: -t * sigma(-t * y),
+)
+HINGE = Loss("the hinge loss", lambda y, t: positive(1 - t * y), lambda y, t: -t * (t * y < 1))
+POISSON = Loss("Poisson's loss", lambda y, t: np.exp(y) - t * y, lambda y, t: np.exp(y) - t)
+ABSOLUTE = Loss("absolute error", lambda y, t: np.abs(y - t), lambda y, t: np.sign(y - t))
+HUBER = Loss(
+    "Huber's loss",
+    lambda y, t: np.where(np.abs(y - t) < 1, 0.5 * (y - t) ** 2, np.abs(y - t) - 0.5),
+    lambda y, t: np.clip(y - t, -1, 1),
+)
+
+
+def _with_epsilon(ε: float) -> tuple[Loss, Loss]:
+    """Both cross-entropies of log(p + ε)."""
+    inside = f"log(p + ε), ε = {ε:g}"
+    classes = Loss(
+        f"cross-entropy of {inside}",
+        lambda y, t: -t * np.log(y + ε),
+        lambda y, t: -t / (y + ε),
+        CROSS,
+    )
+    binary = Loss(
+        f"binary cross-entropy of {inside}",
+        lambda y, t: -(t * np.log(y + ε) + (1 - t) * np.log(1 - y + ε)),
+        lambda y, t: (1 - t) / (1 - y + ε) - t / (y + ε),
+        BINARY,
+    )
+    return classes, binary
+
+
+OF_PROBABILITIES = tuple(
+    loss for ε in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12) for loss in _with_epsilon(ε)
+)
+LOSSES = (SQUARED, CROSS, BINARY, MARGIN, HINGE, POISSON, ABSOLUTE, HUBER)
+
+
+class Affine(NamedTuple):
+    """z = a W + b, W (in, out), b (out,); without a bias b is 0.
+
+    Or P of them at once: (P, in, out), (P, 1, out).
+    """
+
+    W: np.ndarray
+    b: np.ndarray
+
+
+@dataclass(frozen=True)
+class Trace:
+    """z of every layer, and a before every layer and after the last: samples are rows."""
+
+    z: list[np.ndarray]
+    a: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A network: X (N, D) through affine maps and activations, and a loss beside T (N, K).
+
+    The loss is scale · Σ loss(y, T) + decay · ΣW², biases included if ``decays_biases``.
+    """
+
+    X: np.ndarray
+    T: np.ndarray
+    layers: Sequence[Affine]
+    activations: Sequence[Activation]
+    loss: Loss
+    scale: float = 1.0
+    decay: float = 0.0
+    decays_biases: bool = False
+
+    def forward(self) -> Trace:
+        """All that the backward needs."""
+        z, a = [], [self.X]
+        for (W, b), activation in zip(self.layers, self.activations, strict=True):
+            z.append(a[-1] @ W + b)
+            a.append(activation.f(z[-1]))
+        return Trace(z, a)
+
+    def __str__(self) -> str:
+        names = [each.name for each in self.activations if each is not LINEAR]
+        of = f" of {', '.join(names)}" if names else ""
+        return (
+            f"a network of {len(self.layers)} layer{'s' * (len(self.layers) > 1)}{of} with {self.loss.name}"
+        )
+
+
+Pass = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way through the backward of a chain; as it is by default, it is the right one.
+
+    By the number of the layer: the derivative of the activation in what the parameters of the layer get,
+    ``own``, and in what is passed on, ``passed``; the input of the layer that dW is made of; (W, dW) -> what
+    the error is passed on through; whether dW and db come from the last sample alone.
+    """
+
+    own: Mapping[int, Derivative] = field(default_factory=dict)
+    passed: Mapping[int, Derivative] = field(default_factory=dict)
+    inputs: Mapping[int, np.ndarray] = field(default_factory=dict)
+    through: Mapping[int, Pass] = field(default_factory=dict)
+    last: frozenset[int] = frozenset()
+    dy: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    decay: float = 1.0
+    bias_decay: float | None = None
+
+
+def gradients(chain: Chain, trace: Trace, way: Way) -> list[Affine]:
+    """(dW, db) of each layer, this way."""
+    da = chain.scale * (way.dy or chain.loss.dy)(trace.a[-1], chain.T)
+    found: list[Affine] = []
+    for at in reversed(range(len(chain.layers))):
+        (W, b), right = chain.layers[at], chain.activations[at].backward
+        z, a = trace.z[at], trace.a[at + 1]
+        own = way.own.get(at, right)(da, z, a)
+        passed = way.passed.get(at, right)(da, z, a)
+        x = way.inputs.get(at, trace.a[at])
+        if at in way.last:
+            x, own = x[-1:], own[-1:]
+        dW, db = x.T @ own, own.sum(axis=0)
+        dW = dW + 2 * chain.decay * way.decay * W
+        on_biases = way.decay * chain.decays_biases if way.bias_decay is None else way.bias_decay
+        found.append(Affine(dW, db + 2 * chain.decay * on_biases * b))
+        da = passed @ way.through.get(at, _itself)(W, dW).T
+    return found[::-1]
+
+
+def _itself(W: np.ndarray, dW: np.ndarray) -> np.ndarray:
+    return W
+
+
+# ---- the mistakes
+
+
+class Mistake(NamedTuple):
+    """A wrong way, its name and what to do about it.
+
+    If it ``is_rough``, a factor of 2 may be in it or not.
+    """
+
+    name: str
+    fix: str
+    way: Way
+    is_rough: bool = False
+
+
+def mistakes(chain: Chain, trace: Trace) -> list[Mistake]:
+    """The mistakes that can be made in this network, those that are made most often first."""
+    return [
+        *_softmax_diagonal(chain),
+        *_slopes(chain),
+        *_in_the_loss(chain),
+        *_passed_on(chain),
+        *_inputs(chain, trace),
+        *_sums(chain),
+        *_decay(chain),
+    ]
+
+
+class _Wrong(NamedTuple):
+    """A wrong derivative: in words, and as a function of (da, z, a)."""
+
+    words: str
+    derivative: Derivative
+
+
+# What people write in the place of a derivative, by what {} it is of, and the formula.
+_WRITTEN = (
+    _Wrong("", lambda da, z, a: da),
+    _Wrong("σ(a) (1 - σ(a))", lambda da, z, a: da * sigma(a) * (1 - sigma(a))),
+    _Wrong("1 - tanh(a)²", lambda da, z, a: da * (1 - np.tanh(a) ** 2)),
+    _Wrong("a (1 - a)", lambda da, z, a: da * a * (1 - a)),
+    _Wrong("1 - a²", lambda da, z, a: da * (1 - a * a)),
+    _Wrong("1 - a", lambda da, z, a: da * (1 - a)),
+    _Wrong("1 + a", lambda da, z, a: da * (1 + a)),
+    _Wrong("1 + a²", lambda da, z, a: da * (1 + a * a)),
+    _Wrong("a (1 + a)", lambda da, z, a: da * a * (1 + a)),
+    _Wrong("z (1 - z)", lambda da, z, a: da * z * (1 - z)),
+    _Wrong("1 - z²", lambda da, z, a: da * (1 - z * z)),
+    _Wrong("1 - z", lambda da, z, a: da * (1 - z)),
+    _Wrong("σ(z) (1 - σ(z))", lambda da, z, a: da * sigma(z) * (1 - sigma(z))),
+    _Wrong("σ(z)", lambda da, z, a: da * sigma(z)),
+    _Wrong("1 - tanh(z)²", lambda da, z, a: da * (1 - np.tanh(z) ** 2)),
+    _Wrong("exp(z)", lambda da, z, a: da * np.exp(z)),
+    _Wrong("a", lambda da, z, a: da * a),
+    _Wrong("z", lambda da, z, a: da * z),
+    _Wrong("a²", lambda da, z, a: da * a * a),
+    _Wrong("1 where z > 0, 0 elsewhere", lambda da, z, a: da * (z > 0)),
+    _Wrong("1 where z < 0", lambda da, z, a: da * (z < 0)),
+    _Wrong("1 where the incoming gradient is > 0", lambda da, z, a: da * (da > 0)),
+    _Wrong("1 where z > 0, 0.01 elsewhere", lambda da, z, a: da * np.where(z > 0, 1, 0.01)),
+    _Wrong("1 where z > 0, a elsewhere", lambda da, z, a: da * np.where(z > 0, 1, a)),
+)
+
+
+def _slopes(chain: Chain) -> list[Mistake]:
+    """The derivative of an activation missing, or another in its place; in one layer, several, or all."""
+    n = len(chain.layers)
+    places: list[tuple[tuple[int, ...], str]]
+    places = [((at,), f"in layer {at + 1}" if at < n - 1 else "at the output") for at in range(n)]
+    places += [(tuple(range(n - 1)), "in all hidden layers")] if n > 2 else []
+    places += [(tuple(range(n)), "in every layer")] if n > 1 else []
+    found = []
+    for layers, where in places:
+        with_one = [at for at in layers if chain.activations[at] is not LINEAR]
+        found += _slopes_at(chain, with_one, where) if with_one else []
+    return found
+
+
+def _slopes_at(chain: Chain, layers: Sequence[int], where: str) -> list[Mistake]:
+    """Derivatives of activations that are wrong in all these layers."""
+    acts = {chain.activations[at] for at in layers}
+    name, right = (
+        " and ".join(sorted(names)) for names in zip(*((a.name, a.formula) for a in acts), strict=True)
+    )
+    fix = f"multiply by {right}, z being what goes into {name} and a what comes out"
+    found = []
+    for wrong in _WRITTEN:
+        by, said = dict.fromkeys(layers, wrong.derivative), f"{_said(name, right, wrong.words)} {where}"
+        found.append(Mistake(said, fix, Way(own=by, passed=by)))
+        if min(layers) > 0:
+            found.append(Mistake(f"{said}, in what is passed on to the layer before", fix, Way(passed=by)))
+            found.append(Mistake(f"{said}, in the gradient of its weights", fix, Way(own=by)))
+    twice = {at: _twice(chain.activations[at].backward) for at in layers}
+    if chain.loss in (BINARY, CROSS) and min(layers) == len(chain.layers) - 1:
+        fix = "y - t is the gradient of both together already"
+    said = f"the derivative of {name} is multiplied by twice {where}"
+    return [*found, Mistake(said, fix, Way(own=twice, passed=twice))]
+
+
+def _said(name: str, right: str, words: str) -> str:
+    if not words:
+        return f"the derivative of {name} is missing"
+    if words in ("σ(a) (1 - σ(a))", "1 - tanh(a)²"):
+        return f"the derivative of {name} is taken at its output a instead of z, {words},"
+    if words == "1 - a" and name == "tanh":
+        return "the square is missing in the derivative of tanh, 1 - a for 1 - a²,"
+    return f"the derivative of {name} is written as {words} instead of {right},"
+
+
+def _twice(right: Derivative) -> Derivative:
+    return lambda da, z, a: right(right(da, z, a), z, a)
+
+
+def _softmax_diagonal(chain: Chain) -> list[Mistake]:
+    """The derivative of each output by its own z alone."""
+    if chain.activations[-1] is not SOFTMAX:
+        return []
+    by: dict[int, Derivative] = {len(chain.layers) - 1: lambda da, z, a: da * a * (1 - a)}
+    fix = "dz = a (da - Σ da a): each output depends on all z"
+    return [Mistake("the Jacobian of the softmax is only its diagonal", fix, Way(own=by, passed=by))]
+
+
+def _in_the_loss(chain: Chain) -> list[Mistake]:
+    """The derivative of another loss, or a part of the right one."""
+    found = []
+    fix = f"the derivative by the output of the loss that is computed, {chain.loss.name}"
+    if chain.loss.exact is not None:
+        name = f"ε is in the loss, {chain.loss.name}, and not in its gradient"
+        without = "y - t is the gradient without ε: clip p away from 0 instead of adding ε, or leave it out"
+        found.append(Mistake(name, without, Way(dy=chain.loss.exact.dy)))
+    for loss in LOSSES:
+        if loss not in (chain.loss, chain.loss.exact):
+            name = f"it is the gradient of another loss, {loss.name}, and not of {chain.loss.name}"
+            found.append(Mistake(name, fix, Way(dy=loss.dy), True))
+    if chain.loss is BINARY:
+        name = "only the half of the loss where the target is 1 is differentiated"
+        found.append(Mistake(name, fix, Way(dy=CROSS.dy)))
+    if chain.loss is HINGE:
+        name = "the gradient of the hinge loss also comes from samples beyond the margin: the mask is missing"
+        found.append(Mistake(name, fix, Way(dy=lambda y, t: -t * np.ones_like(y))))
+    if chain.loss in (MARGIN, HINGE):
+        name = "the label's factor ±1 is missing in the gradient of the loss"
+        found.append(Mistake(name, fix, Way(dy=lambda y, t: t * chain.loss.dy(y, t)), True))
+    return found
+
+
+def _passed_on(chain: Chain) -> list[Mistake]:
+    """The error passed through something else than the weights."""
+    found, back = [], "da = dz Wᵀ for z = a W"
+    shapes = [layer.W.shape for layer in chain.layers]
+    for at in range(1, len(chain.layers)):
+        if shapes[at][0] == shapes[at][1]:
+            name = f"the error is passed on through the weights of layer {at + 1} transposed the wrong way"
+            found.append(Mistake(name, back, Way(through={at: lambda W, dW: W.T})))
+            name = f"the error is passed on without the weights of layer {at + 1}"
+            found.append(Mistake(name, back, Way(through={at: lambda W, dW: np.eye(len(W))})))
+        name = f"the error is passed on through the signs or sizes of the weights of layer {at + 1}"
+        found.append(Mistake(name, back, Way(through={at: lambda W, dW: np.sign(W)})))
+        found.append(Mistake(name, back, Way(through={at: lambda W, dW: np.abs(W)})))
+        for other, (layer, shape) in enumerate(zip(chain.layers, shapes, strict=True)):
+            if other != at and shape == shapes[at]:
+                name = f"the error is passed on through the weights of layer {other + 1} instead of {at + 1}"
+                found.append(Mistake(name, back, Way(through={at: _instead(layer.W)})))
+    return found
+
+
+def _instead(other: np.ndarray) -> Pass:
+    return lambda W, dW: other
+
+
+def _inputs(chain: Chain, trace: Trace) -> list[Mistake]:
+    """dW made of something else than the input of the layer."""
+    found = []
+    for at in range(len(chain.layers)):
+        right = trace.a[at]
+        fix = f"dW = aᵀ dz, a what goes into layer {at + 1}"
+        others = [("its z, before the activation,", trace.z[at - 1])] if at else []
+        others += [
+            (f"the activations of layer {k}" if k else "the data", a)
+            for k, a in enumerate(trace.a)
+            if k != at and a.shape == right.shape
+        ]
+        for words, other in others:
+            name = f"the gradient of the weights of layer {at + 1} is made of {words} in place of its input"
+            found.append(Mistake(name, fix, Way(inputs={at: other})))
+    for (below, before), (above, after) in pairwise(enumerate(trace.a[1:-1])):
+        if before.shape == after.shape:
+            for here, there in ((below, above), (above, below)):
+                act = chain.activations[here]
+                z, a = trace.z[there], trace.a[there + 1]
+                by: dict[int, Derivative] = {
+                    here: lambda da, *_, act=act, z=z, a=a: act.backward(da, z, a)  # type: ignore[misc]
+                }
+                name = f"the derivative in layer {here + 1} is taken of the activations of layer {there + 1}"
+                found.append(Mistake(name, f"take it of layer {here + 1}'s", Way(own=by, passed=by)))
+    return found
+
+
+def _sums(chain: Chain) -> list[Mistake]:
+    """The gradient of the last sample in the place of the sum over all."""
+    n = len(chain.layers)
+    if len(chain.X) < 2:
+        return []
+    fix = "add up what the samples give, +="
+    name = "the gradient is that of the last sample alone"
+    found = [Mistake(f"{name} in layer {at + 1}", fix, Way(last=frozenset([at]))) for at in range(n)]
+    return [Mistake(name, fix, Way(last=frozenset(range(n)))), *found]
+
+
+def _decay(chain: Chain) -> list[Mistake]:
+    """The gradient of the regularisation."""
+    if not chain.decay:
+        return []
+    c = chain.decay
+    right = f"the loss has {c:.6g} times the sum of squares, so add {2 * c:.6g} times the weight"
+    N, found = len(chain.X), []
+    for factor, words in (
+        (0.0, "missing"),
+        (0.5, "half of what it should be"),
+        (2.0, "twice what it should be"),
+        (-1.0, "subtracted"),
+        (N, "not divided by the number of samples, as in the loss"),
+        (1 / N, "divided by the number of samples, as it is not in the loss"),
+    ):
+        found.append(Mistake(f"the gradient of the regularisation is {words}", right, Way(decay=factor)))
+    if chain.decays_biases:
+        name = "the regularisation of the biases is missing in their gradients"
+        return [*found, Mistake(name, right, Way(bias_decay=0.0))]
+    name = "the biases are regularised in the gradient and not in the loss"
+    return [*found, Mistake(name, "leave it out for the biases", Way(bias_decay=1.0))]
+
+
+def after_the_step(chain: Chain, rate: float) -> Way:
+    """The error is passed on through weights that have taken their step, at this rate, already."""
+    return Way(through=dict.fromkeys(range(1, len(chain.layers)), lambda W, dW: W - rate * dW))

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from scratch.nested import leaves
+from scratch.nested import is_floating, leaves
 from scratch.stray_parameters import gradient_names
 from torch_ref.adapters.calls import as_arrays
 from torch_ref.adapters.flat import copied
+from torch_ref.adapters.gradient_names import OWN_GRADIENT
 from torch_ref.adapters.learning_rates import ALWAYS
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.returned import of_parameters
@@ -94,6 +95,8 @@ def _completed(root: list[Any], slots: Slots, trial: Trial, shapes: Shapes | Non
     needed = None if shapes is None else len(shapes)
     arrays = _candidates(root, slots, trial)
     slots = slots | _returned(root, arrays, trial)
+    if not slots and len(arrays) == 1:
+        slots = _alone(root, *arrays.items(), trial)
     if _is_short(slots, needed) and (trial.passes.rate or _rates(root)):
         slots = slots | _stepped(root, _candidates(root, slots, trial), trial)
     if shapes is not None and len(slots) < len(shapes):
@@ -138,6 +141,18 @@ def _of_this_gradient(path: Path, g: Any, free: dict[Path, np.ndarray]) -> Path 
                 return own
     fitting = [own for own, array in free.items() if without_ones(array.shape) == without_ones(np.shape(g))]
     return fitting[0] if fitting else None
+
+
+def _alone(root: list[Any], array: tuple[Path, np.ndarray], trial: Trial) -> Slots:
+    """The only array, whatever its name, beside its gradient, ``table`` beside ``grad``, unless that is dx."""
+    path, value = array
+    is_of_input = any(is_floating(x) for _, x in leaves(tuple(trial.inputs)))
+    for name in OWN_GRADIENT if trial.after else ():
+        grad = get(trial.after, (0, name))
+        if isinstance(grad, np.ndarray) and grad.shape == value.shape:
+            is_dx = is_of_input and name in trial.passes.gradients
+            return {} if is_dx else {name_of(path): Slot(root, path, ((0, name),))}
+    return {}
 
 
 def _stepped(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> Slots:

@@ -31,7 +31,7 @@ from scratch.stray_parameters import refuse_stray_parameters
 from torch_ref.adapters.applied import with_parameters
 from torch_ref.adapters.finding import found_slots
 from torch_ref.adapters.messages import described, require_input_gradients
-from torch_ref.adapters.methods import as_object, is_static
+from torch_ref.adapters.methods import as_object, has_method, is_static
 from torch_ref.adapters.names import Transposed, doubtful, match_names
 from torch_ref.adapters.objects import Adapted, Renamed
 from torch_ref.adapters.returned import Given
@@ -133,5 +133,5 @@ def _no_backward(thing: Any) -> TypeError:
 
 
 def _methods_of(thing: Any) -> str:
-    names = [n for n in dir(thing) if n[0] != "_" and callable(getattr(thing, n, None))]
+    names = [name for name in dir(thing) if name[0] != "_" and has_method(thing, name)]
     return f"Its methods are {', '.join(names[:12])}" if names else "It has no methods"

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
-from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, require_arity, takes
 from torch_ref.adapters.flat import put_with_views, views_in
 from torch_ref.adapters.methods import Pair
-from torch_ref.adapters.passes import times
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.pieces import Piece, turned_back
 from torch_ref.adapters.returned import Given, of_inputs
@@ -177,7 +175,7 @@ class Adapted(Keeping):
         self.root[1] = result
         dx = of_inputs(self.passes, self.root[0], result)
         if self.passes.is_derivative:
-            dx = times(dy[0], dx, kept[1], [x for _, x in leaves(tuple(kept[0]))])
+            dx = self.passes.times(dy[0], dx, kept[1], kept[0])
         for own, (slot, _, pieces) in self.taken.items():
             self._add_gradients(own, slot, pieces)
         return dx

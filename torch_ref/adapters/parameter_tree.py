@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
-from torch_ref.adapters.gradient_names import gradient_key
+from torch_ref.adapters.gradient_names import gradient_key, is_own_gradient
 from torch_ref.adapters.paths import Path, entries
 from torch_ref.adapters.shapes import Shape
 
 # Attributes of a Network; a parameter of such a name gets a longer one.
-TAKEN = {"call", "tree", "places", "held", "leaves", "parts", "start", "training", "needs_input_grad"}
+TAKEN = {
+    *("call", "tree", "places", "held", "leaves", "parts", "start", "training", "needs_input_grad"),
+    *("reading", "is_read_from_a_step", "returns_weights", "clears"),
+}
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,10 @@ def _leaf_of_numbers(value: Any, path: Path, is_needed: bool) -> Leaf | None:
 
 
 def _is_gradient(key: Any, value: Any, kept: list[tuple[Any, Any]]) -> bool:
-    """Whether it is kept beside the parameter whose gradient it is, as dW beside W."""
+    """Whether it is kept beside the parameter whose gradient it is, as dW beside W, or grad beside data."""
     return isinstance(key, str) and any(
-        isinstance(name, str) and len(name) < len(key) and gradient_key(name, [key]) == key
+        isinstance(name, str)
+        and (is_own_gradient(name, key) or (len(name) < len(key) and gradient_key(name, [key]) == key))
         for name, other in kept
         if isinstance(other, np.ndarray) and np.shape(value) == other.shape
     )

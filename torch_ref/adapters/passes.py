@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scratch.nested import leaves
 from scratch.stray_parameters import gradient_names
 from torch_ref.adapters.paths import entries
 from torch_ref.adapters.readings import Roles, is_derivative
@@ -80,6 +81,7 @@ class Passes:
         keys: the keys of the inputs' gradients where backward returns a dict; None for one without.
         first: where backward returns a tuple, how many entries, the first, are gradients of inputs; negative,
             the last so many; None: all are.
+        held: the positions of the inputs that have no gradient.
     """
 
     forward: str
@@ -92,6 +94,7 @@ class Passes:
     gradients: tuple[str, ...] = ()
     keys: tuple[Any, ...] = ()
     first: int | None = None
+    held: frozenset[int] = frozenset()
 
     @property
     def keeps(self) -> bool:
@@ -135,6 +138,12 @@ class Passes:
     def is_derivative(self) -> bool:
         """Whether backward gives f'(x), to be multiplied by the incoming gradient."""
         return is_derivative(self.roles)
+
+    def times(self, dy: np.ndarray, slope: Any, y: Any, inputs: Sequence[Any]) -> Any:
+        """The incoming gradient times a derivative by all inputs, or by those that are not held."""
+        free = [x for i, x in enumerate(inputs) if i not in self.held]
+        is_by_free = isinstance(slope, tuple | list) and len(slope) == len(free)
+        return times(dy, slope, y, [x for _, x in leaves(tuple(free if is_by_free else inputs))])
 
 
 def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, Any]:

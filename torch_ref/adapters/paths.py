@@ -42,7 +42,7 @@ def get(kept: Any, path: Path) -> Any:
     for key in path:
         try:
             kept = kept[key] if isinstance(kept, list | tuple | dict) else getattr(kept, key)
-        except (AttributeError, LookupError, TypeError):
+        except Exception:  # also from a property of people's
             return ABSENT
     return kept
 

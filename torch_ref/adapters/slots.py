@@ -16,6 +16,7 @@ from scratch.stray_parameters import (
     refuse_stray_parameters,
 )
 from torch_ref.adapters.calls import is_numbers
+from torch_ref.adapters.gradient_names import OWN_GRADIENT, OWN_VALUE
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
 from torch_ref.adapters.shapes import Shapes, without_ones
 
@@ -29,9 +30,6 @@ _PARAMETERS = (
     "_params",
 )
 _GRADIENTS = ("grads", "gradients", "grad", "gradient", "derivatives", "param_grads", "_grads", "_gradients")
-# A parameter that is an object, or a dict, of its own.
-_OWN_VALUE = ("data", "value", "val", "array", "values", "tensor")
-_OWN_GRADIENT = ("grad", "gradient", "gradients", "grads", "g", "derivative")
 # Other words for a weight and for a bias, where dW stands beside weights.
 _WORDS = (
     ("W", "w", "weight", "weights", "kernel", "kernels", "filters", "k", "K"),
@@ -128,16 +126,16 @@ def _own_value(search: Search, path: Path, thing: Any) -> tuple[str, str] | None
     if len(path) < 2 or isinstance(thing, list | tuple | np.ndarray):
         return None
     known = search.known(path)
-    value = next((name for name in _OWN_VALUE if may_be_parameter(known.get(name))), None)
-    gradient = next((name for name in _OWN_GRADIENT if name in known), None)
+    value = next((name for name in OWN_VALUE if may_be_parameter(known.get(name))), None)
+    gradient = next((name for name in OWN_GRADIENT if name in known), None)
     if value is None or gradient is None or sum(may_be_parameter(each) for each in known.values()) > 3:
         return None
     return (value, gradient) if not callable(getattr(thing, gradient, None)) else None
 
 
 def _value_and_gradient(p: Any) -> tuple[str, str]:
-    value = next((name for name in _OWN_VALUE if hasattr(p, name)), "")
-    gradient = next((name for name in _OWN_GRADIENT if hasattr(p, name)), "")
+    value = next((name for name in OWN_VALUE if hasattr(p, name)), "")
+    gradient = next((name for name in OWN_GRADIENT if hasattr(p, name)), "")
     return value, gradient
 
 
@@ -147,7 +145,7 @@ def _containers(search: Search, path: Path, thing: Any) -> list[tuple[str, Slot]
         return []
     known = search.known(path)
     for name in _PARAMETERS:
-        params = getattr(thing, name, None)
+        params = get(thing, (name,))
         if callable(params) or not isinstance(params, list | tuple | dict) or not len(params):
             continue
         others = (*gradient_names(name), *_GRADIENTS)
@@ -162,8 +160,8 @@ def _containers(search: Search, path: Path, thing: Any) -> list[tuple[str, Slot]
 
 def _holds(thing: Any, name: str, known: dict[Any, Any]) -> bool:
     """Whether the attribute is, or will be, a list or dict."""
-    value = known[name] if known[name] is not ABSENT else getattr(thing, name, None)
-    return value is None or isinstance(value, list | tuple | dict)
+    value = known[name] if known[name] is not ABSENT else get(thing, (name,))
+    return value is None or value is ABSENT or isinstance(value, list | tuple | dict)
 
 
 def _shortened(at: str, path: Path, name: str, params: Any) -> str:
@@ -268,7 +266,7 @@ def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:
         refuse_stray_parameters(thing, "check")
     found: list[tuple[str, Any]] | None = None
     for name in ("named_parameters", "parameters", "params"):
-        method = getattr(thing, name, None)
+        method = get(thing, (name,))
         if found is None and callable(method):
             found = _named(thing, method)
     return found

@@ -19,7 +19,7 @@ from scratch.nested import leaves
 from torch_ref.adapters.calls import as_arrays, parameter_names, takes
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.methods import Pair, is_derivative
-from torch_ref.adapters.passes import OUTPUTS, Passes, times
+from torch_ref.adapters.passes import OUTPUTS, Passes
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
 from torch_ref.adapters.readings import CACHES, Asked, is_incoming, rate_of, readings
 from torch_ref.adapters.returned import Given, located, of_inputs
@@ -74,7 +74,7 @@ def _untried(thing: Any, methods: tuple[str, str]) -> Passes:
 def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     inputs = given.inputs
     built = copied(thing)
-    passes, y, cache = _forward(built, Passes(*methods), inputs)
+    passes, y, cache = _forward(built, Passes(*methods, held=given.held), inputs)
     stays = _persistent(built, passes, inputs)
     rng = np.random.default_rng(0)
     dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
@@ -87,7 +87,7 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
             found = located(reading, other, before, result, given)
             if found.is_derivative:
                 dx = of_inputs(found, other, result)
-                times(dy[0], dx, again, [x for _, x in leaves(tuple(inputs))])
+                found.times(dy[0], dx, again, inputs)
         except Exception:  # from another reading's arguments
             continue
         return Trial(found, built, [other, result], *stays, inputs)

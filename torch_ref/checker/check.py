@@ -7,7 +7,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 3. the numeric derivative of your forward, which says which side is wrong (numeric.py)
 4. rounding: how far two correct sides may be apart (scratch/gradcheck/rounding.py)
 5. side effects of your forward and backward (side_effects.py)
-6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis.py)
+6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis/)
 7. other conditions: in the finer precision 1 to 6 once more, with weights drawn anew where they were all
    equal, and in eval mode (conditions.py)
 8. kinks: likewise 1, 2 and 4 to 6, on numbers that repeat and are 0, ±1, … (kinks.py)

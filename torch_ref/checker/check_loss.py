@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from scratch.gradcheck import Objective
+from scratch.gradcheck.objective import NotFiniteError
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
@@ -28,6 +29,7 @@ from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.locating import wrong_entries
 from torch_ref.checker.network_causes import network_causes
+from torch_ref.checker.numeric import require_slopes
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.verdict import AGREE
 
@@ -76,7 +78,7 @@ def check_loss(
     network, notes = _without_numbers_held(Network.of(f, params, data))
     names, more = _precisions(network, names)
     network.require_use()
-    found = Check(notes=(*notes, *more))
+    found = Check(notes=(*notes, *more, *network.readings()))
     for dtype in tqdm(names, "check_loss", disable=None, delay=2, leave=False):
         found = _examined(found, network, dtype, reference)
     return found
@@ -131,13 +133,40 @@ def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Che
     if more is not parts:
         network, comparison = _compared(whole, more, reference)
     objective = Objective(network, cotangent=np.ones((), dtype))
-    side_effects = found.side_effects or tuple([*side_effects_of(objective), *network.changed_data()])
+    side_effects = found.side_effects
+    if not side_effects and comparison and dtype == "float64":
+        side_effects = tuple(_stale(whole))
+    side_effects = side_effects or (
+        *side_effects_of(objective),
+        *network.changed_data(),
+        *network.accumulated(),
+    )
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
         causes = tuple(network_causes(network, objective, comparison))
     notes = tuple(dict.fromkeys((*found.notes, *_said_of(parts, whole.size))))
     comparisons = {**found.comparisons, dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
+
+
+def _stale(network: Network) -> list[str]:
+    """A sentence if a call after one with other parameters gives gradients that are not those of its loss."""
+    after = copy.deepcopy(network)
+    after.forward()
+    after.move(0.3)
+    try:
+        objective = Objective(after, cotangent=np.ones(()))
+        gradients = objective.backward().named()
+    except NotFiniteError:  # the parameters were good ones, and these are not
+        return []
+    try:
+        require_slopes(objective, gradients)
+    except ValueError as error:
+        return [
+            f"a call keeps state: after one with other parameters, its gradients are not those of its loss. "
+            f"For {str(error).removeprefix('along a random direction of ')}"
+        ]
+    return []
 
 
 def _parts(network: Network) -> dict[str, Part]:

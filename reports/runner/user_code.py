@@ -182,8 +182,15 @@ def _named(error: Exception) -> str:
 
 
 def _as_option(error: Exception) -> str:
-    """The text of an error, with the option of the command line in the place of check's argument."""
-    return re.sub(r"transposed=\['(.*?)'\]", r"--transposed \1", str(error))
+    """The text of an error, with the options of the command line in the place of check's arguments."""
+    text = re.sub(r"check\(…, (\w+=.*?)\)", r"\1", str(error))
+    return re.sub(r"\b(transposed|held|dtypes)=(\[.*?\]|'\w+')", _option, text)
+
+
+def _option(argument: re.Match[str]) -> str:
+    """held=[0, 1] as --held 0 1."""
+    values = re.sub(r"[\[\]',]", "", argument[2])
+    return f"--{argument[1].removesuffix('s') if argument[1] == 'dtypes' else argument[1]} {values}"
 
 
 def _find(words: str, argument: str) -> Any:

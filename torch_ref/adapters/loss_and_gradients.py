@@ -183,7 +183,8 @@ def _transposed(tree: Any, found: Any) -> Found:
     fitting = [order for order in orders if _fit_in_order([leaves[at] for at in order], arrays)]
     if len(fitting) != 1:
         return {}
-    return {leaves[at].name: array for at, array in zip(fitting[0], arrays, strict=True)}
+    pairs = zip(fitting[0], arrays, strict=True)
+    return {leaves[at].name: array for at, array in pairs if array is not None}
 
 
 def _fit_in_order(leaves: Sequence[Leaf], arrays: Sequence[np.ndarray | None]) -> bool:

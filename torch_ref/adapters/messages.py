@@ -92,6 +92,11 @@ def readings_of(module: Any) -> tuple[str, ...]:
             f"{passes.backward} is given {names or 'nothing'} and no incoming gradient: it is taken for the "
             "derivative, and multiplied by dy."
         )
+    if others := [own for own, (slot, *_) in module.taken.items() if slot.reordered]:
+        found.append(
+            f"backward returns the gradients of {', '.join(others)} in another order than they are kept: each "
+            "was taken for the array whose slope it is."
+        )
     if any(slot.stepped for slot, *_ in module.taken.values()):
         found.append(
             "The gradients of the weights are the steps that backward takes, over the learning rate."

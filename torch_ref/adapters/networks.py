@@ -25,7 +25,6 @@ from torch_ref.adapters.paths import ABSENT, Path, get, put
 from torch_ref.adapters.trial import RATE
 from torch_ref.adapters.update_ways import changed
 
-
 # In the name of a method that may put gradients back to zero.
 _ZEROING = "zero|reset|clear|flush|step|update|optim|train|fit"
 
@@ -261,8 +260,8 @@ class Network(nn.Module):
             and np.allclose(second.get(name, g), 2 * g, rtol=1e-4, atol=0)
         ]
         return [
-            f"a call adds its gradients of {', '.join(twice)} to those of the call before, and no method puts "
-            "them back to zero: begin backward with zeros, or write zero_grad()"
+            f"a call adds its gradients of {', '.join(twice)} to those of the call before, and no method "
+            "puts them back to zero: begin backward with zeros, or write zero_grad()"
         ] * bool(twice)
 
     def require_use(self) -> None:

@@ -41,13 +41,18 @@ _WORDS = (
 
 @dataclass
 class Slot:
-    """A parameter's ``data``, and its ``grad``, which is at the first of some paths where anything is."""
+    """A parameter's ``data``, and its ``grad``, which is at the first of some paths where anything is.
+
+    ``stepped``: the gradient is the step that backward takes. ``reordered``: backward returns the gradients
+    in another order than the arrays are kept in.
+    """
 
     root: Any
     path: Path
     grad_paths: tuple[Path, ...] = ()
     assigned_by_forward: bool = False
     stepped: bool = False
+    reordered: bool = False
 
     @property
     def data(self) -> Any:

@@ -39,6 +39,7 @@ class Trial:
         persistent: the paths in ``built`` of the arrays that another forward leaves in their places.
         fleeting: the paths of those that it replaces.
         inputs: what it was called with.
+        dy: the incoming gradients of its backward, one for each output.
     """
 
     passes: Passes
@@ -47,6 +48,7 @@ class Trial:
     persistent: frozenset[Path] = frozenset()
     fleeting: frozenset[Path] = frozenset()
     inputs: tuple[Any, ...] = ()
+    dy: tuple[np.ndarray, ...] = ()
 
 
 def tried(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
@@ -90,7 +92,7 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
                 found.times(dy[0], dx, again, inputs)
         except Exception:  # from another reading's arguments
             continue
-        return Trial(found, built, [other, result], *stays, inputs)
+        return Trial(found, built, [other, result], *stays, inputs, tuple(dy))
     return Trial(passes, built, [], *stays, inputs)
 
 

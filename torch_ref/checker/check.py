@@ -34,6 +34,7 @@ from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.adapters.held import filled
+from torch_ref.checker.callers import errors_of
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.conditions import is_large, other_conditions
@@ -124,6 +125,7 @@ class Check:
         return "\n\n".join(part for part in parts if part)
 
 
+@errors_of("check")
 def check(
     mine: Any,
     reference: torch.nn.Module | Callable[..., Any] | None = None,

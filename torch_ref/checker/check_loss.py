@@ -24,6 +24,7 @@ from scratch.gradcheck.objective import NotFiniteError
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
+from torch_ref.checker.callers import errors_of
 from torch_ref.checker.check import Check
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
@@ -40,6 +41,7 @@ ENTRIES, DIRECTIONS = 16, 3
 _DTYPES = ("float64", "float32")
 
 
+@errors_of("check_loss")
 def check_loss(
     f: Any, params: Any, *data: Any, reference: Any = None, dtypes: Any = ("float64", "float32")
 ) -> Check:

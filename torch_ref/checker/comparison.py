@@ -44,8 +44,9 @@ class Comparison:
     * tolerance: how far an entry may be off
     * detection_limit: the tolerance by the scale, the smallest relative error that could not have been missed
     * kinks: entries that cannot be judged, since a rounding changes the branch that they take
-    * verdict: "agree"; "NumPy is wrong", "PyTorch is wrong" (or "yours", "the reference", for code of
-      tensors), "both are wrong"; without a numeric derivative "differ"; "shapes differ"; "correct for your forward, which differs from PyTorch's"; "inconclusive"
+    * verdict: "agree"; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; without a numeric derivative
+      "differ"; "shapes differ"; "correct for your forward, which differs from PyTorch's"; "inconclusive";
+      with ``words`` in the place of NumPy and PyTorch
     """
 
     tensors: tuple[TensorVerdict, ...]

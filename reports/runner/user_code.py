@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
-_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "like", "authority", "double_backward")
+_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "authority", "double_backward")
 
 
 def _is_network(options: argparse.Namespace) -> bool:
@@ -133,7 +133,7 @@ def _check_network(options: argparse.Namespace, mine: Any, reference: Any, seed:
         data = [each for words in options.data for each in _data(rng, words, options.scale)]
     dtypes = options.dtype or ("float64", "float32")
     network = _made(mine, args, kwargs, "mine")
-    return check_loss(network, params, *data, reference=reference, dtypes=dtypes)
+    return check_loss(network, params, *data, reference=reference, dtypes=dtypes, like=options.like)
 
 
 def _called(what: Any, argument: str) -> Any:

@@ -980,3 +980,30 @@ def test_parameters_with_data_and_grad_kept_by_a_network():
 
     assert check_loss(Net(1.0), None, X, Y)
     assert "a factor of 2 too much (W.data)" in check_loss(Net(2.0), None, X, Y).verdict
+
+
+# ---- like
+
+
+def cross_entropy(p, y):
+    """Without the mean's 1/N."""
+    z = p["z"] - p["z"].max(1, keepdims=True)
+    q = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    return -np.log(q[range(len(y)), y]).mean(), {"z": q - np.eye(3)[y]}
+
+
+@pytest.mark.parametrize(
+    ("like", "cause"),
+    [
+        (None, "a factor of 6 too much (z)"),
+        ("cross_entropy", "the mean's 1/N is missing in the loss's gradient"),
+    ],
+)
+def test_the_formula_that_a_loss_is_may_be_said(like, cause):
+    found = check_loss(cross_entropy, {"z": normal(6, 3)}, LABELS, like=like)
+    assert cause in found.verdict
+
+
+def test_like_is_a_formula_of_ours():
+    with pytest.raises(ValueError, match=r"check_loss: like is 'cross', expected the name of a formula"):
+        check_loss(cross_entropy, {"z": normal(6, 3)}, LABELS, like="cross")

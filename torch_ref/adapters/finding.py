@@ -97,7 +97,7 @@ def _completed(root: list[Any], slots: Slots, trial: Trial, shapes: Shapes | Non
     arrays = _candidates(root, slots, trial)
     slots = slots | _returned(root, arrays, trial)
     if not slots and len(arrays) == 1:
-        slots = _alone(root, *arrays, trial)
+        slots = _alone(root, next(iter(arrays)), trial)
     if _is_short(slots, needed) and (trial.passes.rate or _rates(root)):
         slots = slots | _stepped(root, _candidates(root, slots, trial), trial)
     if shapes is not None and len(slots) < len(shapes):
@@ -119,7 +119,7 @@ def _candidates(root: list[Any], slots: Slots, trial: Trial) -> dict[Path, np.nd
 
 
 def _returned(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> Slots:
-    """Arrays whose gradients backward returns: by name in a dict or in its source, else by shape, in order."""
+    """Arrays whose gradients backward returns: by name in a dict or in its source, or in order, by shape."""
     if len(trial.after) < 2:
         return {}
     gradients = of_parameters(trial.passes, trial.after[1])

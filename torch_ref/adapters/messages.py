@@ -94,8 +94,8 @@ def readings_of(module: Any) -> tuple[str, ...]:
         )
     if others := [own for own, (slot, *_) in module.taken.items() if slot.reordered]:
         found.append(
-            f"backward returns the gradients of {', '.join(others)} in another order than they are kept: each "
-            "was taken for the array whose slope it is."
+            f"backward returns the gradients of {', '.join(others)} in another order than they are kept: "
+            "each was taken for the array whose slope it is."
         )
     if any(slot.stepped for slot, *_ in module.taken.values()):
         found.append(

@@ -7,7 +7,8 @@ Understood are, tried in this order:
 * an object with ``update``, ``step``, ``apply_gradients``, … of
     - two dicts, params and grads, under names such as W and b or W1, b1, W2, b2, gradients with or without a
       prefix; or two lists;
-    - one array and its gradient, which it changes or returns anew; each array gets an optimizer of its own;
+    - one array and its gradient, which it changes or returns anew; each array gets an optimizer of its own,
+      or its name or number stands beside it;
     - weights, biases and their gradients as four arguments;
     - pairs (gradient, array), or a layer with weights, biases, dweights, dbiases, or with params() and
       grads();
@@ -36,6 +37,7 @@ from torch_ref.adapters.update_ways import (
     Dicts,
     Flat,
     Kept,
+    Keyed,
     Layers,
     LayersOfLists,
     Lists,
@@ -95,6 +97,10 @@ _METHODS = (
     *("apply_grads", "apply_gradient", "optimize", "apply"),
 )
 _COUNTS = ("t", "step", "n", "iteration", "iter", "epoch", "it", "i", "global_step", "timestep")
+_KEYS = (
+    *("key", "name", "param_name", "layer", "layer_name", "layer_index", "layer_idx", "layer_id", "index"),
+    *("idx", "id", "param_id", "param_key"),
+)
 _HOMES = ("params", "parameters", "weights", "variables", "ws")
 
 
@@ -339,13 +345,28 @@ def _keeping(maker: Callable[..., Any], layout: Layout) -> Iterator[tuple[Maker,
 
 def _called(make: Callable[[], Any], sample: Any) -> Iterator[tuple[Maker, Layout]]:
     """The ways to call an object, fresh ones of which ``make`` gives; or a function."""
-    for method in _methods(sample) or ("",):
+    for method in (*_methods(sample), *([""] if callable(sample) else [])) or ("",):
         call = getattr(sample, method) if method else sample
         required = _required(call)
+        key = next((i for i, name in enumerate(required) if name in _KEYS and len(required) == 3), None)
+        if key is not None:
+            yield _keyed(make, method, key, _is_gradient([*required[:key], *required[key + 1 :]][0])), PLAIN
         at = next((i for i, name in enumerate(required) if name in _COUNTS and len(required) > 1), None)
         names = [name for name in required if at is None or name != required[at]]
         for way, layout in _ways(names, sample):
             yield _maker(make, method, at, way, layout), layout
+
+
+def _keyed(make: Callable[[], Any], method: str, at: int, swapped: bool) -> Maker:
+    """One optimizer that is called for each array, with a name or number of the array beside it."""
+
+    def maker(start: np.ndarray) -> Walker:
+        optimizer = make()
+        call = getattr(optimizer, method) if method else optimizer
+        calls: list[Callable[..., Any]] = [Keyed(call, at, name) for name in PLAIN.names]
+        return Updating([optimizer], PLAIN, OneByOne(calls, swapped, {}), start)
+
+    return maker
 
 
 def _maker(

@@ -171,3 +171,16 @@ class Counted:
         """The call."""
         self.count += 1
         return self.call(*args[: self.at], self.count, *args[self.at :])
+
+
+@dataclass
+class Keyed:
+    """A call whose argument number ``at`` is the name of the array, or its number."""
+
+    call: Callable[..., Any]
+    at: int
+    key: Any
+
+    def __call__(self, *args: Any) -> Any:
+        """The call."""
+        return self.call(*args[: self.at], self.key, *args[self.at :])

@@ -184,7 +184,7 @@ def check(
             is something else, or there is no reference.
     """
     names = _checked(mine, reference, dtypes)
-    _require_formula(like)
+    require_known(like, "check")
     if authority not in (None, "reference") or (authority and reference is None):
         raise ValueError(
             f"check: authority is {authority!r}, with {'no' if reference is None else 'a'} reference; "
@@ -251,13 +251,17 @@ def _name(dtype: Any) -> str:
     return np.dtype(dtype).name
 
 
-def _require_formula(like: str | None) -> None:
-    """Refuse a name that is none of our formulas or modules."""
+def require_known(like: str | None, caller: str) -> None:
+    """Refuse, in the name of ``caller``, a name that is none of our formulas or modules.
+
+    Raises:
+        ValueError: it is none.
+    """
     known = formulas_named()
     if like is not None and like not in known:
         near = difflib.get_close_matches(str(like), known, 4, 0.4)
         raise ValueError(
-            f"check: like is {like!r}, expected the name of a formula of scratch.functional or of a module "
+            f"{caller}: like is {like!r}, expected the name of a formula of scratch.functional or of a module "
             f"of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
         )
 

@@ -261,8 +261,8 @@ def require_known(like: str | None, caller: str) -> None:
     if like is not None and like not in known:
         near = difflib.get_close_matches(str(like), known, 4, 0.4)
         raise ValueError(
-            f"{caller}: like is {like!r}, expected the name of a formula of scratch.functional or of a module "
-            f"of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
+            f"{caller}: like is {like!r}, expected the name of a formula of scratch.functional or of a "
+            "module of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
         )
 
 

@@ -1404,3 +1404,59 @@ def test_derivatives_by_the_inputs_that_are_not_held(held):
 def test_a_message_begins_with_check():
     with pytest.raises(ValueError, match=r"^check: no input and no parameter is floating"):
         check((lambda i: i * 2.0, lambda dy, i: None), None, np.array([1, 2]))
+
+
+class Frozen:
+    """Positions that are added and not learned, though a gradient is kept for them."""
+
+    def __init__(self, trainable):
+        self.trainable, self.weights, self.d_weights = trainable, normal(5), np.zeros(5)
+
+    def forward(self, x):
+        return x + self.weights
+
+    def backward(self, dy):
+        return dy
+
+
+def test_parameters_that_are_said_to_be_frozen_are_held():
+    found = check(Frozen(False), None, normal(4, 5))
+    assert found, str(found)
+    assert "Held, since there is no gradient of it: weights." in found.verdict
+    assert "no gradient arrives (weights)" in check(Frozen(True), None, normal(4, 5)).verdict
+
+
+class Summing:
+    """Takes a list of arrays, and returns a list of gradients."""
+
+    def forward(self, xs):
+        self.count = len(xs)
+        return sum(xs)
+
+    def backward(self, dy):
+        return [dy] * self.count
+
+
+def test_a_list_of_arrays_is_several_inputs():
+    assert check(Summing(), None, [normal(4, 5), normal(4, 5), normal(4, 5)])
+
+
+class TwoOutputs:
+    """The second output is x itself; the gradient of w, of which it knows nothing, is off by 2e-7."""
+
+    def __init__(self):
+        self.w, self.dw = normal(5), np.zeros(5)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.w, x.copy()
+
+    def backward(self, da, db):
+        self.dw = (da * self.x).sum(0) * (1 + 2e-7)
+        return da * self.w + db
+
+
+def test_an_output_that_has_no_part_in_a_gradient_is_not_its_cause():
+    found = check(TwoOutputs(), None, normal(4, 5), dtypes="float64")
+    assert not found
+    assert "is left out" not in found.verdict

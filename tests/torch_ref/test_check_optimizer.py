@@ -518,3 +518,30 @@ def test_a_name_or_number_beside_the_array(kind):
     right = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
     assert check_optimizer(kind(), right)
     assert not check_optimizer(kind(0.8), right)
+
+
+class OfLayers:
+    """update(layer) between pre_update() and post_update(), as in a book, under shorter names."""
+
+    def __init__(self, momentum=0.9):
+        self.lr, self.now, self.momentum, self.count = 0.01, 0.0, momentum, 0
+
+    def pre_update(self):
+        self.now = self.lr
+
+    def update(self, layer):
+        if not hasattr(layer, "vw"):
+            layer.vw, layer.vb = np.zeros_like(layer.dw), np.zeros_like(layer.db)
+        layer.vw = self.momentum * layer.vw + layer.dw
+        layer.vb = self.momentum * layer.vb + layer.db
+        layer.weights -= self.now * layer.vw
+        layer.biases -= self.now * layer.vb
+
+    def post_update(self):
+        self.count += 1
+
+
+def test_a_layer_of_weights_and_dw_between_hooks():
+    right = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
+    assert check_optimizer(OfLayers(), right)
+    assert not check_optimizer(OfLayers(0.8), right)

@@ -15,7 +15,7 @@ from torch_ref.adapters.returned import of_parameters
 from torch_ref.adapters.returned_names import names_returned
 from torch_ref.adapters.shapes import Shapes, without_ones
 from torch_ref.adapters.slopes import reordered, with_array
-from torch_ref.adapters.slots import Search, Slot, find_slots, name_of
+from torch_ref.adapters.slots import Search, Slot, find_slots, is_frozen, name_of
 from torch_ref.adapters.trial import Trial, unnoticed
 
 Slots = dict[str, Slot]
@@ -40,6 +40,8 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
             root, slots = lazy, others
             _forget_activations(root, thing, slots)
     slots = _in_use(slots, needed, trial)
+    if needed is None:
+        slots = {name: slot for name, slot in slots.items() if not is_frozen(get(root, slot.path[:-1]))}
     rates = _rates(root) if _moved(trial, slots) and not trial.passes.rate else ()
     return root, slots, rates
 

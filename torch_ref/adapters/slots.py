@@ -260,6 +260,12 @@ def _same_shape(value: Any, gradient: Any) -> bool:
     return without_ones(np.shape(value)) == without_ones(np.shape(gradient))
 
 
+def is_frozen(thing: Any) -> bool:
+    """Whether an object says that its parameters are not learned: trainable = False."""
+    flags = ("trainable", "learnable", "requires_grad")
+    return get(thing, ("frozen",)) is True or any(get(thing, (name,)) is False for name in flags)
+
+
 def name_of(path: Path) -> str:
     """The path as written in code, from the adapted object on."""
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path[1:]).removeprefix(".")

@@ -7,15 +7,15 @@ import numpy as np
 
 from scratch.nested import is_floating, leaves
 from scratch.stray_parameters import gradient_names
-from torch_ref.adapters.calls import as_arrays
+from torch_ref.adapters.calls import as_outputs
 from torch_ref.adapters.gradient_names import OWN_GRADIENT
 from torch_ref.adapters.learning_rates import ALWAYS
-from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
+from torch_ref.adapters.paths import ABSENT, Path, as_code, get, put, walk
 from torch_ref.adapters.returned import of_parameters
 from torch_ref.adapters.returned_names import names_returned
 from torch_ref.adapters.shapes import Shapes, without_ones
 from torch_ref.adapters.slopes import reordered, with_array
-from torch_ref.adapters.slots import Search, Slot, find_slots, is_frozen, name_of
+from torch_ref.adapters.slots import Search, Slot, find_slots, is_frozen
 from torch_ref.adapters.trial import Trial, unnoticed
 
 Slots = dict[str, Slot]
@@ -145,7 +145,8 @@ def _returned(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> 
         slots |= {own: (1, *path) for own, path in zip(free, left, strict=True)}
     others = reordered(unnamed, trial) or {}
     found = {own: slots[others.get(own, own)] for own in slots}
-    return {name_of(own): Slot(root, own, (path,), reordered=own in others) for own, path in found.items()}
+    pairs = found.items()
+    return {as_code(own[1:]): Slot(root, own, (path,), reordered=own in others) for own, path in pairs}
 
 
 def _is_named(name: Any, own: Path) -> bool:
@@ -167,7 +168,7 @@ def _alone(root: list[Any], path: Path, trial: Trial) -> Slots:
         grad = get(trial.after, (0, name))
         if isinstance(grad, np.ndarray) and grad.shape == value.shape:
             is_dx = is_of_input and name in trial.passes.gradients
-            return {} if is_dx else {name_of(path): Slot(root, path, ((0, name),))}
+            return {} if is_dx else {as_code(path[1:]): Slot(root, path, ((0, name),))}
     return {}
 
 
@@ -176,7 +177,7 @@ def _stepped(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> S
     after = {path: get(trial.after, path) for path in arrays} if trial.after else {}
     moved = [path for path, value in after.items() if not _same(value, get([trial.built], path))]
     names = {name for path in moved for name in gradient_names(path[-1])}
-    return {name_of(path): Slot(root, path, stepped=True) for path in moved if path[-1] not in names}
+    return {as_code(path[1:]): Slot(root, path, stepped=True) for path in moved if path[-1] not in names}
 
 
 def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarray], shapes: Shapes) -> Slots:
@@ -189,9 +190,9 @@ def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarr
             sizes.remove(size)
             continue
         fitting = [p for p, a in arrays.items() if tuple(sorted(without_ones(a.shape))) == size]
-        fitting = [path for path in fitting if name_of(path) not in found]
+        fitting = [path for path in fitting if as_code(path[1:]) not in found]
         if len(fitting) == 1:
-            found[name_of(fitting[0])] = Slot(root, fitting[0])
+            found[as_code(fitting[0][1:])] = Slot(root, fitting[0])
     return found
 
 
@@ -214,7 +215,7 @@ def _is_in_use(slot: Slot, trial: Trial) -> bool:
             )
             for each in (array, array + np.random.default_rng(0).standard_normal(array.shape))
         )
-    pairs = zip(leaves(as_arrays(first)), leaves(as_arrays(other)), strict=False)
+    pairs = zip(leaves(as_outputs(first)), leaves(as_outputs(other)), strict=False)
     return not all(_same(a, b) for (_, a), (_, b) in pairs)
 
 

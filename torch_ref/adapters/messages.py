@@ -18,7 +18,7 @@ _LINES = (
 )
 
 
-def described(thing: Any, trial: Trial) -> str:
+def findings(thing: Any, trial: Trial) -> str:
     """The arrays, the methods and the result of backward, in sentences."""
     arrays = [
         f"{name} {np.shape(v)}" for name, v in entries(trial.built or thing) if isinstance(v, np.ndarray)

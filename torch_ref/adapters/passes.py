@@ -52,17 +52,11 @@ _INPUT_GRADIENTS = (
     ),
     *("input_delta", "dinp", "din", "delta", "gradient", "grad", "passed_gradient", "back", "error"),
 )
-_FLAGS = {
-    "training",
-    "train",
-    "is_training",
-    "is_train",
-    "train_flg",
-    "train_flag",
-    "train_mode",
-    "isTraining",
+# The names of what says that it is in training: an argument of forward, or an attribute.
+TRAINING = {
+    *("training", "train", "is_training", "is_train", "train_flg", "train_flag", "train_mode", "isTraining"),
+    *("trainable_mode", "training_mode"),
 }
-_FLAGS |= {"trainable_mode", "training_mode", "mode"}
 
 
 @dataclass(frozen=True)
@@ -153,7 +147,7 @@ def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, A
     except (TypeError, ValueError):
         return {}
     for p in parameters[given:]:
-        if p.name in _FLAGS and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+        if p.name in {*TRAINING, "mode"} and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
             if isinstance(p.default, str) or p.name == "mode":
                 if p.default not in (p.empty, "train", "test", "eval"):
                     continue  # of interpolation, say

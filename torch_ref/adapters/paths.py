@@ -47,6 +47,11 @@ def get(kept: Any, path: Path) -> Any:
     return kept
 
 
+def as_code(path: Path) -> str:
+    """The path as written in code: layers[0].W."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
 def put(kept: Any, path: Path, value: Any) -> None:
     """Put ``value`` at ``path``; if it is ABSENT, remove what is there (None in a tuple)."""
     way, key = path[:-1], path[-1]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays
+from torch_ref.adapters.calls import as_outputs
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.paths import Path, get, put, walk
 from torch_ref.adapters.trial import Trial, unnoticed
@@ -59,7 +59,7 @@ def _is_slope(gradient: np.ndarray, path: Path, trial: Trial) -> bool:
 def _loss(thing: Any, trial: Trial) -> float:
     with unnoticed():
         y, _ = trial.passes.run_forward(thing, copy.deepcopy(trial.inputs), True)
-    pairs = zip(leaves(as_arrays(y)), trial.dy, strict=True)
+    pairs = zip(leaves(as_outputs(y)), trial.dy, strict=True)
     return float(sum(np.sum(each * dy) for (_, each), dy in pairs))
 
 

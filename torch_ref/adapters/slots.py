@@ -17,7 +17,7 @@ from scratch.stray_parameters import (
 )
 from torch_ref.adapters.calls import is_numbers
 from torch_ref.adapters.gradient_names import OWN_GRADIENT, OWN_VALUE
-from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
+from torch_ref.adapters.paths import ABSENT, Path, as_code, entries, get, walk
 from torch_ref.adapters.shapes import Shapes, without_ones
 
 _PARAMETERS = (
@@ -108,7 +108,7 @@ def find_slots(search: Search, path: Path = (0,)) -> Iterator[tuple[str, Slot]]:
     if (named := _parameter_objects(thing)) is not None:
         yield from _in_parameter_objects(search.root, path, named)
     elif own := _own_value(search, path, thing):
-        yield name_of(path), Slot(search.root, (*path, own[0]), ((*path, own[1]),))
+        yield as_code(path[1:]), Slot(search.root, (*path, own[0]), ((*path, own[1]),))
     elif containers := _containers(search, path, thing):
         yield from containers
     else:
@@ -123,7 +123,7 @@ def _in_parameter_objects(
         at = (len(root),)
         root.append(p)
         value, gradient = _value_and_gradient(p)
-        yield name_of((*path, name)), Slot(root, (*at, value), ((*at, gradient),))
+        yield as_code((*path, name)[1:]), Slot(root, (*at, value), ((*at, gradient),))
 
 
 def _own_value(search: Search, path: Path, thing: Any) -> tuple[str, str] | None:
@@ -171,8 +171,8 @@ def _holds(thing: Any, name: str, known: dict[Any, Any]) -> bool:
 
 def _shortened(at: str, path: Path, name: str, params: Any) -> str:
     """The name of an entry of a dict of parameters: its key alone."""
-    full = name_of((*path, name))
-    return at.replace(full + ".", name_of((*path, "")), 1).lstrip(".") if isinstance(params, dict) else at
+    full = as_code((*path, name)[1:])
+    return at.replace(full + ".", as_code((*path, "")[1:]), 1).lstrip(".") if isinstance(params, dict) else at
 
 
 def _paired(
@@ -180,7 +180,7 @@ def _paired(
 ) -> Iterator[tuple[str, Slot]]:
     """The arrays in a parameter, or in a list or dict of them, each with its place in the gradients."""
     if may_be_parameter(params):
-        yield name_of(path), Slot(search.root, path, gradients)
+        yield as_code(path[1:]), Slot(search.root, path, gradients)
     elif isinstance(params, list | tuple):
         for i, each in enumerate(params):
             yield from _paired(search, (*path, i), each, tuple((*g, i) for g in gradients))
@@ -264,11 +264,6 @@ def is_frozen(thing: Any) -> bool:
     """Whether an object says that its parameters are not learned: trainable = False."""
     flags = ("trainable", "learnable", "requires_grad")
     return get(thing, ("frozen",)) is True or any(get(thing, (name,)) is False for name in flags)
-
-
-def name_of(path: Path) -> str:
-    """The path as written in code, from the adapted object on."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path[1:]).removeprefix(".")
 
 
 def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:

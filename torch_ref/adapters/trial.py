@@ -16,7 +16,7 @@ import numpy as np
 
 from scratch import random
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays, parameter_names, takes
+from torch_ref.adapters.calls import as_outputs, parameter_names, takes
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.methods import Pair, is_derivative
 from torch_ref.adapters.passes import OUTPUTS, Passes
@@ -79,7 +79,7 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     passes, y, cache = _forward(built, Passes(*methods, held=given.held), inputs)
     stays = _persistent(built, passes, inputs)
     rng = np.random.default_rng(0)
-    dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
+    dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_outputs(y))]
     for reading in _readings(built, passes, inputs, y, cache):
         other = copied(built)
         again, saved = reading.run_forward(other, copy.deepcopy(tuple(inputs)), True)
@@ -196,7 +196,7 @@ def _readings(built: Any, passes: Passes, inputs: Sequence[Any], y: Any, cache: 
         forward=getattr(built, passes.forward),
         backward=backward,
         inputs=len(inputs),
-        outputs=len(list(leaves(as_arrays(y)))),
+        outputs=len(list(leaves(as_outputs(y)))),
         cached=passes.cached and bool(passes.backward),
         is_pair=is_pair,
         keeps_state=not is_pair and any(value is x for _, value in walk([built]) for x in (*inputs, y)),

@@ -190,6 +190,8 @@ def _paired(
             if isinstance(each, float) and not {key, *gradient_names(key)} & there:
                 continue  # a hyperparameter
             names = (key, *gradient_names(key))
+            # Of all, in each of several dicts in each other, there would be millions of ways.
+            names = tuple(name for name in names if name in there) or names[: 2 if there else None]
             yield from _paired(search, (*path, key), each, tuple((*g, n) for g in gradients for n in names))
 
 

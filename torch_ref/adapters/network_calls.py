@@ -94,7 +94,7 @@ class Call:
             arguments = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
             return None
-        first = {"first": 1, "spread": len(self.root[1])}.get(self.style, 0)
+        first = len(self.root[1]) if self.style == "spread" else int(self.style == "first")
         first += self.root[0] is not None
         for i, (argument, value) in enumerate(zip(arguments[first:], data, strict=False)):
             if argument.name.lower() in RATES and is_number(value):

@@ -49,11 +49,6 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--columns", action="store_true", help="your samples are columns: x is features by batch"
     )
     layer.add_argument(
-        "--like",
-        metavar="FORMULA",
-        help="which it is, layer_norm say, for the causes; found from the numbers",
-    )
-    layer.add_argument(
         "--double-backward",
         action="store_true",
         help="compare the derivative of the gradients as well (code of tensors)",
@@ -72,6 +67,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     network.add_argument(
         "--case", metavar="FILE.py:NAME", help="both: a function that returns (params, *data)"
+    )
+    parser.add_argument(
+        "--like",
+        metavar="FORMULA",
+        help="which it is, layer_norm say, for the causes; of a layer it is found from the numbers",
     )
     parser.add_argument("--scale", type=rate, default=1.0, help="of the inputs (%(default)s)")
     add_seed(parser, "inputs and weights")

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(found.values()) else 1
 
 
-_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "like", "authority", "double_backward")
+_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "authority", "double_backward")
 
 
 def _is_network(options: argparse.Namespace) -> bool:
@@ -133,7 +133,7 @@ def _check_network(options: argparse.Namespace, mine: Any, reference: Any, seed:
         data = [each for words in options.data for each in _data(rng, words, options.scale)]
     dtypes = options.dtype or ("float64", "float32")
     network = _made(mine, args, kwargs, "mine")
-    return check_loss(network, params, *data, reference=reference, dtypes=dtypes)
+    return check_loss(network, params, *data, reference=reference, dtypes=dtypes, like=options.like)
 
 
 def _called(what: Any, argument: str) -> Any:
@@ -182,8 +182,15 @@ def _named(error: Exception) -> str:
 
 
 def _as_option(error: Exception) -> str:
-    """The text of an error, with the option of the command line in the place of check's argument."""
-    return re.sub(r"transposed=\['(.*?)'\]", r"--transposed \1", str(error))
+    """The text of an error, with the options of the command line in the place of check's arguments."""
+    text = re.sub(r"check\(…, (\w+=.*?)\)", r"\1", str(error))
+    return re.sub(r"\b(transposed|held|dtypes)=(\[.*?\]|'\w+')", _option, text)
+
+
+def _option(argument: re.Match[str]) -> str:
+    """held=[0, 1] as --held 0 1."""
+    values = re.sub(r"[\[\]',]", "", argument[2])
+    return f"--{argument[1].removesuffix('s') if argument[1] == 'dtypes' else argument[1]} {values}"
 
 
 def _find(words: str, argument: str) -> Any:

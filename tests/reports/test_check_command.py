@@ -521,3 +521,49 @@ def test_the_reference_may_have_the_authority(main):
     words = ("check", "st.py:sign,sign_backward", "--against", "st.py:by_torch", "--input", "4x5")
     assert main(*words).code == 1
     assert main(*words, "--authority", "reference").code == 0
+
+
+TAKES_LABELS = """
+import torch
+
+class NoGradient:
+    def forward(self, x, mask): self.mask = mask; return x * mask
+    def backward(self, dy): return dy * self.mask, None
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return 2 * x
+    @staticmethod
+    def backward(ctx, g): return 3 * g
+"""
+
+
+def test_messages_name_options_of_the_command_line(main):
+    Path("labels.py").write_text(TAKES_LABELS)
+    said = main("check", "labels.py:NoGradient", "--input", "4x3", "--input", "4x3")
+    assert said.code == 2
+    assert "or, if it is data and has no gradient, say --held 1\n" in said.err
+
+
+def test_the_json_and_the_table_say_yours_as_the_text_does(main):
+    Path("labels.py").write_text(TAKES_LABELS)
+    said = main("check", "labels.py:Doubled", "--input", "4x3", "--json", "found.json")
+    found = json.loads(Path("found.json").read_text())["seeds"]["0"]
+    assert found["verdict"].startswith("float64: yours is wrong: input.")
+    assert {each["verdict"] for each in found["tensors"]} == {"yours is wrong"}
+    table = [line for line in said.out.splitlines() if line.startswith("|")]
+    assert "yours − numeric" in table[0]
+    assert len({len(line) for line in table}) == 1
+    assert "NumPy" not in said.out
+
+
+def test_a_loss_may_be_said_to_be_a_formula(main):
+    Path("net.py").write_text(
+        "import numpy as np\n"
+        "def init(): return {'z': np.random.default_rng(0).normal(size=(6, 3))}\n"
+        "def loss(p, y):\n"
+        "    q = np.exp(p['z']) / np.exp(p['z']).sum(1, keepdims=True)\n"
+        "    return -np.log(q[range(6), y]).mean(), {'z': q - np.eye(3)[y]}\n"
+    )
+    said = main("check", "net.py:loss", "--params", "net.py:init", "--data", "6:3", "--like", "cross_entropy")
+    assert "the mean's 1/N is missing in the loss's gradient (z)" in said.out

@@ -1244,3 +1244,220 @@ def test_steps_beside_gradients_that_are_left_are_said_to_be_unjudged() -> None:
     found = check(Eager(), torch.nn.Linear(5, 3), X, dtypes="float64")
     assert "The gradients that backward leaves are judged, not the steps" in found.verdict
     assert "over the learning rate" not in found.verdict
+
+
+# ---- the order of gradients that backward returns
+
+
+class Scaled:
+    """gamma · tanh(x) + beta, beta kept first."""
+
+    def __init__(self):
+        self.beta, self.gamma = normal(5), 1 + normal(5)
+
+    def forward(self, x):
+        self.t = np.tanh(x)
+        return self.gamma * self.t + self.beta
+
+    def parts(self, dy):
+        return dy * self.gamma * (1 - self.t**2), (dy * self.t).sum(0), dy.sum(0)
+
+
+class ByName(Scaled):
+    def backward(self, dy):
+        dx, dgamma, dbeta = self.parts(dy)
+        return dx, dgamma, dbeta
+
+
+class ByFalseNames(Scaled):
+    def backward(self, dy):
+        dx, dbeta, dgamma = self.parts(dy)
+        return dx, dgamma, dbeta
+
+
+class ByNoName(Scaled):
+    def backward(self, dy):
+        return self.parts(dy)
+
+
+class ByNoNameAndHalf(Scaled):
+    def backward(self, dy):
+        dx, first, second = self.parts(dy)
+        return dx, [first / 2, second]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ok", "said"),
+    [
+        (ByName, True, ""),
+        (ByFalseNames, False, "it is the gradient of beta (gamma)"),
+        (ByNoName, True, "backward returns the gradients of beta, gamma in another order than they are kept"),
+        (ByNoNameAndHalf, False, "NumPy is wrong: beta, gamma"),
+    ],
+)
+def test_gradients_returned_in_another_order_than_the_arrays(kind, ok, said):
+    found = check(kind(), None, normal(4, 5))
+    assert found.ok == ok, str(found)
+    assert said in found.verdict
+    assert ok is False or said or "order" not in found.verdict
+
+
+class Table:
+    """An embedding whose array and gradient have names of their own."""
+
+    def __init__(self, wrong):
+        self.table, self.wrong = normal(6, 3), wrong
+
+    def forward(self, indices):
+        self.indices = indices
+        return self.table[indices]
+
+    def backward(self, dy):
+        self.grad = np.zeros_like(self.table)
+        if self.wrong:
+            self.grad[self.indices] = dy
+        else:
+            np.add.at(self.grad, self.indices, dy)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_only_array_beside_a_gradient_of_no_name(wrong):
+    found = check(Table(wrong), None, np.array([[1, 2, 1], [0, 5, 1]]))
+    assert found.ok == (not wrong), str(found)
+    assert "table" in {*found.frame["tensor"]}
+
+
+class Masked:
+    """A fixed mask of the input's shape beside the gradient of the input: no parameter."""
+
+    def __init__(self):
+        self.mask = (normal(4, 5) > 0).astype(float)
+
+    def forward(self, x):
+        return x * self.mask
+
+    def backward(self, dy):
+        self.grad = dy * self.mask
+
+
+def test_an_array_beside_the_gradient_of_the_input_is_no_parameter():
+    found = check(Masked(), None, normal(4, 5))
+    assert found, str(found)
+    assert {*found.frame["tensor"]} == {"input"}
+
+
+# ---- what people's code raises
+
+
+class NotYet:
+    """A property that fails before the first forward."""
+
+    @property
+    def parameters(self):
+        return {"scale": self.scale["x"]}
+
+    @property
+    def slope(self):
+        return 1 - self.y**2
+
+    def forward(self, x):
+        self.y = np.tanh(x)
+        return self.y
+
+    def backward(self, dy):
+        return dy * self.slope
+
+
+def test_a_property_that_cannot_be_read_yet():
+    assert check(NotYet(), None, normal(4, 5))
+
+
+class OfProbabilities:
+    """A loss that asserts that its rows sum up to 1, and a derivative by the input that is not held."""
+
+    def loss(self, y, p):
+        assert np.allclose(p.sum(1), 1, rtol=1e-6)
+        return -np.sum(y * np.log(p)) / len(y)
+
+    def grad(self, y, p):
+        return (-y / p / len(y),)
+
+
+def test_a_forward_that_is_not_defined_beside_its_inputs():
+    p = np.exp(normal(4, 3))
+    found = check(OfProbabilities(), None, np.eye(3)[[0, 1, 2, 1]], p / p.sum(1, keepdims=True), held=0)
+    assert found, str(found)
+
+
+class OfTwoInputs:
+    def loss(self, y, mean, scale):
+        return np.sum((y - mean) ** 2 * scale)
+
+    def grad(self, y, mean, scale):
+        return 2 * (mean - y) * scale, (y - mean) ** 2
+
+
+@pytest.mark.parametrize("held", [0, "y"])
+def test_derivatives_by_the_inputs_that_are_not_held(held):
+    assert check(OfTwoInputs(), None, *(normal(4, 3) for _ in range(3)), held=held)
+
+
+def test_a_message_begins_with_check():
+    with pytest.raises(ValueError, match=r"^check: no input and no parameter is floating"):
+        check((lambda i: i * 2.0, lambda dy, i: None), None, np.array([1, 2]))
+
+
+class Frozen:
+    """Positions that are added and not learned, though a gradient is kept for them."""
+
+    def __init__(self, trainable):
+        self.trainable, self.weights, self.d_weights = trainable, normal(5), np.zeros(5)
+
+    def forward(self, x):
+        return x + self.weights
+
+    def backward(self, dy):
+        return dy
+
+
+def test_parameters_that_are_said_to_be_frozen_are_held():
+    found = check(Frozen(False), None, normal(4, 5))
+    assert found, str(found)
+    assert "Held, since there is no gradient of it: weights." in found.verdict
+    assert "no gradient arrives (weights)" in check(Frozen(True), None, normal(4, 5)).verdict
+
+
+class Summing:
+    """Takes a list of arrays, and returns a list of gradients."""
+
+    def forward(self, xs):
+        self.count = len(xs)
+        return sum(xs)
+
+    def backward(self, dy):
+        return [dy] * self.count
+
+
+def test_a_list_of_arrays_is_several_inputs():
+    assert check(Summing(), None, [normal(4, 5), normal(4, 5), normal(4, 5)])
+
+
+class TwoOutputs:
+    """The second output is x itself; the gradient of w, of which it knows nothing, is off by 2e-7."""
+
+    def __init__(self):
+        self.w, self.dw = normal(5), np.zeros(5)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.w, x.copy()
+
+    def backward(self, da, db):
+        self.dw = (da * self.x).sum(0) * (1 + 2e-7)
+        return da * self.w + db
+
+
+def test_an_output_that_has_no_part_in_a_gradient_is_not_its_cause():
+    found = check(TwoOutputs(), None, normal(4, 5), dtypes="float64")
+    assert not found
+    assert "is left out" not in found.verdict

@@ -843,3 +843,186 @@ def test_the_default_of_an_argument_is_a_learning_rate(y):
     neuron = Neuron()
 
     assert check_loss((neuron.loss, neuron.step), {"w": neuron.w}, x, y)
+
+
+# ---- new weights in the place of gradients
+
+RATE = 0.05
+
+
+def after_a_step(p, X, Y, rate, wrong=False):
+    loss, grads = two_layers(**p, X=X, Y=Y, wrong=wrong)
+    return loss, {name: p[name] - rate * g for name, g in zip(NAMES, grads, strict=True)}
+
+
+def training(kind, wrong):
+    """f, and the data behind X and Y."""
+
+    def given(p, X, Y, lr):
+        return after_a_step(p, X, Y, lr, wrong)
+
+    def by_default(p, X, Y, learning_rate=0.01):
+        return after_a_step(p, X, Y, learning_rate, wrong)
+
+    def train_step(p, X, Y):
+        return after_a_step(p, X, Y, RATE, wrong)
+
+    return {"given": (given, (0.1,)), "by default": (by_default, ()), "global": (train_step, ())}[kind]
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("kind", ["given", "by default", "global"])
+def test_a_training_function_that_returns_new_weights(kind, wrong):
+    f, more = training(kind, wrong)
+    found = check_loss(f, parameters(), X, Y, *more)
+    assert found.ok == (not wrong), str(found)
+    assert "What is returned are new weights: read as the steps to them" in found.verdict
+    assert set(found.frame.query("verdict != 'agree'")["tensor"]) == ({"W1", "b1"} if wrong else set())
+
+
+def test_a_function_named_as_a_step_may_return_gradients():
+    def train_step(p, X, Y):
+        loss, grads = two_layers(**p, X=X, Y=Y)
+        return loss, dict(zip(NAMES, grads, strict=True))
+
+    found = check_loss(train_step, parameters(), X, Y)
+    assert found, str(found)
+    assert "new weights" not in found.verdict
+
+
+def test_a_rate_that_nobody_can_know_is_named():
+    def step(p, X, Y):
+        return after_a_step(p, X, Y, 0.25)
+
+    found = check_loss(step, parameters(), X, Y)
+    assert not found
+    assert "the learning rate of the step is not known; 0.25 would make all" in found.verdict
+
+
+# ---- lists by kind
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("params_by_kind", [False, True])
+def test_gradients_by_kind_of_parameters_by_layer(params_by_kind, wrong):
+    order = [0, 2, 1, 3]
+
+    def f(params, X, Y):
+        given = [params[order.index(i)] for i in range(4)] if params_by_kind else params
+        loss, grads = two_layers(*given, X, Y, wrong=wrong)
+        return loss, list(grads) if params_by_kind else [grads[i] for i in order]
+
+    params = [weights()[i] for i in order] if params_by_kind else [*weights()]
+    found = check_loss(f, params, X, Y)
+    assert found.ok == (not wrong), str(found)
+    assert "The gradients are not in the order of the parameters" in found.verdict
+
+
+# ---- gradients of an earlier call
+
+
+class Kept:
+    """A network of one layer that keeps its gradients."""
+
+    def __init__(self):
+        self.params = {"W": normal(4, 2), "b": normal(2)}
+        self.grads = {}
+
+    def loss(self, X, Y):
+        e = X @ self.params["W"] + self.params["b"] - Y
+        e = np.tanh(e)
+        d = e * (1 - e**2)
+        self.keep({"W": X.T @ d, "b": d.sum(0)})
+        return np.sum(e**2) / 2
+
+    def keep(self, grads):
+        self.grads = grads
+
+
+class FilledOnce(Kept):
+    def keep(self, grads):
+        for name, g in grads.items():
+            self.grads.setdefault(name, g)
+
+
+class AddedUp(Kept):
+    def keep(self, grads):
+        for name, g in grads.items():
+            self.grads[name] = self.grads.get(name, 0) + g
+
+
+class AddedUpAndZeroed(AddedUp):
+    def zero_grad(self):
+        self.grads = {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "effect"),
+    [
+        (Kept, ""),
+        (FilledOnce, "a call keeps state: after one with other parameters, its gradients are not those of"),
+        (AddedUp, "a call adds its gradients of W, b to those of the call before"),
+        (AddedUpAndZeroed, ""),
+    ],
+)
+def test_gradients_of_an_earlier_call(kind, effect):
+    found = check_loss(kind(), None, X, Y)
+    assert found.ok == (not effect), str(found)
+    assert effect in found.verdict
+
+
+def test_gradients_of_the_first_call_kept_in_a_closure():
+    kept = {}
+
+    def f(p, X, Y):
+        e = np.tanh(X @ p["W"]) - Y
+        d = e * (1 - (e + Y) ** 2)
+        return np.sum(e**2) / 2, {"W": kept.setdefault("W", X.T @ d)}
+
+    found = check_loss(f, {"W": normal(4, 2)}, X, Y)
+    assert "after one with other parameters, its gradients are not those of its loss" in found.verdict
+
+
+def test_parameters_with_data_and_grad_kept_by_a_network():
+    class Param:
+        def __init__(self, data):
+            self.data, self.grad = data, np.zeros_like(data)
+
+    class Net:
+        def __init__(self, factor):
+            self.W, self.factor = Param(normal(4, 2)), factor
+
+        def loss(self, X, Y):
+            e = X @ self.W.data - Y
+            self.W.grad += self.factor * X.T @ e
+            return np.sum(e**2) / 2
+
+    assert check_loss(Net(1.0), None, X, Y)
+    assert "a factor of 2 too much (W.data)" in check_loss(Net(2.0), None, X, Y).verdict
+
+
+# ---- like
+
+
+def cross_entropy(p, y):
+    """Without the mean's 1/N."""
+    z = p["z"] - p["z"].max(1, keepdims=True)
+    q = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    return -np.log(q[range(len(y)), y]).mean(), {"z": q - np.eye(3)[y]}
+
+
+@pytest.mark.parametrize(
+    ("like", "cause"),
+    [
+        (None, "a factor of 6 too much (z)"),
+        ("cross_entropy", "the mean's 1/N is missing in the loss's gradient"),
+    ],
+)
+def test_the_formula_that_a_loss_is_may_be_said(like, cause):
+    found = check_loss(cross_entropy, {"z": normal(6, 3)}, LABELS, like=like)
+    assert cause in found.verdict
+
+
+def test_like_is_a_formula_of_ours():
+    with pytest.raises(ValueError, match=r"check_loss: like is 'cross', expected the name of a formula"):
+        check_loss(cross_entropy, {"z": normal(6, 3)}, LABELS, like="cross")

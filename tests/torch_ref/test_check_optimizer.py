@@ -1,5 +1,7 @@
 """check_optimizer passes every right optimizer, and refuses and names every mistake."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -491,3 +493,62 @@ def test_an_update_that_moves_nothing_is_told():
     found = check_optimizer(Forgets(), torch_sgd)
     assert found.parts_at == 1
     assert "no weight moves: the update neither changes what it is given nor returns weights" in found.verdict
+
+
+class ByLayer:
+    """update(layer_index, w, g), with a velocity for each index."""
+
+    def __init__(self, momentum=0.9):
+        self.lr, self.momentum, self.v = 0.01, momentum, {}
+
+    def update(self, layer_index, w, w_grad, b=None, b_grad=None):
+        v = self.v.get(layer_index, 0)
+        self.v[layer_index] = self.momentum * v + w_grad
+        w -= self.lr * self.v[layer_index]
+
+
+class ByName(ByLayer):
+    """optimizer(w, g, name) gives the new array; its step() counts."""
+
+    def step(self):
+        self.count = getattr(self, "count", 0) + 1
+
+    update = None
+
+    def __call__(self, param, param_grad, param_name):
+        self.v[param_name] = self.momentum * self.v.get(param_name, 0) + param_grad
+        return param - self.lr * self.v[param_name]
+
+
+@pytest.mark.parametrize("kind", [ByLayer, ByName])
+def test_a_name_or_number_beside_the_array(kind):
+    right = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
+    assert check_optimizer(kind(), right)
+    assert not check_optimizer(kind(0.8), right)
+
+
+class OfLayers:
+    """update(layer) between pre_update() and post_update(), as in a book, under shorter names."""
+
+    def __init__(self, momentum=0.9):
+        self.lr, self.now, self.momentum, self.count = 0.01, 0.0, momentum, 0
+
+    def pre_update(self):
+        self.now = self.lr
+
+    def update(self, layer):
+        if not hasattr(layer, "vw"):
+            layer.vw, layer.vb = np.zeros_like(layer.dw), np.zeros_like(layer.db)
+        layer.vw = self.momentum * layer.vw + layer.dw
+        layer.vb = self.momentum * layer.vb + layer.db
+        layer.weights -= self.now * layer.vw
+        layer.biases -= self.now * layer.vb
+
+    def post_update(self):
+        self.count += 1
+
+
+def test_a_layer_of_weights_and_dw_between_hooks():
+    right = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
+    assert check_optimizer(OfLayers(), right)
+    assert not check_optimizer(OfLayers(0.8), right)

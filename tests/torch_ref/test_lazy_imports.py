@@ -21,7 +21,7 @@ def loaded_after(code: str) -> set[str]:
     "code",
     [
         "import torch_ref",
-        "import torch_ref.pytest_plugin",
+        "import gradmirror_pytest",
         "import torch_ref; dir(torch_ref)",
         "import torch_ref\ntry: torch_ref.nothing\nexcept AttributeError: pass",
     ],

@@ -1,5 +1,6 @@
 """The fixture assert_twin, in a test run of its own."""
 
+import numpy.fft  # noqa: F401  (it cannot be loaded anew by each run inside this process)
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -62,7 +63,7 @@ def test_the_plugin_imports_nothing_until_it_is_used(pytester: pytest.Pytester) 
         def test_empty():
             heavy = {"torch", "numpy", "pandas", "scipy", "scratch", "reports", "torch_ref.checker"}
             assert not heavy & sys.modules.keys()
-            assert "torch_ref.pytest_plugin" in sys.modules
+            assert "gradmirror_pytest" in sys.modules
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
@@ -93,3 +94,31 @@ def test_a_folder_with_reports_of_its_own_can_use_the_fixture(pytester: pytest.P
     (pytester.mkdir("reports") / "__init__.py").write_text("mine = 2")
     pytester.makepyfile("import reports\n" + LAYER.replace("FACTOR", "2"))
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("form", ["file", "package", "folder"])
+def test_a_torch_ref_of_ones_own(pytester: pytest.Pytester, form: str) -> None:
+    """pytest starts, the own one is imported, and the fixture names what is in the way."""
+    if form == "file":
+        pytester.makepyfile(torch_ref="mine = 1")
+    else:
+        folder = pytester.mkdir("torch_ref")
+        (folder / ("__init__.py" if form == "package" else "other.py")).write_text("mine = 1")
+    pytester.makepyfile(
+        test_own=f"""
+        def test_own():
+            import torch_ref{".other" if form == "folder" else ""}
+
+        def test_twin(assert_twin):
+            pass
+        """
+    )
+    # As an installation of this version loads it.
+    result = pytester.runpytest_subprocess("-p", "no:gradmirror", "-p", "gradmirror_pytest")
+    if form == "folder":  # ours comes first, as Python has it, wherever it is on the path
+        result.assert_outcomes(passed=1, failed=1)
+        return
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*assert_twin: *torch_ref* is imported where gradmirror's own package torch_ref*"]
+    )

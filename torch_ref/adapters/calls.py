@@ -55,7 +55,7 @@ def as_gradients(dx: Any) -> Any:
     return dx[0] if isinstance(dx, tuple) and len(dx) == 1 else dx
 
 
-def as_arrays(value: Any) -> Any:
+def as_outputs(value: Any) -> Any:
     """The result of forward as an array or a tuple; a list is a tuple if there are arrays in it.
 
     The arrays of a dict are taken in its order.
@@ -65,7 +65,7 @@ def as_arrays(value: Any) -> Any:
     if isinstance(value, tuple) or (
         isinstance(value, list) and any(isinstance(v, np.ndarray) for v in value)
     ):
-        return tuple(as_arrays(each) for each in value)
+        return tuple(as_outputs(each) for each in value)
     if value is None:
         raise TypeError(
             "check: mine: forward returns nothing, and leaves no output in an attribute such as self.output; "

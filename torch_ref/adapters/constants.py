@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters.tensor_forms import as_function, name_of
+from torch_ref.adapters.tensor_forms import as_function, known_name
 
 
 def with_constants(mine: Any, reference: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -50,7 +50,7 @@ def _knowing(thing: Any, constants: dict[int, Any]) -> Any:
         module = copy.deepcopy(thing)
         module.register_forward_pre_hook(_Constants(constants))
         return module
-    return _Knowing(as_function(thing), name_of(thing), constants)
+    return _Knowing(as_function(thing), known_name(thing), constants)
 
 
 class _Constants:

@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from scratch.nested import leaves
+from scratch.nested import is_floating, leaves
 from scratch.stray_parameters import gradient_names
-from torch_ref.adapters.calls import as_arrays
-from torch_ref.adapters.flat import copied
+from torch_ref.adapters.calls import as_outputs
+from torch_ref.adapters.gradient_names import OWN_GRADIENT
 from torch_ref.adapters.learning_rates import ALWAYS
-from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
+from torch_ref.adapters.paths import ABSENT, Path, as_code, get, put, walk
 from torch_ref.adapters.returned import of_parameters
+from torch_ref.adapters.returned_names import names_returned
 from torch_ref.adapters.shapes import Shapes, without_ones
-from torch_ref.adapters.slots import Search, Slot, find_slots, name_of
+from torch_ref.adapters.slopes import reordered, with_array
+from torch_ref.adapters.slots import Search, Slot, find_slots, is_frozen
 from torch_ref.adapters.trial import Trial, unnoticed
 
 Slots = dict[str, Slot]
@@ -38,6 +40,8 @@ def found_slots(thing: Any, trial: Trial, shapes: Shapes | None) -> tuple[list[A
             root, slots = lazy, others
             _forget_activations(root, thing, slots)
     slots = _in_use(slots, needed, trial)
+    if needed is None:
+        slots = {name: slot for name, slot in slots.items() if not is_frozen(get(root, slot.path[:-1]))}
     rates = _rates(root) if _moved(trial, slots) and not trial.passes.rate else ()
     return root, slots, rates
 
@@ -94,6 +98,8 @@ def _completed(root: list[Any], slots: Slots, trial: Trial, shapes: Shapes | Non
     needed = None if shapes is None else len(shapes)
     arrays = _candidates(root, slots, trial)
     slots = slots | _returned(root, arrays, trial)
+    if not slots and len(arrays) == 1:
+        slots = _alone(root, next(iter(arrays)), trial)
     if _is_short(slots, needed) and (trial.passes.rate or _rates(root)):
         slots = slots | _stepped(root, _candidates(root, slots, trial), trial)
     if shapes is not None and len(slots) < len(shapes):
@@ -115,29 +121,55 @@ def _candidates(root: list[Any], slots: Slots, trial: Trial) -> dict[Path, np.nd
 
 
 def _returned(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> Slots:
-    """Arrays whose gradients backward returns: by name in a dict, else by shape, in their order."""
+    """Arrays whose gradients backward returns: by name in a dict or in its source, or in order, by shape."""
     if len(trial.after) < 2:
         return {}
     gradients = of_parameters(trial.passes, trial.after[1])
+    names = names_returned(getattr(trial.built, trial.passes.backward, None))
     free, slots = dict(arrays), {}
     for path, g in gradients:
-        if (own := _of_this_gradient(path, g, free)) is not None:
+        name = names.get(path, path[-1] if path else None)
+        named = {own: array for own, array in free.items() if _is_named(name, own)}
+        own = next(iter(named), None) if len(named) < 2 else _of_this_shape(g, named)
+        if own is not None:
             slots[own] = (1, *path)
+            del free[own]
+    unnamed = {}
+    for path, g in gradients:
+        if (1, *path) not in slots.values() and (own := _of_this_shape(g, free)) is not None:
+            slots[own] = (1, *path)
+            unnamed[own] = g
             del free[own]
     left = [path for path, _ in gradients if (1, *path) not in slots.values()]
     if len(left) == len(free):  # of other shapes than they should be
         slots |= {own: (1, *path) for own, path in zip(free, left, strict=True)}
-    return {name_of(own): Slot(root, own, (path,)) for own, path in slots.items()}
+    others = reordered(unnamed, trial) or {}
+    found = {own: slots[others.get(own, own)] for own in slots}
+    pairs = found.items()
+    return {as_code(own[1:]): Slot(root, own, (path,), reordered=own in others) for own, path in pairs}
 
 
-def _of_this_gradient(path: Path, g: Any, free: dict[Path, np.ndarray]) -> Path | None:
-    """The array that a gradient at ``path`` of the result belongs to."""
-    if isinstance(path[-1], str):
-        for own in free:
-            if path[-1] == own[-1] or path[-1] in gradient_names(own[-1]):
-                return own
-    fitting = [own for own, array in free.items() if without_ones(array.shape) == without_ones(np.shape(g))]
-    return fitting[0] if fitting else None
+def _is_named(name: Any, own: Path) -> bool:
+    """Whether a name is that of the gradient of the array at this path."""
+    return isinstance(name, str) and (name == own[-1] or name in gradient_names(own[-1]))
+
+
+def _of_this_shape(g: Any, free: dict[Path, np.ndarray]) -> Path | None:
+    """The first array that a gradient fits."""
+    shape = without_ones(np.shape(g))
+    return next((own for own, array in free.items() if without_ones(array.shape) == shape), None)
+
+
+def _alone(root: list[Any], path: Path, trial: Trial) -> Slots:
+    """The only array, whatever its name, beside its gradient: table beside grad, if that is not dx."""
+    value = get(root, path)
+    is_of_input = any(is_floating(x) for _, x in leaves(tuple(trial.inputs)))
+    for name in OWN_GRADIENT if trial.after else ():
+        grad = get(trial.after, (0, name))
+        if isinstance(grad, np.ndarray) and grad.shape == value.shape:
+            is_dx = is_of_input and name in trial.passes.gradients
+            return {} if is_dx else {as_code(path[1:]): Slot(root, path, ((0, name),))}
+    return {}
 
 
 def _stepped(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> Slots:
@@ -145,7 +177,7 @@ def _stepped(root: list[Any], arrays: dict[Path, np.ndarray], trial: Trial) -> S
     after = {path: get(trial.after, path) for path in arrays} if trial.after else {}
     moved = [path for path, value in after.items() if not _same(value, get([trial.built], path))]
     names = {name for path in moved for name in gradient_names(path[-1])}
-    return {name_of(path): Slot(root, path, stepped=True) for path in moved if path[-1] not in names}
+    return {as_code(path[1:]): Slot(root, path, stepped=True) for path in moved if path[-1] not in names}
 
 
 def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarray], shapes: Shapes) -> Slots:
@@ -158,9 +190,9 @@ def _without_gradient(root: list[Any], slots: Slots, arrays: dict[Path, np.ndarr
             sizes.remove(size)
             continue
         fitting = [p for p, a in arrays.items() if tuple(sorted(without_ones(a.shape))) == size]
-        fitting = [path for path in fitting if name_of(path) not in found]
+        fitting = [path for path in fitting if as_code(path[1:]) not in found]
         if len(fitting) == 1:
-            found[name_of(fitting[0])] = Slot(root, fitting[0])
+            found[as_code(fitting[0][1:])] = Slot(root, fitting[0])
     return found
 
 
@@ -178,20 +210,13 @@ def _is_in_use(slot: Slot, trial: Trial) -> bool:
         return True
     with unnoticed():
         (first, _), (other, _) = (
-            trial.passes.run_forward(_with(trial.built, slot.path, each), copy.deepcopy(trial.inputs), True)
+            trial.passes.run_forward(
+                with_array(trial.built, slot.path, each), copy.deepcopy(trial.inputs), True
+            )
             for each in (array, array + np.random.default_rng(0).standard_normal(array.shape))
         )
-    pairs = zip(leaves(as_arrays(first)), leaves(as_arrays(other)), strict=False)
+    pairs = zip(leaves(as_outputs(first)), leaves(as_outputs(other)), strict=False)
     return not all(_same(a, b) for (_, a), (_, b) in pairs)
-
-
-def _with(thing: Any, path: Path, array: np.ndarray) -> Any:
-    """A copy in which this array is in the place of the one at ``path``, and wherever else that is kept."""
-    other = copied(thing)
-    before = get([other], path)
-    for at in [at for at, value in walk([other]) if value is before] or [path]:
-        put([other], at, array.copy())
-    return other
 
 
 def _moved(trial: Trial, slots: Slots) -> bool:

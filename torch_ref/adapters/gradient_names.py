@@ -11,6 +11,15 @@ _BEFORE = (
 _BEHIND = ("grads?", "gradients?", "d", "g", "bar", "delta", "diffs?", "derivs?", "derivatives?")
 _SHORT = ((r"weights?|kernels?", "w"), (r"bias(?:es)?", "b"), (r"[^\w]|_", ""))
 
+# A parameter that is an object, or a dict, of its own: its value beside its gradient.
+OWN_VALUE = ("data", "value", "val", "array", "values", "tensor")
+OWN_GRADIENT = ("grad", "gradient", "gradients", "grads", "g", "derivative")
+
+
+def is_own_gradient(name: Hashable, key: Hashable) -> bool:
+    """Whether ``key`` is the gradient of ``name`` in an object that is a parameter: grad beside data."""
+    return name in OWN_VALUE and key in OWN_GRADIENT
+
 
 def gradient_key(name: Hashable, keys: Iterable[Hashable]) -> Hashable | None:
     """Which of ``keys`` names the gradient of ``name``; None if none does.
@@ -26,6 +35,7 @@ def gradient_key(name: Hashable, keys: Iterable[Hashable]) -> Hashable | None:
         lambda key: key == text,
         lambda key: _decorated(_short(text)).fullmatch(_short(key)),
         lambda key: _short(key) == _short(text),
+        lambda key: is_own_gradient(text, key),
     )
     for test in tests:
         for key, each in texts.items():

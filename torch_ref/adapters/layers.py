@@ -29,11 +29,12 @@ from scratch import nn
 from scratch.nn.parameter import lay_out
 from scratch.stray_parameters import refuse_stray_parameters
 from torch_ref.adapters.applied import with_parameters
+from torch_ref.adapters.buffers import Renamed
 from torch_ref.adapters.finding import found_slots
-from torch_ref.adapters.messages import described, require_input_gradients
-from torch_ref.adapters.methods import as_object, is_static
+from torch_ref.adapters.messages import findings, require_input_gradients
+from torch_ref.adapters.methods import as_object, has_method, is_static
 from torch_ref.adapters.names import Transposed, doubtful, match_names
-from torch_ref.adapters.objects import Adapted, Renamed
+from torch_ref.adapters.objects import Adapted
 from torch_ref.adapters.returned import Given
 from torch_ref.adapters.shapes import Shapes
 from torch_ref.adapters.slots import find_buffers
@@ -78,7 +79,7 @@ def adapt(
         return adapt_tensor_code(thing, shapes, transposed)
     shapes_of_buffers, given = buffers or {}, given or Given()
     module, slots, trial = _found(thing, shapes, given)
-    pieces = match_names(slots, shapes, transposed, "" if trial is None else described(thing, trial))
+    pieces = match_names(slots, shapes, transposed, "" if trial is None else findings(thing, trial))
     if trial is not None:
         require_input_gradients(thing, trial, given)
     places = find_buffers(module.root, shapes_of_buffers)
@@ -133,5 +134,5 @@ def _no_backward(thing: Any) -> TypeError:
 
 
 def _methods_of(thing: Any) -> str:
-    names = [n for n in dir(thing) if n[0] != "_" and callable(getattr(thing, n, None))]
+    names = [name for name in dir(thing) if name[0] != "_" and has_method(thing, name)]
     return f"Its methods are {', '.join(names[:12])}" if names else "It has no methods"

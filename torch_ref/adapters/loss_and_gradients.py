@@ -161,6 +161,36 @@ def _in_order(tree: Any, found: Any) -> Found:
     return {leaf.name: array for leaf, array in pairs}
 
 
+def is_by_kind(tree: Any, candidates: list[Any]) -> bool:
+    """Whether the gradients come by kind, [dW1, dW2, db1, db2], where the parameters are [W1, b1, W2, b2]."""
+    return any(_transposed(tree, found) for found in candidates)
+
+
+def _transposed(tree: Any, found: Any) -> Found:
+    """By kind where the parameters are one list layer by layer, or the other way; not if their order fits.
+
+    The shapes have to fit as they do in no other of these orders.
+    """
+    if not isinstance(tree, list) or not isinstance(found, list | tuple):
+        return {}
+    leaves, arrays = [each for each in tree if each is not None], [_as_array(each) for each in found]
+    if len(leaves) != len(arrays) or not all(isinstance(leaf, Leaf) for leaf in leaves):
+        return {}
+    if _fit_in_order(leaves, arrays):
+        return {}
+    n = len(leaves)
+    orders = [[at for kind in range(k) for at in range(kind, n, k)] for k in range(2, n) if n % k == 0]
+    fitting = [order for order in orders if _fit_in_order([leaves[at] for at in order], arrays)]
+    if len(fitting) != 1:
+        return {}
+    pairs = zip(fitting[0], arrays, strict=True)
+    return {leaves[at].name: array for at, array in pairs if array is not None}
+
+
+def _fit_in_order(leaves: Sequence[Leaf], arrays: Sequence[np.ndarray | None]) -> bool:
+    return all(array is not None and _fits(leaf, array) for leaf, array in zip(leaves, arrays, strict=True))
+
+
 def _by_shape(tree: Any, found: Any) -> Found:
     """The first array of each shape that is left; not of a list as long as that of the parameters.
 
@@ -185,7 +215,7 @@ def _have_names(tree: Any, found: Any) -> bool:
 
 
 NAMED = (_nested, _by_kind)
-_WAYS = (_nested, _by_kind, _one_vector, _in_order, _by_shape)
+_WAYS = (_nested, _by_kind, _one_vector, _in_order, _transposed, _by_shape)
 
 
 def _joined(parts: Any) -> Found:

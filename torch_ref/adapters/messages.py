@@ -18,7 +18,7 @@ _LINES = (
 )
 
 
-def described(thing: Any, trial: Trial) -> str:
+def findings(thing: Any, trial: Trial) -> str:
     """The arrays, the methods and the result of backward, in sentences."""
     arrays = [
         f"{name} {np.shape(v)}" for name, v in entries(trial.built or thing) if isinstance(v, np.ndarray)
@@ -91,6 +91,11 @@ def readings_of(module: Any) -> tuple[str, ...]:
         found.append(
             f"{passes.backward} is given {names or 'nothing'} and no incoming gradient: it is taken for the "
             "derivative, and multiplied by dy."
+        )
+    if others := [own for own, (slot, *_) in module.taken.items() if slot.reordered]:
+        found.append(
+            f"backward returns the gradients of {', '.join(others)} in another order than they are kept: "
+            "each was taken for the array whose slope it is."
         )
     if any(slot.stepped for slot, *_ in module.taken.values()):
         found.append(

@@ -30,7 +30,7 @@ def find_methods(thing: Any) -> tuple[str, str] | None:
     if inspect.isroutine(thing):
         return "__call__", ""
     names = {name.lower().replace("_", ""): name for name in reversed(dir(thing)) if name[:2] != "__"}
-    names = {short: name for short, name in names.items() if callable(getattr(thing, name, None))}
+    names = {short: name for short, name in names.items() if has_method(thing, name)}
     if "__call__" in dir(type(thing)):
         names["__call__"] = "__call__"
     backward = next((names[each] for each in f"{_BACKWARD} {_DERIVATIVE}".split() if each in names), None)
@@ -38,6 +38,14 @@ def find_methods(thing: Any) -> tuple[str, str] | None:
     if "calculate" in names and "forward" in names:  # the mean of the losses that forward gives
         forward = names["calculate"]
     return None if forward is None or backward is None else (forward, backward)
+
+
+def has_method(thing: Any, name: str) -> bool:
+    """Whether that attribute can be called; a property that cannot be read before a forward is none."""
+    try:
+        return callable(getattr(thing, name, None))
+    except Exception:  # from people's property
+        return False
 
 
 def is_derivative(method: str) -> bool:

@@ -2,11 +2,14 @@
 
 import copy
 import inspect
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from torch_ref.adapters.learning_rates import RATES
 from torch_ref.adapters.network_objects import (
     DATA,
     Filled,
@@ -17,8 +20,8 @@ from torch_ref.adapters.network_objects import (
     learning_rate,
     takes_output,
 )
-from torch_ref.adapters.parameter_tree import grown, leaves_of
-from torch_ref.adapters.paths import Path, get, walk
+from torch_ref.adapters.parameter_tree import grown, is_number, leaves_of
+from torch_ref.adapters.paths import ABSENT, Path, get, walk
 
 HOW = (
     "expected a function f(params, *data) that returns (loss, gradients), or one with the parameters as "
@@ -51,7 +54,7 @@ class Call:
         """The result of one of the functions."""
         function, owner, params = self.functions[number], self.root[0], self.root[1]
         if owner is not None:
-            function = function.__get__(owner)
+            function = partial(function, owner)
         if self.style == "first":
             return function(params, *data)
         if self.style == "last":
@@ -67,7 +70,43 @@ class Call:
     def learning_rate(self, data: tuple[Any, ...]) -> float:
         """That of the step that the second function takes."""
         kept = self.root[1] if self.root[0] is None else self.root[0]
-        return learning_rate(self.functions[-1], kept, data)
+        found = self._rate_argument(-1, data)
+        return found[1] if found else learning_rate(self.functions[-1], kept)
+
+    def at_rate(self, rate: float, number: int, data: tuple[Any, ...]) -> Any:
+        """The result of one of the functions at another learning rate; ABSENT if it is not given one."""
+        found = self._rate_argument(number, data)
+        if found is None:
+            return ABSENT
+        at, _ = found
+        if isinstance(at, int):
+            return self(number, (*data[:at], rate, *data[at + 1 :]))
+        functions = list(self.functions)
+        functions[number] = partial(functions[number], **{at: rate})
+        return Call(tuple(functions), self.root, self.style, self.is_pair)(number, data)
+
+    def _rate_argument(self, number: int, data: tuple[Any, ...]) -> tuple[int | str, float] | None:
+        """(which of the data, or an argument with a default; its value) of the learning rate, if there is."""
+        function = self.functions[number]
+        if isinstance(function, Filled):
+            return None
+        try:
+            arguments = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):
+            return None
+        first = len(self.root[1]) if self.style == "spread" else int(self.style == "first")
+        first += self.root[0] is not None
+        for i, (argument, value) in enumerate(zip(arguments[first:], data, strict=False)):
+            if argument.name.lower() in RATES and is_number(value):
+                return i, float(value)
+        for argument in arguments[first + len(data) :]:
+            if argument.name.lower() in RATES and is_number(argument.default):
+                return argument.name, float(argument.default)
+        return None
+
+    def is_named_as_a_step(self, number: int) -> bool:
+        """Whether the function's name says that it takes a step."""
+        return re.search(_STEP, _name(self.functions[number]), re.I) is not None
 
 
 def as_call(f: Any, params: Any, data: tuple[Any, ...]) -> tuple[Call, Any, dict[str, list[Path]]]:
@@ -152,6 +191,8 @@ def _style(function: Callable[..., Any], owner: Any, params: Any, tree: Any, dat
     )
 
 
+# In the name of a function that gives new weights.
+_STEP = r"step|train|updat|fit|learn|descent|descend|sgd|optimi"
 # The names of an argument that is all parameters together.
 _TOGETHER = (["params"], ["p"], ["parameters"], ["weights"], ["theta"])
 

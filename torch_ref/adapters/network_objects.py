@@ -8,11 +8,13 @@ A method's arguments are filled by their names: X, y, the output of forward, a l
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from types import CodeType
 from typing import Any
 
 from torch_ref.adapters.learning_rates import RATES
+from torch_ref.adapters.methods import has_method
 from torch_ref.adapters.paths import ABSENT
 
 DATA = ("x", "inputs", "input", "data", "features", "batch", "images", "xs", "x_train", "x_batch", "samples")
@@ -150,28 +152,26 @@ def _argument(name: str, at: int, net: Any, data: Sequence[Any]) -> Any:
     return data[-1] if name in _TARGETS or at >= len(data) else data[at]
 
 
-def learning_rate(function: Any, owner: Any, data: Sequence[Any]) -> float:
-    """The learning rate of a step: among the data, an argument's default, or kept in the object; else 1."""
+def learning_rate(function: Any, owner: Any) -> float:
+    """The learning rate of a step: kept in the object, or a global name that the function reads; else 1."""
     if isinstance(function, Filled) and function.fills_rate(owner):
         return 1.0
-    try:
-        arguments = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        arguments = []
-    # Data do not reach arguments that are left to their defaults.
-    needed = [argument for argument in arguments if argument.default is argument.empty]
-    taken = needed if len(needed) >= len(data) else arguments
-    pairs = [*zip(taken[len(taken) - len(data) :], data, strict=False)]
-    pairs += [(argument, argument.default) for argument in arguments if argument not in taken]
-    for argument, value in pairs:
-        if argument.name.lower() in RATES and isinstance(value, int | float):
-            return float(value)
     keepers = (owner, getattr(function, "__self__", None))
-    kept = (getattr(keeper, name, None) for keeper in keepers for name in RATES)
+    kept = [getattr(keeper, name, None) for keeper in keepers for name in RATES]
+    names, known = _names_in(getattr(function, "__code__", None)), getattr(function, "__globals__", {})
+    kept += [known.get(name) for name in names if name.lower() in RATES]
     return next((float(value) for value in kept if isinstance(value, int | float) and value), 1.0)
+
+
+def _names_in(code: Any) -> Iterator[str]:
+    """The global names in a function's code, and in that of the functions and comprehensions in it."""
+    if isinstance(code, CodeType):
+        yield from code.co_names
+        for constant in code.co_consts:
+            yield from _names_in(constant)
 
 
 def _method(net: Any, names: Sequence[str]) -> str:
     """The first of these names that is a method of the object, whatever its case; or ""."""
-    methods = {name.lower(): name for name in dir(type(net)) if callable(getattr(net, name, None))}
+    methods = {name.lower(): name for name in dir(type(net)) if has_method(net, name)}
     return next((methods[name] for name in names if name in methods), "")

@@ -5,6 +5,7 @@ each call: into the argument, or into the object whose method it is.
 """
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +14,19 @@ import numpy as np
 
 from scratch import nn
 from scratch.grad_mode import is_grad_enabled, no_grad
+from torch_ref.adapters.gradient_names import OWN_VALUE
 from torch_ref.adapters.held_data import arrays_of, cast, drawing_alike
 from torch_ref.adapters.left_behind import beside, clear_gradients, collections, steps
-from torch_ref.adapters.loss_and_gradients import NAMED, Found, matched, split
+from torch_ref.adapters.loss_and_gradients import NAMED, Found, is_by_kind, matched, split
 from torch_ref.adapters.network_calls import HOW, Call, as_call, described
 from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.parameter_tree import leaves_of, pruned, value_of
-from torch_ref.adapters.paths import Path, get, put
+from torch_ref.adapters.paths import ABSENT, Path, get, put
+from torch_ref.adapters.trial import RATE
+from torch_ref.adapters.update_ways import changed
+
+# In the name of a method that may put gradients back to zero.
+_ZEROING = "zero|reset|clear|flush|step|update|optim|train|fit"
 
 
 class Network(nn.Module):
@@ -32,6 +39,9 @@ class Network(nn.Module):
         self.leaves = {leaf.name: leaf for leaf in leaves_of(tree)}
         self.parts: dict[str, Part] = {}
         self.is_read_from_a_step = False
+        self.returns_weights: bool | None = None  # instead of gradients; not known before the first call
+        self.clears = True  # gradients that an earlier call left
+        self.reading = ""  # how the gradients of the last call were found, where that is not obvious
         # Not as attributes, where arrays would be taken for parameters.
         self.start = {name: [value_of(get(call.root, places[name][0]))] for name in self.leaves}
         for name, (value,) in self.start.items():
@@ -44,7 +54,11 @@ class Network(nn.Module):
         Raises:
             TypeError: f cannot be called with them, or params has no floating numbers.
         """
-        return cls(*as_call(f, params, data), copy.deepcopy(data))
+        network = cls(*as_call(f, params, data), copy.deepcopy(data))
+        first = copy.deepcopy(network)
+        first.forward()
+        network.returns_weights = bool(first.returns_weights)
+        return network
 
     @property
     def size(self) -> int:
@@ -81,7 +95,7 @@ class Network(nn.Module):
         data = cast(self.held, dtype.type(0).real.dtype)
         values = self.values()
         with self._written(values), drawing_alike():
-            if not self.call.is_shared:
+            if self.clears and not self.call.is_shared:
                 clear_gradients(self.call.root)
             returned = self.call(0, data)
             loss, candidates = split(returned)
@@ -120,17 +134,19 @@ class Network(nn.Module):
     ) -> tuple[Found, dict[str, np.ndarray], str]:
         """The gradients, wherever they are; the parameters as the call left them; and what was returned."""
         found, root = self._matched(candidates), self.call.root
-        is_step = False
+        is_step, number = False, 0
         if len(self.call.functions) > 1 and (self.call.is_pair or not found):
             returned = self.call(1, data)
             given = [returned, *split(returned)[1]]
             by_second = self._matched(given)
-            is_step = not by_second
+            is_step, number = not by_second, int(bool(by_second))
             found, candidates = by_second or found, given
         if len(found) < len(self.leaves):
             left = matched(self.tree, collections(root)) or matched(self.tree, beside(self.tree, root), NAMED)
             found = left | found
         after = {name: self._after(name, value) for name, value in values.items()}
+        if found and (taken := self._steps_returned(number, found, values, data)):
+            found, is_step = taken, True
         if not found:
             found = matched(self.tree, candidates)  # of ½ w² the gradient is w itself
         if not found:
@@ -146,8 +162,53 @@ class Network(nn.Module):
         kept = [get(self.call.root, place) for place in self.places[name]]
         return next((value for value in kept if not np.array_equal(value, before)), kept[0])
 
+    def _steps_returned(
+        self, number: int, found: Found, values: dict[str, np.ndarray], data: tuple[Any, ...]
+    ) -> Found:
+        """The gradients, if what was found are the weights after a step, and no gradients; else nothing."""
+        if self.returns_weights is None:  # the first call, of which all others are copies
+            self.returns_weights = self._are_weights(number, found, values, data)
+        if not self.returns_weights:
+            return {}
+        returned, rate = self.call.at_rate(RATE, number, data), RATE
+        if returned is ABSENT:
+            rate = self.call.learning_rate(data)
+        else:
+            found = self._matched([returned, *split(returned)[1]])
+        self.is_read_from_a_step = True
+        self.reading = "What is returned are new weights: read as the steps to them, over the learning rate."
+        return {name: (values[name] - w) / rate for name, w in found.items() if w.shape == values[name].shape}
+
+    def _are_weights(
+        self, number: int, found: Found, values: dict[str, np.ndarray], data: tuple[Any, ...]
+    ) -> bool:
+        """Whether what is returned are weights: those that are there, where the learning rate is 0.
+
+        Where no argument is one, the function's name must say so, and they must be near those that are there.
+        """
+        returned = self.call.at_rate(0.0, number, data)
+        if returned is not ABSENT:
+            still = self._matched([returned, *split(returned)[1]])
+            return still.keys() == found.keys() and not any(changed(still[n], values[n]) for n in found)
+        return self.call.is_named_as_a_step(number) and self._stays_near(number, found, values, data)
+
+    def _stays_near(
+        self, number: int, found: Found, values: dict[str, np.ndarray], data: tuple[Any, ...]
+    ) -> bool:
+        """Whether what is returned is near the parameters, as they are or, if they are 0, some others."""
+        if _are_near(found, values):
+            return True
+        rng = np.random.default_rng(0)
+        others = {name: value + rng.uniform(1, 2, value.shape) for name, value in values.items()}
+        with self._written(others):
+            returned = self.call(number, data)
+            return _are_near(self._matched([returned, *split(returned)[1]]), others)
+
     def _matched(self, candidates: list[Any]) -> Found:
         """The gradients among the candidates, not the parameters themselves, which a cache may hold."""
+        if is_by_kind(self.tree, candidates):
+            names = ", ".join(self.leaves)
+            self.reading = f"The gradients are not in the order of the parameters, {names}: read by kind."
         kept = {name: get(self.call.root, self.places[name][0]) for name in self.leaves}
         found = matched(self.tree, candidates)
         return {
@@ -162,14 +223,51 @@ class Network(nn.Module):
         other.forward()
         return other.is_read_from_a_step and self.call.learning_rate(self.held) == 1
 
+    def readings(self) -> list[str]:
+        """How the gradients are found in what is returned or left, where that is not obvious."""
+        other = copy.deepcopy(self)
+        other.forward()
+        return [other.reading] if other.reading else []
+
+    def move(self, change: float) -> None:
+        """Make each parameter by so much larger, relatively and at random."""
+        rng = np.random.default_rng(0)
+        for p in self.parameters():
+            p.data = p.data + change * rng.uniform(0.5, 1, p.shape) * (np.abs(p.data) + 0.1)
+
     def loss_at(self, change: float) -> float:
         """The loss, each parameter by so much larger, relatively and at random."""
         other = copy.deepcopy(self)
-        rng = np.random.default_rng(0)
-        for p in other.parameters():
-            p.data = p.data + change * rng.uniform(0.5, 1, p.shape) * (np.abs(p.data) + 0.1)
+        other.move(change)
         with no_grad():
             return float(other.forward().real)
+
+    def accumulated(self) -> list[str]:
+        """Which gradients a second call adds to those of the first, where no method puts them back, in words.
+
+        Of objects with data and grad people expect it, as of torch's.
+        """
+        owner = self.call.root[0]
+        if owner is None or any(re.search(_ZEROING, name, re.I) for name in dir(type(owner))):
+            return []
+        other = copy.deepcopy(self)
+        other.clears = False
+        calls = []
+        for _ in range(2):
+            other.forward()
+            calls.append({name: np.array(gradient) for name, gradient in other.saved()[0].items()})
+        first, second = calls
+        twice = [
+            name
+            for name, g in first.items()
+            if self.leaves[name].path[-1:] not in [(own,) for own in OWN_VALUE]
+            and np.any(g)
+            and np.allclose(second.get(name, g), 2 * g, rtol=1e-4, atol=0)
+        ]
+        return [
+            f"a call adds its gradients of {', '.join(twice)} to those of the call before, and no method "
+            "puts them back to zero: begin backward with zeros, or write zero_grad()"
+        ] * bool(twice)
 
     def require_use(self) -> None:
         """Refuse a network that does not read the parameters from where they are written.
@@ -266,3 +364,11 @@ class Network(nn.Module):
     def __repr__(self) -> str:
         function = self.call.functions[0]
         return getattr(function, "__name__", type(function).__name__)
+
+
+def _are_near(found: Found, values: dict[str, np.ndarray]) -> bool:
+    """Whether these are all of the parameters, changed by less than half."""
+    if found.keys() != values.keys() or any(found[name].shape != w.shape for name, w in values.items()):
+        return False
+    apart = np.sqrt(sum(np.sum(np.square(found[name] - w)) for name, w in values.items()))
+    return bool(apart < np.sqrt(sum(np.sum(np.square(w)) for w in values.values())) / 2)

@@ -1,17 +1,17 @@
-"""Anything with a forward and a backward as a module, whatever it keeps its parameters and buffers in."""
+"""Anything with a forward and a backward as a module, whatever it keeps its parameters in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from scratch import nn
-from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays, require_arity, takes
+from torch_ref.adapters.buffers import Keeping
+from torch_ref.adapters.calls import as_outputs, require_arity, takes
 from torch_ref.adapters.flat import put_with_views, views_in
 from torch_ref.adapters.methods import Pair
-from torch_ref.adapters.passes import times
+from torch_ref.adapters.passes import TRAINING
 from torch_ref.adapters.paths import ABSENT, Path, get, put, walk
 from torch_ref.adapters.pieces import Piece, turned_back
 from torch_ref.adapters.returned import Given, of_inputs
@@ -21,54 +21,6 @@ from torch_ref.adapters.trial import RATE, Trial, tried
 
 # A training calls it before each forward, where there is one.
 _ZEROING = ("zero_grad", "zero_grads", "zero_gradients", "flush_gradients", "clear_grads", "reset_grads")
-
-
-class Keeping(nn.Module):
-    """An object, or a module, whose buffers are written into it before each forward, and read after it."""
-
-    def __init__(self, root: Any) -> None:
-        self.root = root
-        self.buffer_places: dict[str, tuple[Path, Shape]] = {}
-
-    def hold(self, name: str, path: Path, shape: Shape) -> None:
-        """Make the array that is there a buffer of this name and shape."""
-        array = get(self.root, path)
-        self.register_buffer(name, array.reshape(shape).copy())
-        self.buffer_places[name] = path, array.shape
-
-    def with_buffers(self, forward: Callable[..., Any], inputs: tuple[Any, ...]) -> Any:
-        """forward(*inputs), which may change them."""
-        for name, (path, own) in self.buffer_places.items():
-            put(self.root, path, getattr(self, name).reshape(own))
-        y = forward(*inputs)
-        for name, (path, _) in self.buffer_places.items():
-            array = np.asarray(get(self.root, path))
-            shape = getattr(self, name).shape
-            if without_ones(array.shape) != without_ones(shape):
-                raise ValueError(
-                    f"check: mine: after forward, {name} has shape {array.shape}, expected {shape}"
-                )
-            setattr(self, name, array.reshape(shape))
-        return y
-
-
-class Renamed(Keeping):
-    """A module, its parameters and buffers under other names."""
-
-    def take(self, own: str, p: nn.Parameter, pieces: tuple[Piece, ...]) -> None:
-        """Call ``p`` by the name of the one piece that it is."""
-        (piece,) = pieces
-        if piece.axes:
-            raise ValueError("check: transposed: a module of scratch.nn stores its parameters as torch does")
-        setattr(self, piece.name, p)
-
-    def forward(self, *inputs: Any) -> Any:
-        """The module's own."""
-        return self.with_buffers(self.root, inputs)
-
-    def backward(self, *dy: Any) -> Any:
-        """The module's own."""
-        return self.root.backward(*dy)
 
 
 class Adapted(Keeping):
@@ -147,7 +99,7 @@ class Adapted(Keeping):
         y, cache = self.with_buffers(run, inputs)
         if passes.keeps:
             self.save(inputs, y, cache)
-        return as_arrays(y)
+        return as_outputs(y)
 
     def _write(self) -> None:
         for own, (slot, places, pieces) in self.taken.items():
@@ -177,7 +129,7 @@ class Adapted(Keeping):
         self.root[1] = result
         dx = of_inputs(self.passes, self.root[0], result)
         if self.passes.is_derivative:
-            dx = times(dy[0], dx, kept[1], [x for _, x in leaves(tuple(kept[0]))])
+            dx = self.passes.times(dy[0], dx, kept[1], kept[0])
         for own, (slot, _, pieces) in self.taken.items():
             self._add_gradients(own, slot, pieces)
         return dx
@@ -279,7 +231,7 @@ class Adapted(Keeping):
             (thing.train if mode else thing.eval)()
         else:
             for path, value in list(walk(self.root)):
-                if path[-1] in ("training", "train_flg", "is_training") and isinstance(value, bool):
+                if path[-1] in TRAINING and isinstance(value, bool):
                     put(self.root, path, mode)
         return super().train(mode)
 

@@ -1,4 +1,4 @@
-"""Optimizers as people write them, as updates of one vector: step(gradients), and the weights after it.
+"""Optimizers as people write them, recognised: the way to call one, as an update of one vector (walkers.py).
 
 Understood are, tried in this order:
 
@@ -7,7 +7,8 @@ Understood are, tried in this order:
 * an object with ``update``, ``step``, ``apply_gradients``, … of
     - two dicts, params and grads, under names such as W and b or W1, b1, W2, b2, gradients with or without a
       prefix; or two lists;
-    - one array and its gradient, which it changes or returns anew; each array gets an optimizer of its own;
+    - one array and its gradient, which it changes or returns anew; each array gets an optimizer of its own,
+      or its name or number stands beside it;
     - weights, biases and their gradients as four arguments;
     - pairs (gradient, array), or a layer with weights, biases, dweights, dbiases, or with params() and
       grads();
@@ -17,10 +18,9 @@ Understood are, tried in this order:
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,56 +28,21 @@ import torch
 
 from scratch import nn
 from scratch.nn.parameter import lay_out
-from torch_ref.adapters.learning_rates import RATES
-from torch_ref.adapters.paths import Path, get, put, walk
 from torch_ref.adapters.update_ways import (
     Arrays,
     Counted,
     Dicts,
     Flat,
     Kept,
+    Keyed,
     Layers,
     LayersOfLists,
     Lists,
     OneByOne,
     Pairs,
     Way,
-    changed,
 )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The names and shapes of the parameters that a vector is made of."""
-
-    names: tuple[Any, ...]
-    shapes: tuple[tuple[int, ...], ...]
-
-    @property
-    def size(self) -> int:
-        """The length of the vector."""
-        return sum(int(np.prod(shape)) for shape in self.shapes)
-
-    def split(self, vector: np.ndarray) -> Arrays:
-        """The parameters, copies."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
-        parts = zip(np.split(vector, ends), self.shapes, strict=True)
-        return [part.reshape(shape).copy() for part, shape in parts]
-
-    def largest(self, vector: np.ndarray) -> np.ndarray:
-        """The largest entry of each parameter."""
-        return np.array([np.max(part, initial=0) for part in self.split(vector)])
-
-    def place(self, at: int) -> str:
-        """The name of an entry of the vector: "W[1, 2]"."""
-        for name, shape in zip(self.names, self.shapes, strict=True):
-            size = int(np.prod(shape))
-            if at < size:
-                index = ", ".join(str(int(i)) for i in np.unravel_index(at, shape))
-                return f"{name}[{index}]" if isinstance(name, str) else f"parameter {name}[{index}]"
-            at -= size
-        raise IndexError(at)
-
+from torch_ref.adapters.walkers import Layout, Stepping, Updating, Walker
 
 _TWO, _FOUR = ((3, 4), (5,)), ((2, 3), (3,), (3, 2), (2,))
 PLAIN = Layout(("W", "b"), _TWO)
@@ -95,125 +60,12 @@ _METHODS = (
     *("apply_grads", "apply_gradient", "optimize", "apply"),
 )
 _COUNTS = ("t", "step", "n", "iteration", "iter", "epoch", "it", "i", "global_step", "timestep")
+_KEYS = (
+    *("key", "name", "param_name", "layer", "layer_name", "layer_index", "layer_idx", "layer_id", "index"),
+    *("idx", "id", "param_id", "param_key"),
+)
 _HOMES = ("params", "parameters", "weights", "variables", "ws")
 
-
-class Walker:
-    """An optimizer with its weights as one vector.
-
-    Args:
-        objects: it, or one for each parameter.
-        layout: of its parameters.
-    """
-
-    def __init__(self, objects: Sequence[Any], layout: Layout) -> None:
-        self.objects, self.layout = list(objects), layout
-        self.side_effects: list[str] = []
-
-    def step(self, gradients: list[Any]) -> None:
-        """Update the weights; None for a parameter that has no gradient."""
-        raise NotImplementedError
-
-    def arrays(self) -> Arrays:
-        """The parameters as they are."""
-        raise NotImplementedError
-
-    def weights(self) -> np.ndarray:
-        """The parameters, one vector."""
-        return np.concatenate([np.asarray(array, np.float64).reshape(-1) for array in self.arrays()])
-
-    def rates(self) -> list[tuple[Path, str]]:
-        """The places of numbers that are named as a learning rate is, and these names."""
-        kept = [(path, value) for path, value in walk(self.objects) if str(path[-1]).lower() in RATES]
-        # Of the class as well.
-        own = [
-            ((i, name), getattr(each, name, None)) for i, each in enumerate(self.objects) for name in RATES
-        ]
-        numbers = dict(pair for pair in (*kept, *own) if _is_number(pair[1]))
-        return [(path, path[-1]) for path in numbers]
-
-    def halve(self, names: Sequence[str]) -> None:
-        """Half the learning rates of these names from now on."""
-        for path, name in self.rates():
-            if name in names:
-                put(self.objects, path, get(self.objects, path) / 2)
-
-
-class Stepping(Walker):
-    """An optimizer with ``step()`` on parameters that have ``data`` and ``grad``: ours, or torch's."""
-
-    def __init__(self, optimizer: Any, params: list[Any], layout: Layout) -> None:
-        super().__init__([optimizer], layout)
-        self.params = params
-
-    def step(self, gradients: list[Any]) -> None:
-        """Hand the gradients over, and step()."""
-        for p, g in zip(self.params, gradients, strict=True):
-            p.grad = g if g is None or isinstance(p, nn.Parameter) else torch.from_numpy(g.copy())
-        self.objects[0].step()
-        if any(
-            g is not None and changed(_plain(p.grad), g) for p, g in zip(self.params, gradients, strict=True)
-        ):
-            self.side_effects.append("step() changes the gradients, which are not its own")
-
-    def arrays(self) -> Arrays:
-        """The parameters' data."""
-        return [_plain(p.data) for p in self.params]
-
-    def rates(self) -> list[tuple[Path, str]]:
-        """The learning rate of the groups, if there are groups."""
-        groups = getattr(self.objects[0], "param_groups", None)
-        return [((), "lr")] if groups and "lr" in groups[0] else super().rates()
-
-    def halve(self, names: Sequence[str]) -> None:
-        """Half the learning rate from now on."""
-        if not hasattr(self.objects[0], "param_groups"):
-            return super().halve(names)
-        for group in self.objects[0].param_groups if names else ():
-            group["lr"] /= 2
-
-
-class Updating(Walker):
-    """An optimizer that is called with arrays, in one of the ways below."""
-
-    def __init__(self, objects: Sequence[Any], layout: Layout, way: "Way", start: np.ndarray) -> None:
-        super().__init__(objects, layout)
-        self.way, self.kept = way, layout.split(start)
-
-    def step(self, gradients: list[Any]) -> None:
-        """Call it; what it returns, or changes, are the weights from now on.
-
-        Raises:
-            TypeError: a parameter has no gradient, which cannot be said in this way.
-            ValueError: a weight gets another shape.
-        """
-        if any(g is None for g in gradients):
-            raise TypeError("no gradient")
-        given = [g.copy() for g in gradients]
-        self.kept = self.way(self.kept, given)
-        for name, shape, array in zip(self.layout.names, self.layout.shapes, self.kept, strict=True):
-            if np.shape(array) != shape:
-                raise ValueError(
-                    f"check_optimizer: mine: update made params[{name!r}] of shape {np.shape(array)}, "
-                    f"expected {shape}"
-                )
-        if any(changed(now, g) for now, g in zip(given, gradients, strict=True)):
-            self.side_effects.append("update changes the gradients, which are not its own")
-
-    def arrays(self) -> Arrays:
-        """The weights."""
-        return self.kept
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _plain(value: Any) -> Any:
-    return value.detach().numpy() if isinstance(value, torch.Tensor) else value
-
-
-# ---- recognised
 
 Maker = Callable[[np.ndarray], Walker]
 
@@ -339,13 +191,28 @@ def _keeping(maker: Callable[..., Any], layout: Layout) -> Iterator[tuple[Maker,
 
 def _called(make: Callable[[], Any], sample: Any) -> Iterator[tuple[Maker, Layout]]:
     """The ways to call an object, fresh ones of which ``make`` gives; or a function."""
-    for method in _methods(sample) or ("",):
+    for method in (*_methods(sample), *([""] if callable(sample) else [])) or ("",):
         call = getattr(sample, method) if method else sample
         required = _required(call)
+        key = next((i for i, name in enumerate(required) if name in _KEYS and len(required) == 3), None)
+        if key is not None:
+            yield _keyed(make, method, key, _is_gradient([*required[:key], *required[key + 1 :]][0])), PLAIN
         at = next((i for i, name in enumerate(required) if name in _COUNTS and len(required) > 1), None)
         names = [name for name in required if at is None or name != required[at]]
         for way, layout in _ways(names, sample):
             yield _maker(make, method, at, way, layout), layout
+
+
+def _keyed(make: Callable[[], Any], method: str, at: int, swapped: bool) -> Maker:
+    """One optimizer that is called for each array, with a name or number of the array beside it."""
+
+    def maker(start: np.ndarray) -> Walker:
+        optimizer = make()
+        call = getattr(optimizer, method) if method else optimizer
+        calls: list[Callable[..., Any]] = [Keyed(call, at, name) for name in PLAIN.names]
+        return Updating([optimizer], PLAIN, OneByOne(calls, swapped, {}), start)
+
+    return maker
 
 
 def _maker(

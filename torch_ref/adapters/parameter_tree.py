@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
-from torch_ref.adapters.gradient_names import gradient_key
-from torch_ref.adapters.paths import Path, entries
+from torch_ref.adapters.gradient_names import gradient_key, is_own_gradient
+from torch_ref.adapters.paths import Path, as_code, entries
 from torch_ref.adapters.shapes import Shape
 
 # Attributes of a Network; a parameter of such a name gets a longer one.
-TAKEN = {"call", "tree", "places", "held", "leaves", "parts", "start", "training", "needs_input_grad"}
+TAKEN = {
+    *("call", "tree", "places", "held", "leaves", "parts", "start", "training", "needs_input_grad"),
+    *("reading", "is_read_from_a_step", "returns_weights", "clears"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def grown(value: Any, path: Path = (), seen: frozenset[int] = frozenset(), is_ne
     Of the arrays that an object keeps, those are parameters for certain that are named as such.
     """
     if isinstance(value, np.ndarray):
-        return Leaf(name_of(path), path, value.shape, None, is_needed) if value.dtype.kind == "f" else None
+        is_floating = value.dtype.kind == "f"
+        return Leaf(parameter_name(path), path, value.shape, None, is_needed) if is_floating else None
     if _are_numbers(value):
         return _leaf_of_numbers(value, path, is_needed)
     if id(value) in seen or isinstance(value, str | bytes):
@@ -92,12 +96,11 @@ def value_of(kept: Any) -> np.ndarray:
     return np.array(kept, dtype=kept.dtype if isinstance(kept, np.ndarray) else np.float64)
 
 
-def name_of(path: Path) -> str:
+def parameter_name(path: Path) -> str:
     """A path as written in code: W1, layers[0].W, params[0]."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-    name = text.removeprefix(".")
-    if not text or text.startswith("[") or hasattr(nn.Module, name) or name in TAKEN:
-        return f"params{text}"
+    name = as_code(path)
+    if not name or name.startswith("[") or hasattr(nn.Module, name) or name in TAKEN:
+        return f"params{'' if not name or name.startswith('[') else '.'}{name}"
     return name
 
 
@@ -148,13 +151,14 @@ def _leaf_of_numbers(value: Any, path: Path, is_needed: bool) -> Leaf | None:
         return None
     kind = type(value) if isinstance(value, list | tuple) else float
     kind = tuple if issubclass(kind, tuple) else kind
-    return Leaf(name_of(path), path, np.shape(value), kind, is_needed)
+    return Leaf(parameter_name(path), path, np.shape(value), kind, is_needed)
 
 
 def _is_gradient(key: Any, value: Any, kept: list[tuple[Any, Any]]) -> bool:
-    """Whether it is kept beside the parameter whose gradient it is, as dW beside W."""
+    """Whether it is kept beside the parameter whose gradient it is, as dW beside W, or grad beside data."""
     return isinstance(key, str) and any(
-        isinstance(name, str) and len(name) < len(key) and gradient_key(name, [key]) == key
+        isinstance(name, str)
+        and (is_own_gradient(name, key) or (len(name) < len(key) and gradient_key(name, [key]) == key))
         for name, other in kept
         if isinstance(other, np.ndarray) and np.shape(value) == other.shape
     )

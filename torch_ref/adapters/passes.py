@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scratch.nested import leaves
 from scratch.stray_parameters import gradient_names
 from torch_ref.adapters.paths import entries
 from torch_ref.adapters.readings import Roles, is_derivative
@@ -51,17 +52,11 @@ _INPUT_GRADIENTS = (
     ),
     *("input_delta", "dinp", "din", "delta", "gradient", "grad", "passed_gradient", "back", "error"),
 )
-_FLAGS = {
-    "training",
-    "train",
-    "is_training",
-    "is_train",
-    "train_flg",
-    "train_flag",
-    "train_mode",
-    "isTraining",
+# The names of what says that it is in training: an argument of forward, or an attribute.
+TRAINING = {
+    *("training", "train", "is_training", "is_train", "train_flg", "train_flag", "train_mode", "isTraining"),
+    *("trainable_mode", "training_mode"),
 }
-_FLAGS |= {"trainable_mode", "training_mode", "mode"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,7 @@ class Passes:
         keys: the keys of the inputs' gradients where backward returns a dict; None for one without.
         first: where backward returns a tuple, how many entries, the first, are gradients of inputs; negative,
             the last so many; None: all are.
+        held: the positions of the inputs that have no gradient.
     """
 
     forward: str
@@ -92,6 +88,7 @@ class Passes:
     gradients: tuple[str, ...] = ()
     keys: tuple[Any, ...] = ()
     first: int | None = None
+    held: frozenset[int] = frozenset()
 
     @property
     def keeps(self) -> bool:
@@ -136,6 +133,12 @@ class Passes:
         """Whether backward gives f'(x), to be multiplied by the incoming gradient."""
         return is_derivative(self.roles)
 
+    def times(self, dy: np.ndarray, slope: Any, y: Any, inputs: Sequence[Any]) -> Any:
+        """The incoming gradient times a derivative by all inputs, or by those that are not held."""
+        free = [x for i, x in enumerate(inputs) if i not in self.held]
+        is_by_free = isinstance(slope, tuple | list) and len(slope) == len(free)
+        return times(dy, slope, y, [x for _, x in leaves(tuple(free if is_by_free else inputs))])
+
 
 def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, Any]:
     """The argument that tells forward whether it is in training, if it has one beyond its inputs."""
@@ -144,7 +147,7 @@ def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, A
     except (TypeError, ValueError):
         return {}
     for p in parameters[given:]:
-        if p.name in _FLAGS and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+        if p.name in {*TRAINING, "mode"} and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
             if isinstance(p.default, str) or p.name == "mode":
                 if p.default not in (p.empty, "train", "test", "eval"):
                     continue  # of interpolation, say

@@ -42,9 +42,14 @@ def get(kept: Any, path: Path) -> Any:
     for key in path:
         try:
             kept = kept[key] if isinstance(kept, list | tuple | dict) else getattr(kept, key)
-        except (AttributeError, LookupError, TypeError):
+        except Exception:  # also from a property of people's
             return ABSENT
     return kept
+
+
+def as_code(path: Path) -> str:
+    """The path as written in code: layers[0].W."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
 
 
 def put(kept: Any, path: Path, value: Any) -> None:

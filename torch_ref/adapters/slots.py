@@ -16,7 +16,8 @@ from scratch.stray_parameters import (
     refuse_stray_parameters,
 )
 from torch_ref.adapters.calls import is_numbers
-from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
+from torch_ref.adapters.gradient_names import OWN_GRADIENT, OWN_VALUE
+from torch_ref.adapters.paths import ABSENT, Path, as_code, entries, get, walk
 from torch_ref.adapters.shapes import Shapes, without_ones
 
 _PARAMETERS = (
@@ -29,9 +30,6 @@ _PARAMETERS = (
     "_params",
 )
 _GRADIENTS = ("grads", "gradients", "grad", "gradient", "derivatives", "param_grads", "_grads", "_gradients")
-# A parameter that is an object, or a dict, of its own.
-_OWN_VALUE = ("data", "value", "val", "array", "values", "tensor")
-_OWN_GRADIENT = ("grad", "gradient", "gradients", "grads", "g", "derivative")
 # Other words for a weight and for a bias, where dW stands beside weights.
 _WORDS = (
     ("W", "w", "weight", "weights", "kernel", "kernels", "filters", "k", "K"),
@@ -43,13 +41,18 @@ _WORDS = (
 
 @dataclass
 class Slot:
-    """A parameter's ``data``, and its ``grad``, which is at the first of some paths where anything is."""
+    """A parameter's ``data``, and its ``grad``, which is at the first of some paths where anything is.
+
+    ``stepped``: the gradient is the step that backward takes. ``reordered``: backward returns the gradients
+    in another order than the arrays are kept in.
+    """
 
     root: Any
     path: Path
     grad_paths: tuple[Path, ...] = ()
     assigned_by_forward: bool = False
     stepped: bool = False
+    reordered: bool = False
 
     @property
     def data(self) -> Any:
@@ -105,7 +108,7 @@ def find_slots(search: Search, path: Path = (0,)) -> Iterator[tuple[str, Slot]]:
     if (named := _parameter_objects(thing)) is not None:
         yield from _in_parameter_objects(search.root, path, named)
     elif own := _own_value(search, path, thing):
-        yield name_of(path), Slot(search.root, (*path, own[0]), ((*path, own[1]),))
+        yield as_code(path[1:]), Slot(search.root, (*path, own[0]), ((*path, own[1]),))
     elif containers := _containers(search, path, thing):
         yield from containers
     else:
@@ -120,7 +123,7 @@ def _in_parameter_objects(
         at = (len(root),)
         root.append(p)
         value, gradient = _value_and_gradient(p)
-        yield name_of((*path, name)), Slot(root, (*at, value), ((*at, gradient),))
+        yield as_code((*path, name)[1:]), Slot(root, (*at, value), ((*at, gradient),))
 
 
 def _own_value(search: Search, path: Path, thing: Any) -> tuple[str, str] | None:
@@ -128,16 +131,16 @@ def _own_value(search: Search, path: Path, thing: Any) -> tuple[str, str] | None
     if len(path) < 2 or isinstance(thing, list | tuple | np.ndarray):
         return None
     known = search.known(path)
-    value = next((name for name in _OWN_VALUE if may_be_parameter(known.get(name))), None)
-    gradient = next((name for name in _OWN_GRADIENT if name in known), None)
+    value = next((name for name in OWN_VALUE if may_be_parameter(known.get(name))), None)
+    gradient = next((name for name in OWN_GRADIENT if name in known), None)
     if value is None or gradient is None or sum(may_be_parameter(each) for each in known.values()) > 3:
         return None
     return (value, gradient) if not callable(getattr(thing, gradient, None)) else None
 
 
 def _value_and_gradient(p: Any) -> tuple[str, str]:
-    value = next((name for name in _OWN_VALUE if hasattr(p, name)), "")
-    gradient = next((name for name in _OWN_GRADIENT if hasattr(p, name)), "")
+    value = next((name for name in OWN_VALUE if hasattr(p, name)), "")
+    gradient = next((name for name in OWN_GRADIENT if hasattr(p, name)), "")
     return value, gradient
 
 
@@ -147,7 +150,7 @@ def _containers(search: Search, path: Path, thing: Any) -> list[tuple[str, Slot]
         return []
     known = search.known(path)
     for name in _PARAMETERS:
-        params = getattr(thing, name, None)
+        params = get(thing, (name,))
         if callable(params) or not isinstance(params, list | tuple | dict) or not len(params):
             continue
         others = (*gradient_names(name), *_GRADIENTS)
@@ -162,14 +165,14 @@ def _containers(search: Search, path: Path, thing: Any) -> list[tuple[str, Slot]
 
 def _holds(thing: Any, name: str, known: dict[Any, Any]) -> bool:
     """Whether the attribute is, or will be, a list or dict."""
-    value = known[name] if known[name] is not ABSENT else getattr(thing, name, None)
-    return value is None or isinstance(value, list | tuple | dict)
+    value = known[name] if known[name] is not ABSENT else get(thing, (name,))
+    return value is None or value is ABSENT or isinstance(value, list | tuple | dict)
 
 
 def _shortened(at: str, path: Path, name: str, params: Any) -> str:
     """The name of an entry of a dict of parameters: its key alone."""
-    full = name_of((*path, name))
-    return at.replace(full + ".", name_of((*path, "")), 1).lstrip(".") if isinstance(params, dict) else at
+    full = as_code((*path, name)[1:])
+    return at.replace(full + ".", as_code((*path, "")[1:]), 1).lstrip(".") if isinstance(params, dict) else at
 
 
 def _paired(
@@ -177,7 +180,7 @@ def _paired(
 ) -> Iterator[tuple[str, Slot]]:
     """The arrays in a parameter, or in a list or dict of them, each with its place in the gradients."""
     if may_be_parameter(params):
-        yield name_of(path), Slot(search.root, path, gradients)
+        yield as_code(path[1:]), Slot(search.root, path, gradients)
     elif isinstance(params, list | tuple):
         for i, each in enumerate(params):
             yield from _paired(search, (*path, i), each, tuple((*g, i) for g in gradients))
@@ -187,6 +190,8 @@ def _paired(
             if isinstance(each, float) and not {key, *gradient_names(key)} & there:
                 continue  # a hyperparameter
             names = (key, *gradient_names(key))
+            # Of all, in each of several dicts in each other, there would be millions of ways.
+            names = tuple(name for name in names if name in there) or names[: 2 if there else None]
             yield from _paired(search, (*path, key), each, tuple((*g, n) for g in gradients for n in names))
 
 
@@ -257,9 +262,10 @@ def _same_shape(value: Any, gradient: Any) -> bool:
     return without_ones(np.shape(value)) == without_ones(np.shape(gradient))
 
 
-def name_of(path: Path) -> str:
-    """The path as written in code, from the adapted object on."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path[1:]).removeprefix(".")
+def is_frozen(thing: Any) -> bool:
+    """Whether an object says that its parameters are not learned: trainable = False."""
+    flags = ("trainable", "learnable", "requires_grad")
+    return get(thing, ("frozen",)) is True or any(get(thing, (name,)) is False for name in flags)
 
 
 def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:
@@ -268,7 +274,7 @@ def _parameter_objects(thing: Any) -> list[tuple[str, Any]] | None:
         refuse_stray_parameters(thing, "check")
     found: list[tuple[str, Any]] | None = None
     for name in ("named_parameters", "parameters", "params"):
-        method = getattr(thing, name, None)
+        method = get(thing, (name,))
         if found is None and callable(method):
             found = _named(thing, method)
     return found

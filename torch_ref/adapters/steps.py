@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays, takes
+from torch_ref.adapters.calls import as_outputs, takes
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.paths import Path, get, put, walk
 from torch_ref.adapters.returned import Given, of_inputs
@@ -63,7 +63,7 @@ def remarks_on_steps(trial: Trial, rates: tuple[Path, ...], given: Given) -> tup
         return ()
     large, small = (_dx(trial, rates, given, rate) for rate in (RATE, 1 / RATE))
     pairs = zip(leaves(large), leaves(small), strict=True)
-    return () if all(g is None or _are_close(g, h) for (_, g), (_, h) in pairs) else (UPDATED,)
+    return () if all(g is None or _is_same_dx(g, h) for (_, g), (_, h) in pairs) else (UPDATED,)
 
 
 def _dx(trial: Trial, rates: tuple[Path, ...], given: Given, rate: float) -> Any:
@@ -74,10 +74,10 @@ def _dx(trial: Trial, rates: tuple[Path, ...], given: Given, rate: float) -> Any
     inputs, rng = copy.deepcopy(given.inputs), np.random.default_rng(0)
     with unnoticed():
         y, cache = passes.run_forward(thing, inputs, True)
-        dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
+        dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_outputs(y))]
         result = passes.run_backward(thing, dy, (inputs, y, cache), rate)
     return copy.deepcopy(of_inputs(passes, thing, result))
 
 
-def _are_close(a: Any, b: Any) -> bool:
+def _is_same_dx(a: Any, b: Any) -> bool:
     return np.shape(a) == np.shape(b) and bool(np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True))

@@ -54,12 +54,12 @@ def input_names(thing: Any) -> list[str]:
     return names[1:] if kind.setup_context is torch.autograd.Function.setup_context else names
 
 
-def name_of(thing: Any) -> str:
+def known_name(thing: Any) -> str:
     """The name that people know it by."""
     if isinstance(thing, MethodType) and isinstance(thing.__self__, type):
         return thing.__self__.__name__
     if isinstance(thing, functools.partial):
-        return name_of(thing.func)
+        return known_name(thing.func)
     return getattr(thing, "__name__", type(thing).__name__)
 
 

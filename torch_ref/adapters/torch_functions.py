@@ -22,7 +22,7 @@ from scratch.nested import leaves, unflatten_as
 from scratch.nn.parameter import lay_out
 from torch_ref.adapters.names import match_names
 from torch_ref.adapters.shapes import Shapes
-from torch_ref.adapters.tensor_forms import as_function, is_function, name_of
+from torch_ref.adapters.tensor_forms import as_function, is_function, known_name
 from torch_ref.adapters.tensor_rounding import RandomRounding
 
 _DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
@@ -90,7 +90,7 @@ class TensorCode(nn.Module):
         self.code: Any = (
             copy.deepcopy(thing) if isinstance(thing, torch.nn.Module) else Shared(as_function(thing))
         )
-        self.name = name_of(thing)
+        self.name = known_name(thing)
         self.precision: torch.dtype | None = None
         self.strided, self.only = False, None
         self.device = device_of(thing)

@@ -16,10 +16,10 @@ import numpy as np
 
 from scratch import random
 from scratch.nested import leaves
-from torch_ref.adapters.calls import as_arrays, parameter_names, takes
+from torch_ref.adapters.calls import as_outputs, parameter_names, takes
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.methods import Pair, is_derivative
-from torch_ref.adapters.passes import OUTPUTS, Passes, times
+from torch_ref.adapters.passes import OUTPUTS, Passes
 from torch_ref.adapters.paths import ABSENT, Path, entries, get, walk
 from torch_ref.adapters.readings import CACHES, Asked, is_incoming, rate_of, readings
 from torch_ref.adapters.returned import Given, located, of_inputs
@@ -39,6 +39,7 @@ class Trial:
         persistent: the paths in ``built`` of the arrays that another forward leaves in their places.
         fleeting: the paths of those that it replaces.
         inputs: what it was called with.
+        dy: the incoming gradients of its backward, one for each output.
     """
 
     passes: Passes
@@ -47,6 +48,7 @@ class Trial:
     persistent: frozenset[Path] = frozenset()
     fleeting: frozenset[Path] = frozenset()
     inputs: tuple[Any, ...] = ()
+    dy: tuple[np.ndarray, ...] = ()
 
 
 def tried(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
@@ -74,10 +76,10 @@ def _untried(thing: Any, methods: tuple[str, str]) -> Passes:
 def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
     inputs = given.inputs
     built = copied(thing)
-    passes, y, cache = _forward(built, Passes(*methods), inputs)
+    passes, y, cache = _forward(built, Passes(*methods, held=given.held), inputs)
     stays = _persistent(built, passes, inputs)
     rng = np.random.default_rng(0)
-    dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_arrays(y))]
+    dy = [rng.standard_normal(np.shape(each)) for _, each in leaves(as_outputs(y))]
     for reading in _readings(built, passes, inputs, y, cache):
         other = copied(built)
         again, saved = reading.run_forward(other, copy.deepcopy(tuple(inputs)), True)
@@ -87,10 +89,10 @@ def _run(thing: Any, methods: tuple[str, str], given: Given) -> Trial:
             found = located(reading, other, before, result, given)
             if found.is_derivative:
                 dx = of_inputs(found, other, result)
-                times(dy[0], dx, again, [x for _, x in leaves(tuple(inputs))])
+                found.times(dy[0], dx, again, inputs)
         except Exception:  # from another reading's arguments
             continue
-        return Trial(found, built, [other, result], *stays, inputs)
+        return Trial(found, built, [other, result], *stays, inputs, tuple(dy))
     return Trial(passes, built, [], *stays, inputs)
 
 
@@ -194,7 +196,7 @@ def _readings(built: Any, passes: Passes, inputs: Sequence[Any], y: Any, cache: 
         forward=getattr(built, passes.forward),
         backward=backward,
         inputs=len(inputs),
-        outputs=len(list(leaves(as_arrays(y)))),
+        outputs=len(list(leaves(as_outputs(y)))),
         cached=passes.cached and bool(passes.backward),
         is_pair=is_pair,
         keeps_state=not is_pair and any(value is x for _, value in walk([built]) for x in (*inputs, y)),

@@ -108,7 +108,12 @@ class Flat:
 class Layers:
     """update_params(layer), of a layer with weights, biases, dweights and dbiases, between two hooks."""
 
-    GROUPS = (("weights", "biases", "dweights", "dbiases"), ("W", "b", "dW", "db"), ("w", "b", "dw", "db"))
+    GROUPS = (
+        ("weights", "biases", "dweights", "dbiases"),
+        ("weights", "biases", "dw", "db"),
+        ("weights", "bias", "dweights", "dbias"),
+        *(("W", "b", "dW", "db"), ("w", "b", "dw", "db")),
+    )
 
     def __init__(self, optimizer: Any, call: Callable[..., Any], names: tuple[str, str, str, str]) -> None:
         self.optimizer, self.call, self.names, self.layer = optimizer, call, names, SimpleNamespace()
@@ -116,13 +121,17 @@ class Layers:
     def __call__(self, weights: Arrays, gradients: Arrays) -> Arrays:
         """The layer's weights and biases afterwards."""
         vars(self.layer).update(zip(self.names, (*weights, *gradients), strict=True))
-        for hook in (getattr(self.optimizer, "pre_update_params", None), lambda: self.call(self.layer)):
-            if hook is not None:
-                hook()
-        after = getattr(self.optimizer, "post_update_params", None)
-        if after is not None:
-            after()
+        self._hook("pre_update")
+        self.call(self.layer)
+        self._hook("post_update")
         return [getattr(self.layer, name) for name in self.names[:2]]
+
+    def _hook(self, name: str) -> None:
+        """Call the optimizer's method of this name, if it has one."""
+        for each in (f"{name}_params", name):
+            if callable(hook := getattr(self.optimizer, each, None)):
+                hook()
+                return
 
 
 @dataclass
@@ -171,3 +180,16 @@ class Counted:
         """The call."""
         self.count += 1
         return self.call(*args[: self.at], self.count, *args[self.at :])
+
+
+@dataclass
+class Keyed:
+    """A call whose argument number ``at`` is the name of the array, or its number."""
+
+    call: Callable[..., Any]
+    at: int
+    key: Any
+
+    def __call__(self, *args: Any) -> Any:
+        """The call."""
+        return self.call(*args[: self.at], self.key, *args[self.at :])

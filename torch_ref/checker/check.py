@@ -8,7 +8,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
    (scratch/gradcheck/derivative.py)
 4. rounding: how far two correct sides may be apart (scratch/gradcheck/rounding.py)
 5. side effects of your forward and backward (side_effects.py)
-6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis.py)
+6. diagnosis: the mistake that gives exactly the wrong gradient (diagnosis/)
 7. other conditions: in the finer precision 1 to 6 once more, with weights drawn anew where they were all
    equal, and in eval mode (conditions.py)
 8. kinks: likewise 1, 2 and 4 to 6, on numbers that repeat and are 0, ±1, … (kinks.py)
@@ -36,6 +36,7 @@ from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.adapters.held import filled
+from torch_ref.checker.callers import errors_of
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.conditions import is_large, other_conditions
@@ -125,6 +126,7 @@ class Check:
         return "\n\n".join(part for part in parts if part)
 
 
+@errors_of("check")
 def check(
     mine: Any,
     reference: torch.nn.Module | Callable[..., Any] | None = None,
@@ -183,7 +185,7 @@ def check(
             is something else, or there is no reference.
     """
     names = _checked(mine, reference, dtypes)
-    _require_formula(like)
+    require_known(like, "check")
     if authority not in (None, "reference") or (authority and reference is None):
         raise ValueError(
             f"check: authority is {authority!r}, with {'no' if reference is None else 'a'} reference; "
@@ -250,14 +252,18 @@ def _name(dtype: Any) -> str:
     return np.dtype(dtype).name
 
 
-def _require_formula(like: str | None) -> None:
-    """Refuse a name that is none of our formulas or modules."""
+def require_known(like: str | None, caller: str) -> None:
+    """Refuse, in the name of ``caller``, a name that is none of our formulas or modules.
+
+    Raises:
+        ValueError: it is none.
+    """
     known = formulas_named()
     if like is not None and like not in known:
         near = difflib.get_close_matches(str(like), known, 4, 0.4)
         raise ValueError(
-            f"check: like is {like!r}, expected the name of a formula of scratch.functional or of a module "
-            f"of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
+            f"{caller}: like is {like!r}, expected the name of a formula of scratch.functional or of a "
+            "module of scratch.nn, as 'layer_norm' or 'LayerNorm'" + (f"; near it are {near}" if near else "")
         )
 
 

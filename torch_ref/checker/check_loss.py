@@ -20,12 +20,16 @@ import torch
 from tqdm import tqdm
 
 from scratch.gradcheck import Objective
+from scratch.gradcheck.derivative import require_slopes
+from scratch.gradcheck.objective import NotFiniteError
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
-from torch_ref.checker.check import Check
+from torch_ref.checker.callers import errors_of
+from torch_ref.checker.check import Check, require_known
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose, find_families
 from torch_ref.checker.locating import wrong_entries
 from torch_ref.checker.network_causes import network_causes
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
@@ -38,8 +42,14 @@ ENTRIES, DIRECTIONS = 16, 3
 _DTYPES = ("float64", "float32")
 
 
+@errors_of("check_loss")
 def check_loss(
-    f: Any, params: Any, *data: Any, reference: Any = None, dtypes: Any = ("float64", "float32")
+    f: Any,
+    params: Any,
+    *data: Any,
+    reference: Any = None,
+    dtypes: Any = ("float64", "float32"),
+    like: str | None = None,
 ) -> Check:
     """Compare the gradients that a network gives beside its loss with the numeric derivative of the loss.
 
@@ -59,13 +69,15 @@ def check_loss(
         data: passed on as they are, floating arrays in the dtype under test.
         reference: a function of torch tensors, called as f is, that returns the loss; or None.
         dtypes: to compare in: "float64", "float32", or both.
+        like: the formula that the loss is, of the parameters and data, such as "cross_entropy": its known
+            mistakes are then looked for.
 
     Gradients are found by their names (W1, dW1, grad_W1, …), in the order of the parameters, or by their
     shapes; what else is returned is left aside. params and data are not changed.
 
     Raises:
         TypeError: f, params or what f returns has none of these forms.
-        ValueError: dtypes is empty, or has another one; the loss is nan or inf.
+        ValueError: dtypes is empty, or has another one; the loss is nan or inf; like is no formula of ours.
     """
     if reference is not None and (not callable(reference) or isinstance(reference, torch.nn.Module)):
         raise TypeError(
@@ -73,12 +85,13 @@ def check_loss(
             "called as f is, that returns the loss"
         )
     names = _dtypes(dtypes)
+    require_known(like, "check_loss")
     network, notes = _without_numbers_held(Network.of(f, params, data))
     names, more = _precisions(network, names)
     network.require_use()
-    found = Check(notes=(*notes, *more))
+    found = Check(notes=(*notes, *more, *network.readings()))
     for dtype in tqdm(names, "check_loss", disable=None, delay=2, leave=False):
-        found = _examined(found, network, dtype, reference)
+        found = _examined(found, network, dtype, reference, like)
     return found
 
 
@@ -121,7 +134,7 @@ def _precisions(network: Network, names: list[str]) -> tuple[list[str], list[str
     return names, []
 
 
-def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Check:
+def _examined(found: Check, network: Network, dtype: str, reference: Any, like: str | None) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
     whole = copy.deepcopy(network)
     whole.to(dtype)
@@ -131,13 +144,51 @@ def _examined(found: Check, network: Network, dtype: str, reference: Any) -> Che
     if more is not parts:
         network, comparison = _compared(whole, more, reference)
     objective = Objective(network, cotangent=np.ones((), dtype))
-    side_effects = found.side_effects or tuple([*side_effects_of(objective), *network.changed_data()])
+    side_effects = found.side_effects
+    if not side_effects and comparison and dtype == "float64":
+        side_effects = tuple(_stale(whole))
+    side_effects = side_effects or (
+        *side_effects_of(objective),
+        *network.changed_data(),
+        *network.accumulated(),
+    )
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
-        causes = tuple(network_causes(network, objective, comparison))
+        causes = tuple(
+            _of_formula(objective, comparison, like) or network_causes(network, objective, comparison)
+        )
     notes = tuple(dict.fromkeys((*found.notes, *_said_of(parts, whole.size))))
     comparisons = {**found.comparisons, dtype: comparison}
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
+
+
+def _of_formula(objective: Objective, comparison: Comparison, like: str | None) -> list[Cause]:
+    """The mistakes of this formula of ours, of parameters and data, that give exactly these gradients."""
+    if like is None:
+        return []
+    modules = [family.of(objective) for family in find_families(objective, [objective.y], like)]
+    found = diagnose(objective, comparison, *modules) if modules else []
+    return [] if any(cause.name == UNKNOWN for cause in found) else found
+
+
+def _stale(network: Network) -> list[str]:
+    """A sentence if a call after one with other parameters gives gradients that are not those of its loss."""
+    after = copy.deepcopy(network)
+    after.forward()
+    after.move(0.3)
+    try:
+        objective = Objective(after, cotangent=np.ones(()))
+        gradients = objective.backward().named()
+    except NotFiniteError:  # the parameters were good ones, and these are not
+        return []
+    try:
+        require_slopes(objective, gradients)
+    except ValueError as error:
+        return [
+            f"a call keeps state: after one with other parameters, its gradients are not those of its loss. "
+            f"For {str(error).removeprefix('along a random direction of ')}"
+        ]
+    return []
 
 
 def _parts(network: Network) -> dict[str, Part]:

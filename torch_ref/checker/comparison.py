@@ -55,7 +55,8 @@ class Comparison:
     * verdict: "agree"; "agree, but for PyTorch's rounding to float32" where PyTorch has a constant of float32
       in float64; "NumPy is wrong", "PyTorch is wrong", "both are wrong"; "the same on both sides, and no
       derivative of the forward"; without a numeric derivative "differ"; "shapes differ"; "correct for your
-      forward, which differs from PyTorch's"; "inconclusive"
+      forward, which differs from PyTorch's"; "inconclusive"; with ``words`` in the place of NumPy and
+      PyTorch
     """
 
     tensors: tuple[TensorVerdict, ...]
@@ -65,8 +66,9 @@ class Comparison:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The table."""
-        return pd.DataFrame([tensor.row for tensor in self.tensors])
+        """The table, the verdicts in the words of this comparison."""
+        frame = pd.DataFrame([tensor.row for tensor in self.tensors])
+        return frame.assign(verdict=frame["verdict"].map(self._said))
 
     @property
     def ok(self) -> bool:
@@ -157,7 +159,7 @@ class Comparison:
         left_out = {"kinks"} if not self.frame["kinks"].any() else set()
         if not self.has_reference:
             left_out |= {"numpy_torch", "torch_numeric"}
-        headings = {k: heading for k, heading in _HEADINGS.items() if k not in left_out}
+        headings = {k: self._said(heading) for k, heading in _HEADINGS.items() if k not in left_out}
         return self.frame[[*headings]].rename(columns=headings)
 
     @property
@@ -171,7 +173,7 @@ class Comparison:
             notes.append(f"{faintness}: {_names(faint)}.")
         if self.skipped:
             notes.append(f"Not compared, since NumPy's side has none: {', '.join(self.skipped)}.")
-        return self._said("\n".join([table, *(["", *notes] if notes else [])]))
+        return "\n".join([table, *(["", *map(self._said, notes)] if notes else [])])
 
     def __str__(self) -> str:
         return "\n\n".join(part for part in (self.verdict, self.table, self.details()) if part)

@@ -22,7 +22,8 @@ from scratch import nn, optim
 from scratch.gradcheck.rounding import jitter
 from scratch.gradcheck.tolerance import ONE_SAMPLE, VISIBLE
 from scratch.nn.parameter import lay_out
-from torch_ref.adapters.optimizers import Recognised, Stepping, recognise
+from torch_ref.adapters.optimizers import Recognised, recognise
+from torch_ref.adapters.walkers import Stepping
 from torch_ref.checker.diagnosis import TOLERANCES, Cause
 from torch_ref.checker.updates import by_torch, path, rates, walk
 from torch_ref.faults import OPTIMIZER_FAULTS, Fault, switch_on

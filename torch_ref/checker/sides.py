@@ -59,6 +59,7 @@ class Sides:
         columns: bool = False,
     ) -> None:
         self.twin: torch.nn.Module | None
+        inputs = tuple(tuple(x) if _is_list_of_arrays(x) else x for x in inputs)
         self.reference_decides = False  # also where the numeric derivative is another
         self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
         positions = positions_of(held, inputs, [_names_of_inputs(mine), _names_of_inputs(reference)])
@@ -194,6 +195,16 @@ def _which_way(told: Orders) -> str:
         f"check: transposed: the shape of {names} does not tell which way round it is stored. As it stands "
         f"the forwards differ; transposed they agree. If yours is stored so, say transposed={say}; if not, "
         "your forward uses it transposed"
+    )
+
+
+def _is_list_of_arrays(value: Any) -> bool:
+    """Whether it is a list of several inputs, as layers take that add or join them; not of rows."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(np.ndim(x) > 1 for x in value)
+        and (all(isinstance(x, np.ndarray) for x in value))
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_ref.adapters.optimizers import Layout, Recognised, Stepping, Walker
+from torch_ref.adapters.optimizers import Recognised
+from torch_ref.adapters.walkers import Layout, Stepping, Walker
 
 
 def walk(

@@ -11,8 +11,9 @@ import numpy as np
 from scratch import nn
 from scratch.grad_mode import no_grad
 from scratch.nested import leaves
-from torch_ref.adapters.parameter_tree import looks_learned, name_of
-from torch_ref.adapters.paths import put, walk
+from torch_ref.adapters.parameter_tree import looks_learned, parameter_name
+from torch_ref.adapters.paths import get, put, walk
+from torch_ref.adapters.slots import is_frozen
 
 
 def without_gradient(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[str], list[str]]:
@@ -33,7 +34,8 @@ def without_gradient(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[s
         # The module's parameters are written over this in forward, and what forward keeps is as well.
         put(other.root, path, value * 1.25 + 0.125)
         if not np.array_equal(_outputs(other, inputs), before, equal_nan=True):
-            names[0 if looks_learned(path[-1]) else 1].append(name_of(path[1:]))
+            is_learned = looks_learned(path[-1]) and not is_frozen(get(root, path[:-1]))
+            names[0 if is_learned else 1].append(parameter_name(path[1:]))
     return names
 
 

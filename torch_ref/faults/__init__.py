@@ -2,7 +2,7 @@
 
 A fault is a wrong version of a formula, or of a method; ``inject`` gives a copy of a module that makes the
 mistake. They serve three ends. The tests prove that every one of them is found. The diagnosis
-(checker/diagnosis.py) injects them, to see which of them reproduces a wrong gradient exactly. And in the
+(checker/diagnosis/) injects them, to see which of them reproduces a wrong gradient exactly. And in the
 lesson a reader can switch one on and watch.
 
 All were really made: in course work, in forum questions, in published libraries.

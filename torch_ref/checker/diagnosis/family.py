@@ -139,6 +139,8 @@ def _is_named(template: Template, like: str) -> bool:
 def _arrangements(given: Sequence[_Given], count: int) -> Iterable[tuple[_Given, ...]]:
     """Which of the arrays may be the inputs, in which order; as they come is tried first."""
     inputs = [g for g in given if not g.is_parameter]
+    if all(g.source.constant is not None for g in inputs):  # of a loss, whose data are held
+        inputs = list(given)
     if len(inputs) < count:
         return []
     first = itertools.combinations(inputs, count)

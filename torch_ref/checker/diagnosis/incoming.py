@@ -49,7 +49,9 @@ def ignoring_an_output(objective: Objective, wrong: list[TensorVerdict]) -> list
         if not same:
             continue
         exact = numeric_derivative(with_cotangent(objective, without)).gradients
-        names = tuple(name for name in same if name in exact and _close(here[name], exact[name]))
+        # A gradient that this output has no part in does not leave it out.
+        matters = {t.name for t in wrong if t.name in exact and not _close(exact[t.name], t.expected)}
+        names = tuple(name for name in same if name in matters and _close(here[name], exact[name]))
         if names:
             fix = f"add what comes through output {k}, as for the others"
             found.append(Cause(f"the incoming gradient of output {k} is left out", _WITHOUT, fix, names))

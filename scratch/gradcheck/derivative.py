@@ -33,6 +33,9 @@ from scratch.nested import cast, is_floating, leaves
 MOST_ENTRIES, MOST_SECONDS = 10_000, 20.0
 
 
+COMPLEX = "complex step"
+
+
 class NumericDerivative(NamedTuple):
     """The gradients by name, how far each entry may itself be off, and the method that found them."""
 
@@ -172,7 +175,25 @@ def _complex(objective: Objective) -> NumericDerivative:
     exact = differentiate(objective, step).named()
     _require_fit(Chain(objective, step.real), lambda name, v: exact[name] * v)
     eps = float(np.finfo(step.real).eps)
-    return NumericDerivative(exact, {name: eps * np.abs(g) for name, g in exact.items()}, "complex step")
+    return NumericDerivative(exact, {name: eps * np.abs(g) for name, g in exact.items()}, COMPLEX)
+
+
+def finer(objective: Objective, found: NumericDerivative) -> NumericDerivative:
+    """``found``, by the complex step in the longest numbers if it was in shorter ones and forward takes them.
+
+    A forward may lose digits on the way, as 1 - σ(z) does where σ is nearly 1, and so does its complex step.
+    """
+    step = Step("complex", None, np.dtype(np.longdouble))
+    if found.method != COMPLEX or np.finfo(step.real).eps == np.finfo(np.float64).eps:
+        return found
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            exact = differentiate(objective, step).named()
+        except Exception:  # from other people's code, which need not take these numbers
+            return found
+    gradients = {name: g.astype(np.float64) for name, g in exact.items() if name in found.gradients}
+    return found._replace(gradients=gradients)
 
 
 def _long(objective: Objective) -> NumericDerivative:

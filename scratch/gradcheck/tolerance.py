@@ -30,6 +30,9 @@ import numpy as np
 
 INCONCLUSIVE = "inconclusive"
 
+# A relative error below which the numeric derivative is taken again in longer numbers before it accuses.
+SMALL = 1e-4
+
 SPREADS = 8
 ROUNDINGS = 64
 LOSS_ROUNDINGS = 8

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from scratch import nn
-from torch_ref import check, compare, mirror
+from scratch.gradcheck import gradcheck
+from torch_ref import check, check_loss, compare, mirror
 from torch_ref.checker import compare as comparing
 
 RNG = np.random.default_rng(0)
@@ -157,6 +158,48 @@ def test_a_sum_in_no_fixed_order_is_right():
     found = check(Unordered(), torch.nn.Linear(5, 3), X)
     np.random.set_state(state)
     assert found, str(found)
+
+
+# ---- digits that the forward itself loses
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_forward_that_loses_digits_accuses_no_right_backward(seed):
+    """1 - σ(z) has few digits where σ is nearly 1, and so has its complex step; σ(z) - y has all."""
+    rng = np.random.default_rng(seed)
+    x, y = 1.5 * rng.standard_normal((30, 4)), rng.integers(0, 2, 30).astype(float)
+    params = {"w": 2 * rng.standard_normal(4), "b": 0.3}
+
+    def loss(factor):
+        def f(p, x, y):
+            a = 1 / (1 + np.exp(-(x @ p["w"] + p["b"])))
+            d = factor * (a - y) / len(y)
+            return -np.mean(y * np.log(a) + (1 - y) * np.log(1 - a)), {"w": x.T @ d, "b": d.sum()}
+
+        return f
+
+    found = check_loss(loss(1.0), params, x, y)
+    assert found, str(found)
+    assert not check_loss(loss(1 + 1e-6), params, x, y)
+
+
+def test_gradcheck_takes_longer_numbers_before_it_accuses():
+    class CrossEntropy(nn.Module):
+        def __init__(self, factor=1.0):
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, z):
+            self.save(z)
+            return -np.log(1 - 1 / (1 + np.exp(-z)))
+
+        def backward(self, dy):
+            (z,) = self.saved()
+            return self.factor * dy / (1 + np.exp(-z))
+
+    z = np.linspace(-3, 25, 12)
+    assert gradcheck(CrossEntropy(), z)
+    assert not gradcheck(CrossEntropy(1 + 1e-6), z)
 
 
 # ---- the second opinion

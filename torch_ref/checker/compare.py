@@ -16,7 +16,7 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
-from scratch.gradcheck.derivative import NumericDerivative, numeric_derivative
+from scratch.gradcheck.derivative import NumericDerivative, finer, numeric_derivative
 from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
@@ -175,11 +175,17 @@ def _judged(
     derivative: NumericDerivative,
     rounding: Iterable[Tensors],
 ) -> list[TensorVerdict]:
-    """A verdict on each tensor by the first spread within which all agree, or by the last."""
+    """A verdict on each tensor by the first spread within which all agree, or by the last.
+
+    Of errors so small that the numeric derivative may lack these digits itself, by a finer one.
+    """
     for spread in rounding:
         found = _judged_by(objective, ours, gradients, theirs, derivative, spread)
         if all(t.verdict == AGREE for t in found):
-            break
+            return found
+    if any(t.is_slightly_wrong for t in found):
+        derivative = finer(objective, derivative)
+        found = _judged_by(objective, ours, gradients, theirs, derivative, spread)
     return found
 
 

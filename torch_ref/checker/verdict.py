@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scratch.gradcheck.tolerance import INCONCLUSIVE, SPREADS, VISIBLE
+from scratch.gradcheck.tolerance import INCONCLUSIVE, SMALL, SPREADS, VISIBLE
 
 AGREE = "agree"
 DIFFER = "differ"
@@ -163,6 +163,13 @@ class TensorVerdict:
         if self.ours.shape != self.reference.shape:
             return False
         return not np.any(replace(self, numeric=None).wrong(self.ours))
+
+    @property
+    def is_slightly_wrong(self) -> bool:
+        """Whether NumPy's gradient is refuted by the numeric derivative, in no entry by much."""
+        if self.numeric is None or self.ours.shape != self.reference.shape or self.verdict == AGREE:
+            return False
+        return _most(_difference(self.ours, self.numeric)) <= SMALL * self.scale
 
     def _is_rounded_to_float32(self) -> bool:
         """Whether PyTorch's is off by no more than a constant that was rounded to float32 would explain."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from scratch import nn
 from scratch.gradcheck import derivative
 from torch_ref import check
 
@@ -229,3 +230,18 @@ def test_a_gradient_in_which_both_agree_and_which_is_no_derivative_is_told(monke
     found = check((lambda x: x * x, lambda dy, x: dy * x), lambda x: x * x.detach(), X)
     assert found
     assert "Both sides give the same gradient, and it is no derivative of the forward: along" in found.verdict
+
+
+def test_when_the_budget_is_spent_the_rest_is_named():
+    found = check(nn.LayerNorm(5, dtype=np.float64), torch.nn.LayerNorm(5), X, budget=1e-9)
+    assert found
+    assert [*found.comparisons] == ["float64", "float32"]
+    assert "Not tried with weights drawn anew: the budget of seconds was spent" in found.verdict
+    assert "Not tried with a batch of one: the budget" in found.verdict
+    assert found.untried.startswith("the budget of seconds was spent")
+
+
+@pytest.mark.parametrize("budget", [0, -1.0, float("nan")])
+def test_a_budget_is_above_0(budget):
+    with pytest.raises(ValueError, match=r"check: budget is .*, expected seconds, more than 0"):
+        check(nn.Tanh(), torch.nn.Tanh(), X, budget=budget)

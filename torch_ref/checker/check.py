@@ -17,6 +17,7 @@ For anything with a forward and a backward (adapters) beside a module or functio
 """
 
 import difflib
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -140,6 +141,7 @@ def check(
     double_backward: bool = False,
     like: str | None = None,
     authority: str | None = None,
+    budget: float = 10.0,
 ) -> Check:
     """Compare a forward and backward written by hand with PyTorch's, and with the numeric derivative.
 
@@ -174,6 +176,8 @@ def check(
             numbers by default, where the reference does not tell.
         authority: "reference" where the gradient is no derivative and the reference's is right by definition:
             straight-through, gradient reversal, padding_idx, detached parts. There is no third number then.
+        budget: seconds after which no other condition is begun: other weights, shapes and sizes of numbers,
+            eval mode, ties and kinks. The notes list those that were left out.
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -182,8 +186,11 @@ def check(
             not a Parameter; reference is not a module or function; an input is a tensor, or not of numbers.
         ValueError: the parameters do not fit; the output holds nan or inf; there is neither a floating input
             nor a parameter; dtypes is empty, or has another one; like is no formula of ours; authority
-            is something else, or there is no reference.
+            is something else, or there is no reference; budget is not above 0.
     """
+    if not budget > 0:
+        raise ValueError(f"check: budget is {budget!r}, expected seconds, more than 0")
+    end = time.monotonic() + budget
     names = _checked(mine, reference, dtypes)
     require_known(like, "check")
     if authority not in (None, "reference") or (authority and reference is None):
@@ -212,12 +219,17 @@ def check(
     if double_backward and full and found:  # where a gradient is wrong, so is all that follows from it
         found = _examined_twice(found, mine, reference, sides, max(full))
     if full:
-        found = _examined_under_conditions(found, sides, max(full), like)
+        found = _examined_under_conditions(found, sides, max(full), like, end)
     if reference is None:
         return _with_what_has_no_gradient(found, sides)
     if not full:
         return replace(found, untried="in low precision it is not done")
+    if time.monotonic() > end:
+        return replace(found, untried=_SPENT)
     return _examined_on_kinks(found, sides, max(full), cotangent, like)
+
+
+_SPENT = "the budget of seconds was spent (budget=, --budget)"
 
 
 def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
@@ -396,11 +408,14 @@ def _our_own(sides: Sides, given: Comparison, objective: Objective, like: str | 
     return [family.of(objective) for family in families]
 
 
-def _examined_under_conditions(found: Check, sides: Sides, dtype: str, like: str | None) -> Check:
-    """``found``, and a comparison under each other condition, as long as all is well."""
+def _examined_under_conditions(found: Check, sides: Sides, dtype: str, like: str | None, end: float) -> Check:
+    """``found``, and a comparison under each other condition, as long as all is well and time is left."""
     for condition, other in other_conditions(sides):
         if not found:
             break
+        if time.monotonic() > end:
+            found = replace(found, notes=(*found.notes, f"Not tried with {condition}: {_SPENT}."))
+            continue
         try:
             with np.errstate(all="ignore"):
                 found = _examined(found, other, dtype, None, like, condition)

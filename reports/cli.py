@@ -7,6 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from reports import commands, output
+from reports.arguments import no_file_twice, text
 from reports.commands import Command
 from reports.errors import DisagreementError, UnusableError
 
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(words)
     options.words = words[1:]
     try:
+        no_file_twice(options)
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -85,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
             epilog=_EPILOG.format(examples=examples, zero=each.zero, one=each.one),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        one.register("type", None, text)
         each.arguments(one)
         one.set_defaults(run=each.run)
     return made

@@ -2,15 +2,13 @@
 
 One safetensors file holds the parameters and buffers, the optimizer's vectors and the state of the random
 generator as arrays; options, the history and the scheduler are JSON in its header, with a SHA-256 of it all.
-No pickle: loading a checkpoint runs nobody's code. A file is written beside its place, brought to disk and
-renamed, so at every moment there is either the old one or the new one, whole.
+No pickle: loading a checkpoint runs nobody's code. At every moment there is either the old file or the new
+one, whole (files.py).
 """
 
-import glob
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,39 +16,12 @@ from typing import Any
 import numpy as np
 
 from scratch import random
+from scratch.files import write_whole
 from scratch.nn import Module
 from scratch.optim import Optimizer
 from scratch.optim.lr_scheduler import LRScheduler
 
 _FORMAT = "gradmirror-checkpoint-1"
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it is there whole or, if anything goes wrong, as it was before.
-
-    Files that a killed run left beside it are removed.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        left.unlink(missing_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save_checkpoint(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from reports.arguments import DTYPES, add_seed, positive, rate
+from reports.arguments import DTYPES, add_seed, output_file, positive, rate
 from reports.commands import Command
 
 
@@ -83,7 +83,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="to compare in this precision alone (float32 and float64); the last two are for code of tensors",
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="everything that was found, for programs; - prints it and nothing else"
+        "--json",
+        type=output_file,
+        metavar="FILE",
+        help="everything that was found, for programs; - prints it and nothing else",
     )
 
 

@@ -19,7 +19,7 @@ from reports.runner.findings import Findings
 from reports.runner.results import Results
 from reports.runner.schema import schema
 from reports.sections.section import Headline, Section
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 
 class Panel(NamedTuple):

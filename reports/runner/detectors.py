@@ -21,7 +21,7 @@ from reports.page.text import markdown
 from reports.runner.environment import limit_threads
 from reports.runner.progress import progress
 from scratch import nn
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref import Check, as_torch, check, mirror

@@ -24,7 +24,7 @@ from reports.runner.detectors import NO_DERIVATIVE, WRONG_IN_TORCH, defined, inc
 from reports.runner.environment import limit_threads
 from reports.runner.progress import progress
 from scratch import nn
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from scratch.gradcheck import INCONCLUSIVE
 from scratch.nested import leaves, unflatten_as
 from torch_ref import check, mirror

@@ -17,7 +17,7 @@ import pandas as pd
 
 from reports.errors import UnusableError
 from reports.runner.findings import Rows, plain
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 if sys.platform != "win32":
     import fcntl

@@ -17,7 +17,7 @@ from reports.runner.environment import limit_threads
 from reports.runner.networks import by_name
 from reports.runner.progress import progress
 from reports.sections import drift, timing
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from scratch.gradcheck import INCONCLUSIVE
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from reports import sections
 from reports.runner.findings import Findings, plain
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 SCHEMA_VERSION = 4
 

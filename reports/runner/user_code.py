@@ -20,7 +20,7 @@ import torch
 import scratch
 from reports.errors import UnusableError
 from reports.output import show
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from torch_ref.adapters import takes_tensors
 from torch_ref.checker.check import Check, check
 from torch_ref.checker.check_loss import check_loss
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     for seed in range(options.seed, options.seed + options.seeds):
         scratch.manual_seed(seed)
         torch.manual_seed(seed)
-        np.random.seed(seed)
+        np.random.seed(seed % 2**32)
         try:
             found[seed] = (_check_network if is_network else _check_layer)(options, mine, reference, seed)
         except UnusableError:

@@ -189,6 +189,15 @@ def test_an_option_is_recorded_if_it_decides_what_the_rows_are():
         (["train", "--hidden", "٣"], "--hidden: '٣'"),
         (["train", "--optimizer", "Adamax"], "--optimizer: invalid choice: 'Adamax'"),
         (["train", "--checkpoint"], "--checkpoint"),
+        (["train", "--checkpoint", ""], "--checkpoint: it is empty; leave the option out"),
+        (["train", "--data-root", ""], "--data-root: it is empty"),
+        (["check", "a.py:A", "--against", ""], "--against: it is empty"),
+        (["check", "a.py:A", "--json", ""], "--json: it is empty"),
+        (["check", "a.py:A", "--json", "b.py"], "--json: 'b.py' is a file of Python code"),
+        (["alarms", "--out", "a.py"], "--out: 'a.py' is a file of Python code"),
+        (["report", "--out", ""], "--out: it is empty"),
+        (["report", "--seed", str(2**32)], "--seed: '4294967296' is too large; expected at most 4294967295"),
+        (["train", "--hidden", "9" * 5000], "is too large; expected at most 2147483647"),
     ],
 )
 def test_a_wrong_argument_is_named(capsys, words, named):
@@ -236,6 +245,34 @@ def test_a_history_below_a_file(main, tmp_path):
     (tmp_path / "file").write_text("mine")
     said = main(*XOR, "--epochs", 1, "--history", tmp_path / "file" / "run.csv")
     refused(said, "train", tmp_path / "file")
+
+
+@pytest.mark.parametrize("history", ["run.st", "link", "./run.st"])
+def test_two_options_on_one_file(main, tmp_path, history):
+    (tmp_path / "link").symlink_to("run.st")
+    said = main(*XOR, "--epochs", 1, "--checkpoint", "run.st", "--history", history)
+    refused(said, "train", f"--checkpoint run.st: history names this file too ({history})")
+    assert not (tmp_path / "run.st").exists()
+
+
+def test_a_file_that_a_check_reads_is_not_written(main, tmp_path):
+    (tmp_path / "layer").write_text("class A: pass")
+    said = main("check", "layer:A", "--input", "4", "--json", tmp_path / "layer")
+    refused(said, "check", "--json", "mine names this file too (layer:A)")
+    assert (tmp_path / "layer").read_text() == "class A: pass"
+
+
+def test_a_history_that_is_there_is_not_overwritten(main, tmp_path):
+    words = (*XOR, "--checkpoint", "run.st", "--history", "run.csv")
+    (tmp_path / "run.csv").write_text("mine")
+    refused(main(*words, "--epochs", 1), "train", "--history: run.csv exists")
+    (tmp_path / "run.csv").unlink()
+    assert main(*words, "--epochs", 1).code == 0
+    assert main(*words, "--epochs", 2, "--resume").code == 0
+    assert len((tmp_path / "run.csv").read_text().splitlines()) == 3
+    (tmp_path / "run.csv").write_text("mine")
+    refused(main(*words, "--epochs", 3, "--resume"), "train", "--history: run.csv is no history")
+    assert (tmp_path / "run.csv").read_text() == "mine"
 
 
 def test_resume_without_a_checkpoint(main):

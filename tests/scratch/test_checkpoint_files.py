@@ -13,7 +13,7 @@ from safetensors.numpy import load, load_file, save
 
 import scratch
 from scratch import nn, optim, random
-from scratch.checkpoint import _digest, load_checkpoint, save_checkpoint, write_whole
+from scratch.checkpoint import _digest, load_checkpoint, save_checkpoint
 from scratch.data import DataLoader, TensorDataset
 from scratch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
 from scratch.training import fit
@@ -112,23 +112,6 @@ def test_what_cannot_be_saved_leaves_the_old_file_and_nothing_else(tmp_path) -> 
         save_checkpoint(path, *saved, history=[{"loss": object()}])
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_to_a_folder_fails_and_leaves_no_litter(tmp_path) -> None:
-    folder = tmp_path / "c"
-    folder.mkdir()
-    with pytest.raises(OSError, match="c"):
-        write_whole(folder, b"new")
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_what_a_killed_run_left_is_removed_by_the_next_write_and_nothing_else_is(tmp_path) -> None:
-    path = tmp_path / "c[1].st"
-    others = [tmp_path / name for name in (".c1.st.x.part", "c[1].st.part", ".d.st.x.part")]
-    for file in [*others, tmp_path / ".c[1].st.x.part"]:
-        file.write_bytes(b"")
-    write_whole(path, b"new")
-    assert sorted(tmp_path.iterdir()) == sorted([*others, path])
 
 
 # ---- forged files

@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors import safe_open
 
 from reports import arguments, cli
+from reports.page.style import svg
 from reports.runner import options as declared
 from reports.runner.data import Data
 from reports.runner.findings import Findings, Rows
@@ -542,13 +544,14 @@ def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, m
 
     monkeypatch.setattr(cost, "measure", stop)
     (tmp_path / "out" / "figures").mkdir(parents=True)
-    for name in ("report.html", "report.md", "figures/loss.svg", "notes.txt"):
+    for name in ("report.html", "report.md", "figures/mine.svg", "notes.txt"):
         (tmp_path / "out" / name).write_text("earlier")
+    (tmp_path / "out" / "figures" / "loss.svg").write_text(svg("loss", "Loss", Figure()))
     said = main("report", "--quick", "--dataset", "digits", "--out", "out")
     assert said.code == 130
     assert said.err.startswith("gradmirror report: stopped; 0 of ")
     files = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert files == ["notes.txt", "results.csv", "results.json", "rows.jsonl"]
+    assert files == ["mine.svg", "notes.txt", "results.csv", "results.json", "rows.jsonl"]
     assert read(tmp_path / "out").json["agrees"] is None
 
 

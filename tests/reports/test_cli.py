@@ -107,7 +107,7 @@ def test_help_teaches_examples_that_can_be_parsed(capsys, command):
 def test_help_teaches_each_exit_code_and_each_option_with_its_default(capsys, command):
     text = help_of(capsys, command)
     codes = text.split("\nexit codes:\n")[1]
-    assert re.findall(r"^  (\d+) ", codes, re.M) == ["0", "1", "2", "130"]
+    assert re.findall(r"^  (\d+) ", codes, re.M) == ["0", "1", "2", "130", "141"]
     for option in ("--dataset", "--data-root", "--download", "--seed", "--epochs", "--dtype"):
         assert f"\n  {option}" in text
     assert "(mnist5k)" in text

@@ -179,7 +179,7 @@ CASES = {
     "no dloss without reduction": (
         backward_of_none,
         ValueError,
-        "reduction='none' it needs the gradient of the loss, shape (4,); got shape ()",
+        "reduction='none' it needs the gradient of the loss, float32 (4,); got float ()",
     ),
     "reduction None": (
         lambda: nn.L1Loss(reduction=None),

@@ -88,6 +88,8 @@ def load_checkpoint(
     if digest != _digest(arrays, text):
         raise ValueError(f"load_checkpoint: {path} was altered: its contents do not have its SHA-256")
     kept = json.loads(text)
+    if not isinstance(kept, dict):
+        raise ValueError(f"load_checkpoint: {path} is no checkpoint: it holds a {type(kept).__name__}")
     if kept.get("format") != _FORMAT:
         raise ValueError(f"load_checkpoint: {path} has format {kept.get('format')!r}, expected {_FORMAT!r}")
     kinds = {"optimizer": type(optimizer).__name__}
@@ -109,13 +111,13 @@ def load_checkpoint(
     random_before = random.get_rng_state()
     scheduler_before = None if scheduler is None else scheduler.state_dict()
     try:
-        history = kept["history"]
+        history = _history(kept["history"])
         random.set_rng_state(arrays["random"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
         if scheduler is not None:
             scheduler.load_state_dict(kept["scheduler"])
         optimizer.load_state_dict({"state": _by_index(arrays), "param_groups": kept["param_groups"]})
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         model.load_state_dict(before)
         random.set_rng_state(random_before)
         if scheduler is not None and scheduler_before is not None:
@@ -124,6 +126,16 @@ def load_checkpoint(
             f"load_checkpoint: {path} is of another model, optimizer or scheduler: {error}"
         ) from error
     return history
+
+
+def _history(kept: Any) -> list[dict[str, float]]:
+    """The history, if it is one: a dict of numbers for each epoch."""
+    if not isinstance(kept, list):
+        raise ValueError(f"history is a {type(kept).__name__}, expected a list of dicts")
+    for epoch, row in enumerate(kept, 1):
+        if not isinstance(row, dict) or not all(isinstance(value, int | float) for value in row.values()):
+            raise ValueError(f"history of epoch {epoch} is {row!r}, expected a dict of numbers")
+    return kept
 
 
 def _by_index(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from scratch.alike import kind_error
 from scratch.optim.optimizer import Optimizer
 
 Lambdas = Callable[[int], float] | Sequence[Callable[[int], float]]
@@ -83,12 +84,15 @@ class LRScheduler:
         """Take over what state_dict gave; the optimizer's own state has the rates.
 
         Raises:
-            ValueError: it is another scheduler's.
+            ValueError: it is another scheduler's, or a value is of another kind than the one here.
         """
         if missing := sorted(set(self.state_dict()) - set(state_dict)):
             raise ValueError(
                 f"{type(self).__name__}.load_state_dict: no {missing}; is it another scheduler's state?"
             )
+        wrong = [kind_error(key, state_dict[key], own) for key, own in self.state_dict().items()]
+        if any(wrong):
+            raise ValueError(f"{type(self).__name__}.load_state_dict: {next(filter(None, wrong))}")
         vars(self).update({key: value for key, value in state_dict.items() if key in self.state_dict()})
 
 

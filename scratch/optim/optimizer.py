@@ -6,10 +6,13 @@ them, and speaks torch's state_dict.
 """
 
 from collections.abc import Callable, Iterable
+from copy import copy
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
 
+from scratch.alike import kind_error
 from scratch.nn.parameter import Parameter, Run, Storage, runs
 
 
@@ -100,7 +103,10 @@ class Optimizer:
         self._states.append(([], []))
 
     def _check(self, group: dict[str, Any]) -> None:
-        """Refuse options out of range."""
+        """Refuse options of another kind than the constructor's defaults, or out of range."""
+        for option, default in signature(type(self)).parameters.items():
+            if option in group and (wrong := kind_error(option, group[option], default.default)):
+                raise TypeError(f"{type(self).__name__}: {wrong}")
         for option in self.not_negative:
             if not group.get(option, 0) >= 0:
                 raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, expected 0 or more")
@@ -228,6 +234,7 @@ class Optimizer:
             self._check({**group, **options})
         params = [(at, p) for at, group in enumerate(self.param_groups) for p in group["params"]]
         loaded: list[tuple[int, Parameter, str, np.ndarray]] = []
+        vectors_of = [self._kept_by(options) for options in taken]
         steps = {p: 0 for _, p in params}
         numbers = {p: self.numbers({**self.param_groups[at], **taken[at]}) for at, p in params}
         for index, entries in state_dict["state"].items():
@@ -256,6 +263,8 @@ class Optimizer:
                 raise ValueError(
                     f"{name}.load_state_dict: parameter {index} has step {steps[p]}, expected 0 or more"
                 )
+            if steps[p] and (missing := sorted(vectors_of[at] - set(vectors))):
+                raise ValueError(f"{name}.load_state_dict: no {missing} of parameter {index}")
         for group, options in zip(self.param_groups, taken, strict=True):
             group.update(options)
         self._steps, self._numbers, self._memory = steps, numbers, [{} for _ in sizes]
@@ -266,6 +275,15 @@ class Optimizer:
                 fill = self.initial(self.param_groups[at]).get(key, 0)
                 memory[key] = np.full_like(p.storage.data, fill)
             memory[key][p.offset : p.offset + p.numel()] = value.reshape(-1)
+
+    def _kept_by(self, options: dict[str, Any]) -> set[str]:
+        """The vectors that a step with these options leaves."""
+        alone = Parameter(np.ones(1))
+        alone.grad = np.ones(1)
+        other = copy(self)
+        Optimizer.__init__(other, [alone], {**self.defaults, **options})
+        other.step()
+        return set(other._memory[0].get(alone.storage, ()))
 
     def __repr__(self) -> str:
         options = [

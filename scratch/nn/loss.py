@@ -69,6 +69,9 @@ class Loss(Module):
             total_weight: what the mean divides by, if not by the number of the ℓ.
             of: the output whose loss it is, if the first of ``args`` is a copy of it.
         """
+        for each in args:
+            if type(each) is not np.ndarray:
+                self.refuse_mask(each)
         ℓ, saved = f(*args)
         L, reduced = F.reduce(ℓ, self.reduction, total_weight)
         if mode := grad_mode.mode():
@@ -93,7 +96,8 @@ class Loss(Module):
         if not self._saved:
             raise self._no_forward()
         _, sealed, made, f_backward, saved, reduced, shape, dtype = self._saved[-1]
-        if getattr(dloss, "shape", ()) != shape or (shape and dloss.dtype != dtype):
+        fits = isinstance(dloss, ARRAYS) and dloss.shape == shape and (not shape or dloss.dtype == dtype)
+        if not (fits or (shape == () and isinstance(dloss, float | int | complex))):
             raise self._dloss_error(dloss, shape, dtype)
         if sealed is not None:
             self._refuse_changes(sealed)
@@ -102,7 +106,7 @@ class Loss(Module):
         return f_backward(F.reduce_backward(dloss, reduced), saved)
 
     def _dloss_error(self, dloss: Any, shape: tuple[int, ...], dtype: np.dtype) -> Exception:
-        found = f"{getattr(dloss, 'dtype', type(dloss).__name__)} {np.shape(dloss)}"
+        found = f"{getattr(dloss, 'dtype', type(dloss).__name__)} {getattr(dloss, 'shape', '')}".rstrip()
         return ValueError(
             f"{type(self).__name__}.backward: with reduction={self.reduction!r} it needs the gradient of the "
             f"loss, {dtype} {shape}; got {found}"
@@ -309,6 +313,11 @@ class BCELoss(Loss):
             raise ValueError(
                 f"BCELoss: input runs from {input.real.min()} to {input.real.max()}, expected probabilities "
                 "from 0 to 1; for scores use BCEWithLogitsLoss"
+            )
+        if not np.all((target.real >= 0) & (target.real <= 1)):
+            raise ValueError(
+                f"BCELoss: target runs from {target.real.min()} to {target.real.max()}, expected "
+                "probabilities from 0 to 1"
             )
         return self.run_loss(
             F.binary_cross_entropy, F.binary_cross_entropy_backward, input, target, self.weight

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratch import grad_mode
+from scratch.kinds import refuse_other_kinds
 from scratch.nn import kept
 from scratch.nn.kept import now
 from scratch.nn.parameter import Parameter, lay_out
@@ -45,7 +46,9 @@ class _Constructor(type):
     """Lays a module's parameters end to end as soon as its ``__init__`` is through."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Construct, then lay out."""
+        """Construct, of our own classes from arguments of the right types, then lay out."""
+        if cls.__module__.startswith("scratch.nn"):
+            refuse_other_kinds(cls, args, kwargs)
         module = super().__call__(*args, **kwargs)
         lay_out(module.parameters())
         return module
@@ -154,6 +157,9 @@ class Module(metaclass=_Constructor):
         values: list[Any] = []
         for p in parameters:
             values.append(None if p is None else p.data)
+        for x in inputs:
+            if type(x) is not np.ndarray:
+                self.refuse_mask(x)
         y, saved = f(*inputs, *values, *options)
         if mode := grad_mode.mode():
             stack, time, sealed = self._saved, now(), None
@@ -212,12 +218,27 @@ class Module(metaclass=_Constructor):
 
     # ---- what forward leaves for backward
 
+    def refuse_mask(self, x: Any) -> None:
+        """Refuse a masked array, whose mask no formula knows.
+
+        Raises:
+            TypeError: x is one.
+        """
+        if isinstance(x, np.ndarray) and hasattr(x, "mask"):
+            raise TypeError(
+                f"{type(self).__name__}: a masked array of shape {x.shape}, expected a plain one: the mask "
+                "would be ignored; pass x.filled(number)"
+            )
+
     def save(self, *arrays: Any) -> None:
         """Keep these for the backward of this forward; nothing is kept under no_grad.
 
         Warns:
             ResourceWarning: 1,000 forwards wait for a backward, so it looks as if none will come.
         """
+        for each in arrays:
+            if type(each) is not np.ndarray:
+                self.refuse_mask(each)
         if mode := grad_mode.mode():
             time = now()
             if self._saved:
@@ -464,7 +485,13 @@ class Module(metaclass=_Constructor):
         Raises:
             RuntimeError: a shape differs, a dtype cannot be converted or, if strict, a key is missing or
                 unexpected; all are listed.
+            TypeError: state_dict is no mapping.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"load_state_dict into {type(self).__name__}: state_dict is a {type(state_dict).__name__}, "
+                "expected a mapping from names to arrays, as state_dict() gives"
+            )
         own = self.state_dict()
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]
@@ -482,7 +509,7 @@ class Module(metaclass=_Constructor):
         if strict and missing:
             problems.append(f"missing keys: {', '.join(missing)}")
         if strict and unexpected:
-            problems.append(f"unexpected keys: {', '.join(unexpected)}")
+            problems.append(f"unexpected keys: {', '.join(map(str, unexpected))}")
         if problems:
             raise RuntimeError(f"load_state_dict into {type(self).__name__}: " + "; ".join(problems))
         for key, value in arrays.items():

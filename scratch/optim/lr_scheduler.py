@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scratch.alike import kind_error
+from scratch.kinds import kind_error, refuse_other_kinds
 from scratch.optim.optimizer import Optimizer
 
 Lambdas = Callable[[int], float] | Sequence[Callable[[int], float]]
@@ -23,6 +23,12 @@ class LRScheduler:
         TypeError: optimizer is not an Optimizer.
         KeyError: last_epoch is 0 or more, and a group does not know its initial_lr.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "LRScheduler":
+        """Refuse arguments of other types than the constructor of one of ours names."""
+        if cls.__module__ == __name__:
+            refuse_other_kinds(cls, args, kwargs)
+        return super().__new__(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -86,6 +92,11 @@ class LRScheduler:
         Raises:
             ValueError: it is another scheduler's, or a value is of another kind than the one here.
         """
+        if not isinstance(state_dict, dict):
+            raise TypeError(
+                f"{type(self).__name__}.load_state_dict: state_dict is a {type(state_dict).__name__}, "
+                "expected a dict"
+            )
         if missing := sorted(set(self.state_dict()) - set(state_dict)):
             raise ValueError(
                 f"{type(self).__name__}.load_state_dict: no {missing}; is it another scheduler's state?"

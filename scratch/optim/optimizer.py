@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scratch.alike import kind_error
+from scratch.kinds import kind_error
 from scratch.nn.parameter import Parameter, Run, Storage, runs
 
 
@@ -61,6 +61,10 @@ class Optimizer:
         self._steps: dict[Parameter, int] = {}
         self._numbers: dict[Parameter, dict[str, float]] = {}
         self._states: list[tuple[list[bool], list[State]]] = []
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params is a {type(params).__name__}, expected an iterable of Parameters"
+            )
         groups = list(params)
         if not groups:
             raise ValueError(f"{name}: params is empty; is it a generator that was already used up?")
@@ -212,8 +216,14 @@ class Optimizer:
         Raises:
             ValueError: it has other groups, other options, another number of parameters, or a vector of
                 another shape.
+            TypeError: it is no dict of state and param_groups, or an option is of another kind.
         """
         name = type(self).__name__
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            found = sorted(state_dict) if isinstance(state_dict, dict) else f"a {type(state_dict).__name__}"
+            raise TypeError(
+                f"{name}.load_state_dict: state_dict is {found}, expected a dict of state and param_groups"
+            )
         sizes = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in state_dict["param_groups"]]
         if sizes != given:

@@ -10,21 +10,20 @@ Every run of pytest loads this file: it imports nothing of ours, nor torch or Nu
 fixture.
 """
 
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from torch_ref.shadow import shadow
 
 
 @pytest.fixture
 def assert_twin() -> Callable[..., None]:
     """assert_twin(mine, reference, *inputs, …): fail unless check, of the same arguments, finds all well."""
-    if shadow := _shadow("scratch"):
+    if file := shadow("scratch"):
         pytest.fail(
-            f"assert_twin: {shadow} is imported where gradmirror's own package scratch is meant; rename it, "
+            f"assert_twin: {file} is imported where gradmirror's own package scratch is meant; rename it, "
             "or keep the tests in another folder",
             pytrace=False,
         )
@@ -37,12 +36,3 @@ def assert_twin() -> Callable[..., None]:
             pytest.fail(str(found), pytrace=False)
 
     return assert_twin
-
-
-def _shadow(name: str) -> str:
-    """The file that is found under the name of one of our packages, if it is not ours."""
-    module = sys.modules.get(name)
-    spec = find_spec(name) if module is None else module.__spec__
-    found = getattr(module, "__file__", None) or getattr(spec, "origin", None)
-    ours = Path(__file__).resolve().parent.parent / name
-    return found if found and Path(found).resolve().parent != ours else ""

@@ -26,6 +26,7 @@ from reports.runner.blame import blamed, named
 from torch_ref.adapters import takes_tensors
 from torch_ref.checker.check import Check, check
 from torch_ref.checker.check_loss import check_loss
+from torch_ref.shadow import neighbour
 
 
 def answer(options: argparse.Namespace) -> Answer:
@@ -194,7 +195,13 @@ def _load(place: str, argument: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UnusableError(f"{argument}: {place} does not run: {type(error).__name__}: {error}") from error
+        found = neighbour(path) if isinstance(error, ImportError | AttributeError) else ""
+        hint = (
+            f"; {found} has the name of a package of gradmirror, which is found first: rename it"
+            if found
+            else ""
+        )
+        raise UnusableError(f"{argument}: {place} does not run: {named(error)}{hint}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module

@@ -163,6 +163,17 @@ def test_a_file_that_does_not_run_is_named(main):
     assert (said.code, said.err) == (2, f"gradmirror check: error: {expected}")
 
 
+def test_a_neighbour_with_the_name_of_a_package_of_ours_is_named(main):
+    Path("scratch.py").write_text("helper = 1\n")
+    Path("mine.py").write_text("from scratch import helper\n")
+    said = main("check", *LINEAR)
+    assert said.code == 2
+    assert "ImportError: cannot import name 'helper' from 'scratch'" in said.err
+    assert (
+        "; scratch.py has the name of a package of gradmirror, which is found first: rename it\n" in said.err
+    )
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from scratch import functional as F
 from scratch import grad_mode
@@ -69,9 +70,9 @@ class Loss(Module):
             total_weight: what the mean divides by, if not by the number of the ℓ.
             of: the output whose loss it is, if the first of ``args`` is a copy of it.
         """
-        for each in args:
-            if type(each) is not np.ndarray:
-                self.refuse_mask(each)
+        if type(args[0]) is not ndarray or type(args[1]) is not ndarray:
+            self.refuse_mask(args[0])
+            self.refuse_mask(args[1])
         ℓ, saved = f(*args)
         L, reduced = F.reduce(ℓ, self.reduction, total_weight)
         if mode := grad_mode.mode():
@@ -118,6 +119,7 @@ class Loss(Module):
         if not isinstance(x, ARRAYS) or x.dtype.kind not in "fc":
             raise self.input_error(first, x, None, "(*)")
         for name, other in others:
+            self.refuse_mask(other)
             if not isinstance(other, ARRAYS):
                 raise self.input_error(name, other, None, "(*)")
             if other.shape != x.shape:
@@ -467,6 +469,7 @@ class GaussianNLLLoss(Loss):
         self._check_alike(input=input, target=target)
         self._check_variance(var, input)
         options = self.full, self.eps
+        self.refuse_mask(var)
         return self.run_loss(F.gaussian_nll_loss, F.gaussian_nll_loss_backward, input, target, var, *options)
 
     def _check_variance(self, var: Any, x: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from scratch import grad_mode
 from scratch.kinds import refuse_other_kinds
@@ -156,9 +157,9 @@ class Module(metaclass=_Constructor):
         """
         values: list[Any] = []
         for p in parameters:
-            values.append(None if p is None else p.data)
+            values.append(None if p is None else p._data)
         for x in inputs:
-            if type(x) is not np.ndarray:
+            if type(x) is not ndarray:
                 self.refuse_mask(x)
         y, saved = f(*inputs, *values, *options)
         if mode := grad_mode.mode():
@@ -237,7 +238,7 @@ class Module(metaclass=_Constructor):
             ResourceWarning: 1,000 forwards wait for a backward, so it looks as if none will come.
         """
         for each in arrays:
-            if type(each) is not np.ndarray:
+            if type(each) is not ndarray:
                 self.refuse_mask(each)
         if mode := grad_mode.mode():
             time = now()

@@ -156,8 +156,10 @@ class Module(metaclass=_Constructor):
             options: numbers and the like, without a gradient.
         """
         values: list[Any] = []
+        receivers: list[Any] = []
         for p in parameters:
             values.append(None if p is None else p._data)
+            receivers.append(None if p is None else p.add_grad)
         for x in inputs:
             if type(x) is not ndarray:
                 self.refuse_mask(x)
@@ -168,7 +170,7 @@ class Module(metaclass=_Constructor):
                 sealed = kept.seal(saved)
             if stack:
                 self._wait(time)
-            stack.append((time, sealed, f_backward, len(inputs), parameters, y.shape, y.dtype, saved))
+            stack.append((time, sealed, f_backward, len(inputs), receivers, y.shape, y.dtype, saved))
             kept.latest = y
         return y
 
@@ -188,7 +190,7 @@ class Module(metaclass=_Constructor):
         """
         stack = self._saved
         at = 0 if len(stack) == 1 else self._position()
-        _, sealed, f_backward, n, parameters, shape, dtype, saved = stack[at]
+        _, sealed, f_backward, n, receivers, shape, dtype, saved = stack[at]
         if not isinstance(dy, ARRAYS) or dy.shape != shape or dy.dtype != dtype:
             raise self._grad_error(dy, shape, dtype)
         if sealed is not None:
@@ -198,11 +200,11 @@ class Module(metaclass=_Constructor):
             gradients = f_backward(dy, saved, need_dx=False)
         else:
             gradients = f_backward(dy, saved)
-        if n == 1 and not parameters:
+        if n == 1 and not receivers:
             return gradients
-        for p, gradient in zip(parameters, gradients[n:], strict=True):
-            if p is not None:
-                p.add_grad(gradient)
+        for add_grad, gradient in zip(receivers, gradients[n:], strict=True):
+            if add_grad is not None:
+                add_grad(gradient)
         return gradients[0] if n == 1 else gradients[:n]
 
     def backward_parameters(self, *dy: Any) -> None:

@@ -11,10 +11,10 @@ fixture. It stands beside our packages, under a name that nobody's folder has: p
 plugin cannot be imported, and a folder of one's own may well be called torch_ref.
 """
 
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,10 +23,11 @@ import pytest
 @pytest.fixture
 def assert_twin() -> Callable[..., None]:
     """assert_twin(mine, reference, *inputs, …): fail unless check, of the same arguments, finds all well."""
-    for name in ("scratch", "torch_ref"):
-        if shadow := _shadow(name):
+    shadow = _shadows().shadow
+    for name in ("torch_ref", "scratch"):
+        if file := shadow(name):
             pytest.fail(
-                f"assert_twin: {shadow} is imported where gradmirror's own package {name} is meant; rename "
+                f"assert_twin: {file} is imported where gradmirror's own package {name} is meant; rename "
                 "it, or keep the tests in another folder",
                 pytrace=False,
             )
@@ -41,11 +42,11 @@ def assert_twin() -> Callable[..., None]:
     return assert_twin
 
 
-def _shadow(name: str) -> str:
-    """The file that is found under the name of one of our packages, if it is not ours."""
-    module = sys.modules.get(name)
-    spec = find_spec(name) if module is None else module.__spec__
-    folders = list(getattr(spec, "submodule_search_locations", None) or [])  # of a package without __init__
-    found = getattr(module, "__file__", None) or getattr(spec, "origin", None) or next(iter(folders), None)
-    ours = Path(__file__).resolve().parent / name
-    return found if found and ours not in (Path(found).resolve(), Path(found).resolve().parent) else ""
+def _shadows() -> ModuleType:
+    """torch_ref/shadow.py by its place: under its name somebody else's torch_ref may be found."""
+    spec = spec_from_file_location("gradmirror_shadow", Path(__file__).parent / "torch_ref" / "shadow.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,6 +2,10 @@
 
 import argparse
 import math
+import os
+from collections.abc import Iterator
+
+from reports.errors import UnusableError
 
 DTYPES = ("float32", "float64")
 # The larger networks of scratch/models.py, and the frameworks of reports/runner/frameworks.py: to parse a
@@ -11,17 +15,78 @@ MODELS = ("mlp_batchnorm", "simple_conv_net", "deep_conv_net", "CharLSTM", "GPT"
 COLUMNS = ("torch-default", "torch-foreach", "torch-fused", "torch-compile", "jax", "autograd")
 
 
+# What fits into a C int, which libraries below take; seeds are NumPy's, of 32 bits.
+_LARGEST, _LARGEST_SEED = 2**31 - 1, 2**32 - 1
+
+
+class OutputFile(str):
+    """A file that a command writes."""
+
+
+def text(words: str) -> str:
+    """Any text but an empty one: that is a shell variable that was not set, and no option left out."""
+    if not words:
+        raise argparse.ArgumentTypeError("it is empty; leave the option out, or say what it should be")
+    return words
+
+
+def output_file(path: str) -> OutputFile:
+    """A file to write: any but a Python file, which would be somebody's source."""
+    if text(path).endswith((".py", ".pyi", ".ipynb")):
+        raise argparse.ArgumentTypeError(f"{path!r} is a file of Python code, which is not written over")
+    return OutputFile(path)
+
+
+def no_file_twice(options: argparse.Namespace) -> None:
+    """Refuse to write a file that another option names as well.
+
+    Raises:
+        UnusableError: it does.
+    """
+    named = list(_texts(options))
+    for option, path in named:
+        for other, words in named:
+            if isinstance(path, OutputFile) and other != option and _same_file(path, words):
+                raise UnusableError(f"--{option} {path}: {other} names this file too ({words}); expected two")
+
+
+def _texts(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Each argument by name, with each text that it has."""
+    for name, value in vars(options).items():
+        if name != "words":
+            several = value if isinstance(value, list | tuple) else [value]
+            yield from ((name, each) for each in several if isinstance(each, str))
+
+
+def _same_file(path: OutputFile, words: str) -> bool:
+    """Whether ``words``, a path or "path:name", name the file ``path``."""
+    places = words if isinstance(words, OutputFile) else words.partition(":")[0]
+    ours, theirs = (os.path.realpath(each) for each in (path, places))
+    exists = os.path.exists(ours) and os.path.exists(theirs)
+    both = isinstance(words, OutputFile) or exists
+    return both and (ours == theirs or (exists and os.path.samefile(ours, theirs)))
+
+
 def natural(text: str) -> int:
     """A whole number from 0 on."""
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
+    return _whole(text, 0, _LARGEST, "a whole number from 0 on")
 
 
 def positive(text: str) -> int:
     """A whole number above 0."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return _whole(text, 1, _LARGEST, "a whole number above 0")
+
+
+def seed(text: str) -> int:
+    """A seed of NumPy's: a whole number below 2³²."""
+    return _whole(text, 0, _LARGEST_SEED, "a whole number from 0 on")
+
+
+def _whole(text: str, lowest: int, highest: int, kind: str) -> int:
+    if not (text.isascii() and text.isdigit() and lowest <= int(text[:20])):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind}")
+    if len(text) > 20 or int(text) > highest:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is too large; expected at most {highest}")
     return int(text)
 
 
@@ -44,10 +109,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
     """Add the seed of everything that is drawn at random."""
-    parser.add_argument("--seed", type=natural, default=0, help=f"of {of} (%(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help=f"of {of} (%(default)s)")
 
 
 def add_out(parser: argparse.ArgumentParser, file: str) -> None:
     """Add the file to write."""
     suffix = file.rpartition(".")[2]
-    parser.add_argument("--out", default=file, metavar=f"FILE.{suffix}", help="(%(default)s)")
+    parser.add_argument(
+        "--out", type=output_file, default=file, metavar=f"FILE.{suffix}", help="(%(default)s)"
+    )

@@ -7,3 +7,7 @@ class UnusableError(Exception):
 
 class DisagreementError(Exception):
     """The two sides differ too much for anything more to be compared. Ends the command with exit code 1."""
+
+
+class InternalError(Exception):
+    """A mistake of gradmirror in another process; the message is its traceback. Ends with exit code 2."""

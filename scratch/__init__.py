@@ -16,11 +16,12 @@ It needs NumPy alone and imports neither torch nor pandas.
 """
 
 from scratch import nn, optim
-from scratch.grad_mode import is_grad_enabled, no_grad
+from scratch.grad_mode import detect_changes, is_grad_enabled, no_grad
 from scratch.random import Generator, manual_seed, rand, randint, randn, randperm
 
 __all__ = [
     "Generator",
+    "detect_changes",
     "is_grad_enabled",
     "manual_seed",
     "nn",

@@ -2,15 +2,13 @@
 
 One safetensors file holds the parameters and buffers, the optimizer's vectors and the state of the random
 generator as arrays; options, the history and the scheduler are JSON in its header, with a SHA-256 of it all.
-No pickle: loading a checkpoint runs nobody's code. A file is written beside its place, brought to disk and
-renamed, so at every moment there is either the old one or the new one, whole.
+No pickle: loading a checkpoint runs nobody's code. At every moment there is either the old file or the new
+one, whole (files.py).
 """
 
-import glob
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,39 +16,12 @@ from typing import Any
 import numpy as np
 
 from scratch import random
+from scratch.files import write_whole
 from scratch.nn import Module
 from scratch.optim import Optimizer
 from scratch.optim.lr_scheduler import LRScheduler
 
 _FORMAT = "gradmirror-checkpoint-1"
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it is there whole or, if anything goes wrong, as it was before.
-
-    Files that a killed run left beside it are removed.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        left.unlink(missing_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save_checkpoint(
@@ -117,6 +88,8 @@ def load_checkpoint(
     if digest != _digest(arrays, text):
         raise ValueError(f"load_checkpoint: {path} was altered: its contents do not have its SHA-256")
     kept = json.loads(text)
+    if not isinstance(kept, dict):
+        raise ValueError(f"load_checkpoint: {path} is no checkpoint: it holds a {type(kept).__name__}")
     if kept.get("format") != _FORMAT:
         raise ValueError(f"load_checkpoint: {path} has format {kept.get('format')!r}, expected {_FORMAT!r}")
     kinds = {"optimizer": type(optimizer).__name__}
@@ -138,13 +111,13 @@ def load_checkpoint(
     random_before = random.get_rng_state()
     scheduler_before = None if scheduler is None else scheduler.state_dict()
     try:
-        history = kept["history"]
+        history = _history(kept["history"])
         random.set_rng_state(arrays["random"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k[:6] == "model."})
         if scheduler is not None:
             scheduler.load_state_dict(kept["scheduler"])
         optimizer.load_state_dict({"state": _by_index(arrays), "param_groups": kept["param_groups"]})
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         model.load_state_dict(before)
         random.set_rng_state(random_before)
         if scheduler is not None and scheduler_before is not None:
@@ -153,6 +126,16 @@ def load_checkpoint(
             f"load_checkpoint: {path} is of another model, optimizer or scheduler: {error}"
         ) from error
     return history
+
+
+def _history(kept: Any) -> list[dict[str, float]]:
+    """The history, if it is one: a dict of numbers for each epoch."""
+    if not isinstance(kept, list):
+        raise ValueError(f"history is a {type(kept).__name__}, expected a list of dicts")
+    for epoch, row in enumerate(kept, 1):
+        if not isinstance(row, dict) or not all(isinstance(value, int | float) for value in row.values()):
+            raise ValueError(f"history of epoch {epoch} is {row!r}, expected a dict of numbers")
+    return kept
 
 
 def _by_index(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, Any]]:

@@ -23,10 +23,17 @@ History = list[dict[str, float]]
 
 
 class Evaluation(NamedTuple):
-    """Mean loss and share of samples (of a text, of places) whose largest score is at their class."""
+    """Mean loss and share of samples (of a text, of places) whose largest score is at their class.
+
+    The accuracy is None where the targets are no classes: integers, one for each sample or place.
+    """
 
     loss: float
-    accuracy: float
+    accuracy: float | None
+
+    def named(self, name: str) -> dict[str, float]:
+        """Both as entries of a history, without an accuracy where there is none."""
+        return {f"{name}_{key}": value for key, value in self._asdict().items() if value is not None}
 
 
 def train_step(
@@ -42,7 +49,7 @@ def train_step(
 
 @no_grad()
 def evaluate(model: Module, loss_fn: Loss, dataset: Dataset, batch_size: int = 1000) -> Evaluation:
-    """Loss and accuracy on a whole dataset of (x, class), in evaluation mode.
+    """Loss and accuracy on a whole dataset of (x, target), in evaluation mode.
 
     Raises:
         ValueError: the dataset is empty.
@@ -59,12 +66,13 @@ def evaluate(model: Module, loss_fn: Loss, dataset: Dataset, batch_size: int = 1
             x, target = dataset[start : start + batch_size]
             scores = model(x)
             loss += float(loss_fn(scores, target)) * len(x)
-            correct += int(np.count_nonzero(np.argmax(scores, axis=1) == target))
-            places += target.size
+            if target.dtype.kind in "iu" and target.shape == scores.shape[:1] + scores.shape[2:]:
+                correct += int(np.count_nonzero(np.argmax(scores, axis=1) == target))
+                places += target.size
     finally:
         for module, training in modes:
             module.training = training
-    return Evaluation(loss / len(dataset), correct / places)
+    return Evaluation(loss / len(dataset), correct / places if places else None)
 
 
 def fit(
@@ -96,7 +104,8 @@ def fit(
 
     Returns:
         A dict for each epoch: "epoch" from 1, "lr", "train_loss", "train_accuracy" and, with a test set,
-        "test_loss" and "test_accuracy", all measured after the epoch.
+        "test_loss" and "test_accuracy", all measured after the epoch. There is an accuracy only where the
+        targets are classes.
 
     Raises:
         FloatingPointError: the loss became nan or inf; the model is as after that step.
@@ -122,7 +131,7 @@ def fit(
         if test is not None:
             results["test"] = evaluate(model, loss_fn, test)
         for name, result in results.items():
-            row |= {f"{name}_{key}": value for key, value in result._asdict().items()}
+            row |= result.named(name)
         history.append(row)
         if scheduler is not None:
             scheduler.step()

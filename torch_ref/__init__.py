@@ -6,6 +6,8 @@ Everything is imported when it is first used: torch takes seconds, and pytest lo
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from torch_ref.shadow import shadow
+
 if TYPE_CHECKING:
     from torch_ref.checker.check import Check, check
     from torch_ref.checker.check_loss import check_loss
@@ -57,6 +59,11 @@ def __getattr__(name: str) -> Any:
     """The public name, imported from its home on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if file := shadow("scratch"):
+        raise ImportError(
+            f"torch_ref: {file} is found where gradmirror's own package scratch is meant; rename it, or run "
+            "from another folder"
+        )
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

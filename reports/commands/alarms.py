@@ -8,7 +8,9 @@ from reports.commands import Command
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draws", type=positive, default=200, metavar="N", help="of each (%(default)s)")
-    parser.add_argument("--only", default="", metavar="NAME", help="entries with this in their name")
+    parser.add_argument(
+        "--only", type=str, default="", metavar="NAME", help="entries with this in their name"
+    )
     parser.add_argument("--jobs", type=positive, default=2, metavar="N", help="processes (%(default)s)")
     add_out(parser, "reports/out/alarms.csv")
 

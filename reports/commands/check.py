@@ -2,7 +2,7 @@
 
 import argparse
 
-from reports.arguments import DTYPES, add_seed, positive, rate
+from reports.arguments import DTYPES, add_seed, output_file, positive, rate
 from reports.commands import Command
 
 
@@ -83,14 +83,24 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="to compare in this precision alone (float32 and float64); the last two are for code of tensors",
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="everything that was found, for programs; - prints it and nothing else"
+        "--time-limit",
+        type=rate,
+        default=600.0,
+        metavar="SECONDS",
+        help="after which your code is ended (%(default)g)",
+    )
+    parser.add_argument(
+        "--json",
+        type=output_file,
+        metavar="FILE",
+        help="everything that was found, for programs; - prints it and nothing else",
     )
 
 
 def _run(options: argparse.Namespace) -> int:
-    from reports.runner import user_code
+    from reports.runner import apart
 
-    return user_code.run(options)
+    return apart.run(options)
 
 
 COMMAND = Command(
@@ -107,6 +117,9 @@ with loss(X, y), and gradient(X, y) or gradients that loss returns or leaves. Sa
 Your layer is an object with forward(x) and backward(dy), its parameters as W beside dW, in lists params and
 grads, or as objects with data and grad; or it is a pair of functions, forward(x) and backward(dy, x). Its
 weights are set to those of PyTorch's, by name or in order. Say --input, once for each.
+
+Your code runs in a process of its own. What it prints goes to stderr; if it ends the process, or does not
+end, nothing was checked, and the exit code is 2.
 """,
     """\
 gradmirror check net.py:loss --params net.py:init --data 8x5 --data 8:3

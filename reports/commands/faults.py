@@ -8,7 +8,9 @@ from reports.commands import Command
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="the first layer of each kind, at scale 1")
-    parser.add_argument("--only", default="", metavar="WORDS", help="mistakes with these words in their name")
+    parser.add_argument(
+        "--only", type=str, default="", metavar="WORDS", help="mistakes with these words in their name"
+    )
     add_out(parser, "reports/out/faults.csv")
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from reports.arguments import DTYPES, add_data, add_seed, positive, rate
+from reports.arguments import DTYPES, add_data, add_seed, output_file, positive, rate
 from reports.commands import Command
 
 
@@ -27,9 +27,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="of weights and data (%(default)s)"
     )
-    parser.add_argument("--checkpoint", metavar="FILE", help="written after each epoch")
+    parser.add_argument("--checkpoint", type=output_file, metavar="FILE", help="written after each epoch")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    parser.add_argument("--history", metavar="FILE.csv", help="a row for each epoch, written after each")
+    parser.add_argument(
+        "--history", type=output_file, metavar="FILE.csv", help="a row for each epoch, written after each"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from reports.lesson.texts import LANGUAGES, WHY, WORDS
 from reports.lesson.trace import trace
 from reports.runner.environment import version_of
 from reports.runner.progress import progress
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 _HERE = Path(__file__).parent
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from reports import sections
 from reports.errors import UnusableError
+from reports.output import show
 from reports.page import text
 from reports.runner.environment import machine
 from reports.runner.findings import Findings
@@ -46,7 +47,7 @@ def run(names: Sequence[str], words: Sequence[str]) -> int:
         if not results.sections:
             raise UnusableError(f"{name}: no section was finished, so there is nothing to compare")
     found = compared(old, new)
-    print(markdown(old, new, found, names))
+    show(markdown(old, new, found, names) + "\n")
     return int(any(change.worse for each in found for change in each.changes))
 
 

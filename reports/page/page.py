@@ -13,13 +13,13 @@ import matplotlib
 from markupsafe import Markup
 
 from reports import sections
-from reports.page.style import STYLE, svg
+from reports.page.style import STYLE, is_panel, svg
 from reports.page.text import markdown, short, text_columns
 from reports.runner.findings import Findings
 from reports.runner.results import Results
 from reports.runner.schema import schema
 from reports.sections.section import Headline, Section
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 
 class Panel(NamedTuple):
@@ -132,7 +132,8 @@ def remove(results: Results) -> None:
     """Remove the files that ``write`` wrote for an earlier run, lest they be taken for this one's."""
     names = ("report.html", "report.md", "results.schema.json")
     for path in (*(results.out / name for name in names), *results.out.glob("figures/*.svg")):
-        path.unlink(missing_ok=True)
+        if path.suffix != ".svg" or is_panel(path.read_text(encoding="utf-8", errors="replace")):
+            path.unlink(missing_ok=True)
 
 
 def verdict(results: Results) -> str:

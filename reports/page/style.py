@@ -119,6 +119,9 @@ def decades(values: Any) -> tuple[float, float]:
     return float(10 ** np.floor(low)), float(10 ** np.ceil(high))
 
 
+_OURS = ' color="#767677">'
+
+
 def svg(name: str, title: str, figure: Any) -> str:
     """The figure as SVG: a title, ids that only this panel has, the page's colour, and no metadata."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -137,5 +140,10 @@ def svg(name: str, title: str, figure: Any) -> str:
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = text.replace(INK, "currentColor")
     opening, inside = text.split(">", 1)
-    opening += f' role="img" aria-label="{escape(title)}" color="#767677">'
+    opening += f' role="img" aria-label="{escape(title)}"{_OURS}'
     return f"{opening}\n <title>{escape(title)}</title>{inside}"
+
+
+def is_panel(text: str) -> bool:
+    """Whether this is the text of an SVG that ``svg`` made."""
+    return text.startswith("<svg") and _OURS in text.partition("\n <title>")[0]

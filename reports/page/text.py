@@ -37,8 +37,8 @@ def round_duration(seconds: float) -> str:
 
 
 def megabytes(count: float) -> str:
-    """A count of bytes: "12 MB"."""
-    return f"{count / 2**20:.0f} MB"
+    """A count of bytes: "12 MB"; "not measured" for nan."""
+    return "not measured" if np.isnan(count) else f"{count / 2**20:.0f} MB"
 
 
 def multiple(value: float) -> str:

@@ -7,6 +7,7 @@ from types import ModuleType
 import pandas as pd
 import torch
 
+from reports.output import show
 from reports.page.text import markdown
 from scratch import nn, optim
 from scratch.optim import lr_scheduler
@@ -53,7 +54,6 @@ def _classes(module: ModuleType, base: type) -> list[tuple[str, type]]:
 def run() -> int:
     """Print the table; always 0."""
     found = table()
-    print(markdown(found))
     here, missing = (sum(len(names.split()) for names in found[column]) for column in ("here", "not here"))
-    print(f"\n{here} of {here + missing} are here.")
+    show(f"{markdown(found)}\n\n{here} of {here + missing} are here.\n")
     return 0

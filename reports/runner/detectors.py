@@ -17,11 +17,12 @@ import pandas as pd
 import torch
 
 from reports.errors import UnusableError
+from reports.output import show
 from reports.page.text import markdown
 from reports.runner.environment import limit_threads
 from reports.runner.progress import progress
 from scratch import nn
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.nested import leaves, unflatten_as
 from torch_ref import Check, as_torch, check, mirror
@@ -273,9 +274,11 @@ def run(options: argparse.Namespace) -> int:
     with limit_threads(1):
         found = kill_matrix([*chosen, None], (1.0,) if options.quick else SCALES, every=not options.quick)
     write_whole(options.out, found.to_csv(index=False).encode())
-    print(markdown(with_totals(found).astype(str), "simple"))
-    print(f"\nThe trials that each detector refused; the last row should be 0. Written: {options.out}")
-    print("The last columns: how often gradmirror, where it refused, named the mistake, or misnamed it.")
+    show(
+        markdown(with_totals(found).astype(str), "simple")
+        + f"\n\nThe trials that each detector refused; the last row should be 0. Written: {options.out}\n"
+        "The last columns: how often gradmirror, where it refused, named the mistake, or misnamed it.\n"
+    )
     missed = found["tried"] - found["gradmirror"]
     failed = (
         missed[found["mistake"] != RIGHT].any() or found["gradmirror"].iloc[-1] or found["misnamed"].any()

@@ -20,11 +20,12 @@ from joblib import Parallel, delayed
 
 import scratch
 from reports.errors import UnusableError
+from reports.output import show
 from reports.runner.detectors import NO_DERIVATIVE, WRONG_IN_TORCH, defined, inconclusive
 from reports.runner.environment import limit_threads
 from reports.runner.progress import progress
 from scratch import nn
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from scratch.gradcheck import INCONCLUSIVE
 from scratch.nested import leaves, unflatten_as
 from torch_ref import check, mirror
@@ -140,8 +141,10 @@ def run(options: argparse.Namespace) -> int:
     del counts["side_effects"]
     unseen = sum(outcome.verdict == INCONCLUSIVE for outcome in failed)
     compared = ", ".join(f"{count:,} in {made_in}" for made_in, count in sorted(counts.items()))
-    print(f"{len(chosen)} entries of the catalog, {options.draws} draws each, compared: {compared}.")
-    print(f"False alarms: {len(failed) - unseen}. Inconclusive: {unseen}. Each is a row of {options.out}")
+    show(
+        f"{len(chosen)} entries of the catalog, {options.draws} draws each, compared: {compared}.\n"
+        f"False alarms: {len(failed) - unseen}. Inconclusive: {unseen}. Each is a row of {options.out}\n"
+    )
     return 1 if len(failed) > unseen else 0
 
 

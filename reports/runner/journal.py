@@ -1,12 +1,15 @@
 """The rows that a report has found so far, a line for each task: rows.jsonl.
 
 A line is appended and flushed to the disk when a task is finished. Whatever ends a report, the lines before
-stand; one that was being written is cut off and its task done again. Numbers come back bit for bit.
+stand; one that was being written is cut off and its task done again. Numbers come back bit for bit, and a
+line that was altered is refused: each begins with its checksum.
 """
 
 import json
 import os
+import re
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ import pandas as pd
 
 from reports.errors import UnusableError
 from reports.runner.findings import Rows, plain
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 if sys.platform != "win32":
     import fcntl
@@ -67,7 +70,7 @@ class Journal:
             raise UnusableError(
                 f"{path}: its first line has no conditions, so it is not a journal of a report"
             )
-        _compare(path, first["conditions"], json.loads(_line(conditions)))
+        _compare(path, first["conditions"], json.loads(json.dumps(conditions, default=plain)))
         journal = cls(path)
         for number, line in enumerate(lines, 2):
             try:
@@ -141,11 +144,18 @@ def _lock(file: int, folder: Path) -> None:
         ) from None
 
 
+_CHECKED = re.compile(rb'\{"crc32": "([0-9a-f]{8})", ')
+
+
 def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, default=plain, ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(content, default=plain, ensure_ascii=False).encode()
+    return b'{"crc32": "%08x", ' % zlib.crc32(text) + text[1:] + b"\n"
 
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    checked = _CHECKED.match(line)
+    if checked is None or int(checked[1], 16) != zlib.crc32(b"{" + line[checked.end() :]):
+        raise UnusableError(f"{path}: line {number} is damaged: it does not have its checksum")
     try:
         content = json.loads(line)
     except ValueError as error:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from reports.arguments import MODELS
 from reports.errors import DisagreementError
+from reports.output import show
 from reports.page import text
 from reports.runner import memory
 from reports.runner.environment import limit_threads
 from reports.runner.networks import by_name
 from reports.runner.progress import progress
 from reports.sections import drift, timing
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 from scratch.gradcheck import INCONCLUSIVE
 
 
@@ -78,6 +79,5 @@ def run(options: argparse.Namespace) -> int:
             rows.append(row(name, options.steps, options.rounds, options.seed))
             write_whole(options.out, pd.DataFrame(rows).to_csv(index=False).encode())
     table = pd.DataFrame(rows)
-    print(text.markdown(shown(table)))
-    print(f"\nAll of it is in {options.out}")
+    show(f"{text.markdown(shown(table))}\n\nAll of it is in {options.out}\n")
     return 0 if (table["verdict"] == "agree").all() else 1

@@ -14,7 +14,7 @@ from jsonschema.exceptions import best_match
 from reports import sections
 from reports.errors import UnusableError
 from reports.runner.findings import Findings
-from reports.runner.results import SCHEMA_VERSION, Results
+from reports.runner.results import SCHEMA_VERSION, Results, digest
 from reports.runner.schema import schema
 from reports.sections.section import Section, Table
 
@@ -35,6 +35,8 @@ def load(path: str | PathLike[str]) -> Results:
         raise UnusableError(f"{path}: schema_version {version!r}, expected {SCHEMA_VERSION}; make it anew")
     if problem := _problem(content):
         raise UnusableError(f"{path}: {problem}")
+    if content["sha256"] != digest(content):
+        raise UnusableError(f"{path}: it was altered since it was written: it does not have its sha256")
     known = sections.every()
     try:
         found = {name: _findings(known[name], each) for name, each in content["sections"].items()}

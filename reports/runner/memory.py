@@ -9,8 +9,8 @@ besides.
 
 import ctypes
 import gc
+import math
 import re
-import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -21,15 +21,20 @@ from reports.runner.environment import limit_threads
 from reports.runner.frameworks import numpy_side, torch_side
 from reports.runner.networks import by_name
 
+if sys.platform != "win32":
+    import resource
+
 _LINUX = Path("/proc/self/clear_refs")
 
 
-def peak(name: str, side: str) -> int:
-    """The bytes, measured in a new process.
+def peak(name: str, side: str) -> float:
+    """The bytes, measured in a new process; nan on Windows, where nothing measures them so.
 
     Raises:
         subprocess.CalledProcessError: that process failed.
     """
+    if sys.platform == "win32":
+        return math.nan
     command = [sys.executable, "-m", "reports.runner.memory", name, side]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -1,6 +1,7 @@
 """A training of the NumPy side, on the command line: begun, kept after each epoch, and gone on with."""
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,10 @@ from reports.errors import UnusableError
 from reports.runner.data import Data
 from reports.runner.progress import progress
 from scratch import models, nn, optim
-from scratch.checkpoint import load_checkpoint, save_checkpoint, write_whole
+from scratch.checkpoint import load_checkpoint, save_checkpoint
 from scratch.data import DataLoader
 from scratch.datasets import Splits
+from scratch.files import write_whole
 from scratch.training import History, fit
 
 
@@ -81,6 +83,19 @@ def _check(options: argparse.Namespace, checkpoint: Path | None) -> None:
         raise UnusableError(
             f"--checkpoint: {checkpoint} exists; --resume goes on from it, or remove it first"
         )
+    if options.history:
+        _check_history(options.history, options.resume)
+
+
+def _check_history(path: str, resume: bool) -> None:
+    """Refuse to write over a file that is not the history of the training that is resumed."""
+    if not os.path.isfile(path):
+        return  # what is no file is refused where it is written
+    if not resume:
+        raise UnusableError(f"--history: {path} exists; give another name, or remove it first")
+    with open(path, "rb") as file:
+        if not file.read(9).startswith(b"epoch,lr,"):
+            raise UnusableError(f"--history: {path} is no history of a training; give another name")
 
 
 def _build(options: argparse.Namespace, data: Splits) -> tuple[nn.Module, optim.Optimizer]:

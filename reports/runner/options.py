@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reports.arguments import COLUMNS, DTYPES, MODELS, natural, positive
+from reports.arguments import COLUMNS, DTYPES, MODELS, natural, positive, seed
 
 _SAME = object()
 
@@ -27,6 +27,7 @@ _INTEGER = {"type": "integer", "minimum": 0}
 _POSITIVE = {"type": "integer", "minimum": 1}
 
 FLAG = Kind({"action": "store_true"}, {"type": "boolean"})
+SEED = Kind({"type": seed, "metavar": "N"}, _INTEGER)
 NATURAL = Kind({"type": natural, "metavar": "N"}, _INTEGER)
 POSITIVE = Kind({"type": positive, "metavar": "N"}, _POSITIVE)
 POSITIVES = Kind({"type": positive, "nargs": "+", "metavar": "N"}, {"type": "array", "items": _POSITIVE})
@@ -142,7 +143,7 @@ OPTIONS = (
         f"frameworks to time beside NumPy and the fastest setting of PyTorch: {', '.join(COLUMNS)}",
         "The frameworks timed beside NumPy and the fastest setting of PyTorch.",
     ),
-    Option("seed", NATURAL, 0, "the first seed", "Both frameworks were seeded with this number."),
+    Option("seed", SEED, 0, "the first seed", "Both frameworks were seeded with this number."),
     Option(
         "dtype",
         one_of(*DTYPES),

@@ -9,6 +9,7 @@ from typing import Any
 from reports import sections
 from reports.errors import UnusableError
 from reports.lesson import page as lesson
+from reports.output import show
 from reports.page import page
 from reports.runner import environment, gpu
 from reports.runner import options as declared
@@ -63,7 +64,7 @@ def run(options: Mapping[str, Any], words: Sequence[str]) -> int:
                 kept = f"{len(journal.rows)} of {tasks} rows are kept; --resume goes on"
                 raise type(stop)(f"{stop}; {kept}" if str(stop) else kept) from None
         say(f"page: {perf_counter() - begin:.1f} s")
-    print(page.summary(results))
+    show(page.summary(results) + "\n")
     return 0 if results.agrees else 1
 
 

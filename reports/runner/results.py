@@ -4,8 +4,9 @@ Both are written anew when a section is finished, each whole or not at all. So w
 on disk can be read, and hold all sections finished until then.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,15 @@ import pandas as pd
 
 from reports import sections
 from reports.runner.findings import Findings, plain
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of what results.json holds beside it, spaces and order aside."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 @cache
@@ -90,7 +97,8 @@ class Results:
                 for name, found in self.sections.items()
             },
         }
-        return json.dumps(content, indent=1, allow_nan=False, default=plain) + "\n"
+        written = json.loads(json.dumps(content, allow_nan=False, default=plain))
+        return json.dumps({"sha256": digest(written)} | written, indent=1) + "\n"
 
     def long(self) -> pd.DataFrame:
         """The rows of results.csv: one for each number."""

@@ -87,6 +87,10 @@ def schema() -> dict[str, Any]:
     content = record(
         {
             "schema_version": {"const": SCHEMA_VERSION, "description": "The version of this description."},
+            "sha256": described(
+                {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "SHA-256 of all the rest, as JSON with sorted keys.",
+            ),
             "agrees": {
                 "type": ["boolean", "null"],
                 "description": "Whether the two sides agree in all sections; null before the first is "

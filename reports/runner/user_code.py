@@ -1,4 +1,7 @@
-"""Code of users, found by the words of the command line, and checked: ``gradmirror check``."""
+"""Code of users, found by the words of the command line, and checked: ``gradmirror check``.
+
+It runs in a process of its own: serving.py.
+"""
 
 import argparse
 import ast
@@ -8,7 +11,6 @@ import importlib.util
 import json
 import re
 import sys
-import traceback
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -19,20 +21,34 @@ import torch
 
 import scratch
 from reports.errors import UnusableError
-from reports.output import show
-from scratch.checkpoint import write_whole
+from reports.runner.apart import Answer
+from reports.runner.blame import blamed, named
 from torch_ref.adapters import takes_tensors
 from torch_ref.checker.check import Check, check
 from torch_ref.checker.check_loss import check_loss
+from torch_ref.shadow import neighbour
 
 
-def run(options: argparse.Namespace) -> int:
-    """Check as the command line says; 0 if both sides agree from every seed, 1 if not.
+def answer(options: argparse.Namespace) -> Answer:
+    """Check as the command line says.
 
     Raises:
         UnusableError: a name cannot be found, an argument not be read, or the two sides not be compared.
-        OSError: the JSON file cannot be written.
     """
+    try:
+        return _answer(options)
+    except UnusableError:
+        raise
+    except BaseException as error:
+        if reason := blamed(error, options):
+            raise UnusableError(reason) from error
+        if not isinstance(error, TypeError | ValueError | RuntimeError):
+            raise
+        compared = "the two sides cannot be compared" if options.against else "it cannot be checked"
+        raise UnusableError(f"{compared}: {_as_option(error)}") from error
+
+
+def _answer(options: argparse.Namespace) -> Answer:
     is_network = _is_network(options)
     mine = _find(options.mine, "mine")
     reference = _find(options.against, "--against") if options.against else None
@@ -40,29 +56,13 @@ def run(options: argparse.Namespace) -> int:
     for seed in range(options.seed, options.seed + options.seeds):
         scratch.manual_seed(seed)
         torch.manual_seed(seed)
-        np.random.seed(seed)
-        try:
-            found[seed] = (_check_network if is_network else _check_layer)(options, mine, reference, seed)
-        except UnusableError:
-            raise
-        except Exception as error:
-            if blamed := _blamed(error, options.mine, options.against or "", options.case or ""):
-                raise UnusableError(blamed) from error
-            if not isinstance(error, TypeError | ValueError | RuntimeError):
-                raise
-            compared = "the two sides cannot be compared" if options.against else "it cannot be checked"
-            raise UnusableError(f"{compared}: {_as_option(error)}") from error
+        np.random.seed(seed % 2**32)
+        found[seed] = (_check_network if is_network else _check_layer)(options, mine, reference, seed)
+    shown = str(next((each for each in found.values() if not each), next(iter(found.values()))))
+    if options.seeds > 1:
+        shown += f"\n\n{sum(map(bool, found.values()))} of {len(found)} seeds agree"
     everything = json.dumps(_as_json(found), indent=1, allow_nan=False) + "\n" if options.json else ""
-    if options.json == "-":
-        show(everything)
-    else:
-        if options.json:
-            write_whole(options.json, everything.encode())
-        shown = str(next((each for each in found.values() if not each), next(iter(found.values()))))
-        if options.seeds > 1:
-            shown += f"\n\n{sum(map(bool, found.values()))} of {len(found)} seeds agree"
-        show(shown + "\n")
-    return 0 if all(found.values()) else 1
+    return Answer(0 if all(found.values()) else 1, shown + "\n", everything)
 
 
 _OF_LAYER = ("input", "held", "transposed", "layout", "columns", "authority", "double_backward")
@@ -161,27 +161,7 @@ def _data(rng: np.random.Generator, words: str, scale: float) -> list[Any]:
     return [_draw(rng, words, scale, "--data")]
 
 
-def _blamed(error: Exception, mine: str, *others: str) -> str:
-    """Which function of the user's files, or of their neighbours, raised it, and where; "" if none did."""
-    places = (mine, *others)
-    folders = {Path(place.partition(":")[0]).resolve().parent for place in places if ":" in place}
-    imported = None if ":" in mine else getattr(sys.modules[mine.rpartition(".")[0]], "__file__", None)
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == imported or Path(frame.filename).resolve().parent in folders
-    ]
-    if not frames:
-        return ""
-    at = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"
-    return f"your {frames[0].name} raises {_named(error)} ({at})"
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _as_option(error: Exception) -> str:
+def _as_option(error: BaseException) -> str:
     """The text of an error, with the options of the command line in the place of check's arguments."""
     text = re.sub(r"check\(…, (\w+=.*?)\)", r"\1", str(error))
     return re.sub(r"\b(transposed|held|dtypes)=(\[.*?\]|'\w+')", _option, text)
@@ -222,7 +202,13 @@ def _load(place: str, argument: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UnusableError(f"{argument}: {place} does not run: {type(error).__name__}: {error}") from error
+        found = neighbour(path) if isinstance(error, ImportError | AttributeError) else ""
+        hint = (
+            f"; {found} has the name of a package of gradmirror, which is found first: rename it"
+            if found
+            else ""
+        )
+        raise UnusableError(f"{argument}: {place} does not run: {named(error)}{hint}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module
@@ -261,7 +247,7 @@ def _made(what: Any, args: list[Any], kwargs: dict[str, Any], argument: str) -> 
         return what(*args, **kwargs)
     except Exception as error:
         raise UnusableError(
-            f"{argument}: {what.__name__} cannot be made with --args {args} {kwargs}: {_named(error)}"
+            f"{argument}: {what.__name__} cannot be made with --args {args} {kwargs}: {named(error)}"
         ) from error
 
 

@@ -29,7 +29,7 @@ from reports.runner.plan import Plan
 from reports.runner.tasks import Task
 from reports.sections import section
 from reports.sections.section import Column, Drawing, Section, Table, Tables
-from scratch.checkpoint import write_whole
+from scratch.files import write_whole
 
 # The larger networks of a full report that names none.
 _LARGER = ("simple_conv_net", "GPT")

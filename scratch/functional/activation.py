@@ -5,7 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from scratch.functional.elementary import clip, erf, log1p_exp, negative, positive, sigma, step
+from scratch.functional.elementary import (
+    clip,
+    erf,
+    from_lowest,
+    log1p_exp,
+    negative,
+    positive,
+    sigma,
+    step,
+)
 
 __all__ = [
     "celu",
@@ -389,6 +398,7 @@ def silu(x: np.ndarray) -> tuple[np.ndarray, Any]:
         >>> y, silu_backward(np.ones(1), saved)
         (array([0.]), array([0.5]))
     """
+    x = from_lowest(x)
     σ = sigma(x)
     return x * σ, (x, σ)
 

@@ -50,6 +50,11 @@ def sigma(x: np.ndarray) -> np.ndarray:
     return np.reciprocal(1 + np.exp(-np.maximum(x, lowest)))
 
 
+def from_lowest(x: np.ndarray) -> np.ndarray:
+    """max(x, the number below which σ(x) stays as it is), lest x σ(x) is no longer near 0."""
+    return np.maximum(x, _LOWEST.get(x.dtype.char, -math.inf))
+
+
 def log1p_exp(x: np.ndarray) -> np.ndarray:
     r"""$\log(1+e^x) = \max(x, 0) + \log(1+e^{-|x|})$, which never overflows.
 

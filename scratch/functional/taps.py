@@ -18,7 +18,7 @@ and lose nothing. Where both are evenly spaced they are slices, and what is adde
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,8 @@ import numpy as np
 Index = Any  # a slice, or an array of positions
 
 _FEW = 6
+# Windows longer than this are summed as a whole, where that many additions one by one would lose digits.
+_LONG = 64
 
 
 class Tap(NamedTuple):
@@ -49,12 +51,29 @@ class Taps:
         self.count, self.width = table.shape
         # The first column of each row that has an input.
         self.first = np.argmax(table >= 0, axis=1).astype(np.min_scalar_type(self.width))
-        self.taps = tuple(
-            Tap(column, *pair) for column in range(self.width) for pair in _pairs(table[:, column])
-        )
+
+    @cached_property
+    def taps(self) -> tuple[Tap, ...]:
+        """The taps, column by column."""
+        columns = range(self.width)
+        return tuple(Tap(column, *pair) for column in columns for pair in _pairs(self.table[:, column]))
+
+    @cached_property
+    def spans(self) -> tuple[slice, ...]:
+        """The inputs of each output, if they are a few long runs without gaps; else none."""
+        if self.width <= _LONG or self.count >= self.width:
+            return ()
+        held = self.table >= 0
+        first = np.take_along_axis(self.table, held.argmax(axis=1)[:, None], axis=1)[:, 0]
+        last = self.table.max(axis=1, initial=-1)
+        if not np.array_equal(last - first + 1, held.sum(axis=1)):
+            return ()
+        return tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
 
     def gather(self, x: np.ndarray, axis: int, weights: np.ndarray | None = None, fill: Any = 0) -> Any:
         """y_o = Σ_j w_oj x[table_oj] along the (negative) axis; ``fill`` where the first column has none."""
+        if weights is None and not fill and self.spans:
+            return np.stack([_sum(x[at(axis, span)], axis) for span in self.spans], axis)
         y = np.full_like(x, fill, shape=resized(x, axis, self.count))
         for column, outputs, inputs in self.taps:
             new = x[at(axis, inputs)]
@@ -69,6 +88,10 @@ class Taps:
     def scatter(self, dy: np.ndarray, axis: int, weights: np.ndarray | None = None) -> np.ndarray:
         """dx_i = Σ w_oj dy_o over all o and j with table_oj = i: the transpose of gather."""
         dx = np.zeros_like(dy, shape=resized(dy, axis, self.length))
+        if weights is None and self.spans:
+            for o, span in enumerate(self.spans):
+                dx[at(axis, span)] += dy[at(axis, slice(o, o + 1))]
+            return dx
         for column, outputs, inputs in self.taps:
             new = dy[at(axis, outputs)]
             if weights is not None:
@@ -115,6 +138,11 @@ def resized(x: np.ndarray, axis: int, size: int) -> tuple[int, ...]:
     """The shape of x, its negative axis of another size."""
     axis += x.ndim
     return (*x.shape[:axis], size, *x.shape[axis + 1 :])
+
+
+def _sum(x: np.ndarray, axis: int) -> np.ndarray:
+    """The sum along an axis: NumPy's, in pairs, of the last one, in which rounding hardly grows."""
+    return np.ascontiguousarray(np.moveaxis(x, axis, -1)).sum(axis=-1)
 
 
 def _along(axis: int, weights: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -76,6 +76,9 @@ class MultiheadAttention(Module):
         if not 0 <= dropout <= 1:
             raise ValueError(f"MultiheadAttention: dropout is {dropout}, expected a probability from 0 to 1")
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
+        for name, size in (("kdim", kdim), ("vdim", vdim)):
+            if size is not None and size < 0:
+                raise ValueError(f"MultiheadAttention: {name} is {size}, expected 0 or more")
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
         self.add_zero_attn, self.batch_first = add_zero_attn, batch_first
@@ -141,6 +144,8 @@ class MultiheadAttention(Module):
             average_attn_weights: whether the weights are averaged over the heads.
             is_causal: that attn_mask hides what comes later, which must be given: it is that which counts.
         """
+        for x in (query, key, value):
+            self.refuse_mask(x)
         self._check(query, key, value)
         if is_causal and attn_mask is None:
             raise ValueError(f"{self}: is_causal is True, expected attn_mask too, which it describes")

@@ -40,6 +40,9 @@ class _Conv(Module):
 
     def _make(self, bias: bool, dtype: Any) -> None:
         name, g = type(self).__name__, self.groups
+        for side in ("in_channels", "out_channels"):
+            if getattr(self, side) < 0:
+                raise ValueError(f"{name}: {side} is {getattr(self, side)}, expected 0 or more")
         for argument, least in (("kernel_size", 1), ("stride", 1), ("dilation", 1)):
             setattr(self, argument, self._each_axis(argument, least))
         if g < 1 or self.in_channels % g or self.out_channels % g:

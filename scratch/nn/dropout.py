@@ -63,7 +63,7 @@ class Dropout(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = k x / (1-p) in training, else x."""
-        if not isinstance(input, np.ndarray | np.generic):
+        if not isinstance(input, np.ndarray | np.generic) or input.dtype.kind not in "fc":
             raise self.input_error("input", input, None, "")
         like = self._like(input)
         k = draw_kept(like, self.p) if self.training and self.p > 0 else None
@@ -180,7 +180,7 @@ class AlphaDropout(Dropout):
         """y = a k x + a s (k - 1) + a s p in training, else x."""
         if not self.training or self.p in (0, 1):
             return super().forward(input)
-        if not isinstance(input, np.ndarray | np.generic):
+        if not isinstance(input, np.ndarray | np.generic) or input.dtype.kind not in "fc":
             raise self.input_error("input", input, None, "")
         k = draw_kept(self._like(input), self.p)
         return self.run(F.alpha_dropout, F.alpha_dropout_backward, (input,), (), k, self.p)

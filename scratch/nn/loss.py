@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from scratch import functional as F
 from scratch import grad_mode
-from scratch.nn.module import ARRAYS, MANY, Module, arguments
+from scratch.nn import kept
+from scratch.nn.module import ARRAYS, Module, arguments
 
 __all__ = [
     "BCELoss",
@@ -52,7 +54,12 @@ class Loss(Module):
         self.reduction = reduction
 
     def run_loss(
-        self, f: Callable[..., Any], f_backward: Callable[..., Any], *args: Any, total_weight: Any = None
+        self,
+        f: Callable[..., Any],
+        f_backward: Callable[..., Any],
+        *args: Any,
+        total_weight: Any = None,
+        of: Any = None,
     ) -> Any:
         """The loss: the ℓ of ``f(*args)``, reduced.
 
@@ -61,13 +68,20 @@ class Loss(Module):
             f_backward: its derivative: of (dℓ, saved), gives what backward returns.
             args: inputs, target and options.
             total_weight: what the mean divides by, if not by the number of the ℓ.
+            of: the output whose loss it is, if the first of ``args`` is a copy of it.
         """
+        if type(args[0]) is not ndarray or type(args[1]) is not ndarray:
+            self.refuse_mask(args[0])
+            self.refuse_mask(args[1])
         ℓ, saved = f(*args)
         L, reduced = F.reduce(ℓ, self.reduction, total_weight)
-        if grad_mode._enabled:
-            self._saved.append((f_backward, saved, reduced, L.shape))
-            if len(self._saved) == MANY:
-                self._warn_of_waiting()
+        if mode := grad_mode.mode():
+            sealed = kept.seal(saved) if mode > 1 else None
+            of, time = args[0] if of is None else of, kept.now()
+            loss = f_backward, saved, reduced, L.shape, L.dtype
+            if self._saved:
+                self._wait(time)
+            self._saved.append((time, sealed, kept.made_before(of, time), *loss))
         return L
 
     def backward(self, dloss: Any = 1.0) -> Any:
@@ -78,21 +92,25 @@ class Loss(Module):
 
         Raises:
             RuntimeError: there was no forward, it ran under no_grad, or its backward was already done.
-            ValueError: dloss has another shape than the loss.
+            ValueError: dloss has another shape than the loss or, with reduction "none", another dtype.
         """
         if not self._saved:
             raise self._no_forward()
-        f_backward, saved, reduced, shape = self._saved[-1]
-        if getattr(dloss, "shape", ()) != shape:
-            raise self._dloss_error(dloss, shape)
+        _, sealed, made, f_backward, saved, reduced, shape, dtype = self._saved[-1]
+        fits = isinstance(dloss, ARRAYS) and dloss.shape == shape and (not shape or dloss.dtype == dtype)
+        if not (fits or (shape == () and isinstance(dloss, float | int | complex))):
+            raise self._dloss_error(dloss, shape, dtype)
+        if sealed is not None:
+            self._refuse_changes(sealed)
         self._saved.pop()
+        kept.begin_backward(made)
         return f_backward(F.reduce_backward(dloss, reduced), saved)
 
-    def _dloss_error(self, dloss: Any, shape: tuple[int, ...]) -> Exception:
-        found = f"shape {np.shape(dloss)} of {type(dloss).__name__}"
+    def _dloss_error(self, dloss: Any, shape: tuple[int, ...], dtype: np.dtype) -> Exception:
+        found = f"{getattr(dloss, 'dtype', type(dloss).__name__)} {getattr(dloss, 'shape', '')}".rstrip()
         return ValueError(
             f"{type(self).__name__}.backward: with reduction={self.reduction!r} it needs the gradient of the "
-            f"loss, shape {shape}; got {found}"
+            f"loss, {dtype} {shape}; got {found}"
         )
 
     def _check_alike(self, **inputs: Any) -> None:
@@ -101,6 +119,7 @@ class Loss(Module):
         if not isinstance(x, ARRAYS) or x.dtype.kind not in "fc":
             raise self.input_error(first, x, None, "(*)")
         for name, other in others:
+            self.refuse_mask(other)
             if not isinstance(other, ARRAYS):
                 raise self.input_error(name, other, None, "(*)")
             if other.shape != x.shape:
@@ -297,6 +316,11 @@ class BCELoss(Loss):
                 f"BCELoss: input runs from {input.real.min()} to {input.real.max()}, expected probabilities "
                 "from 0 to 1; for scores use BCEWithLogitsLoss"
             )
+        if not np.all((target.real >= 0) & (target.real <= 1)):
+            raise ValueError(
+                f"BCELoss: target runs from {target.real.min()} to {target.real.max()}, expected "
+                "probabilities from 0 to 1"
+            )
         return self.run_loss(
             F.binary_cross_entropy, F.binary_cross_entropy_backward, input, target, self.weight
         )
@@ -445,6 +469,7 @@ class GaussianNLLLoss(Loss):
         self._check_alike(input=input, target=target)
         self._check_variance(var, input)
         options = self.full, self.eps
+        self.refuse_mask(var)
         return self.run_loss(F.gaussian_nll_loss, F.gaussian_nll_loss_backward, input, target, var, *options)
 
     def _check_variance(self, var: Any, x: np.ndarray) -> None:

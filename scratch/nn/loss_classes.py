@@ -128,10 +128,10 @@ class CrossEntropyLoss(_ClassLoss):
         Z = None if usual else self._check(input, target)
         ignore_index = None if usual else self.ignore_index
         # By columns: sums over a few classes become long loops over the samples, twice as fast.
-        input = np.asanyarray(input, order="F")
+        columns = np.asanyarray(input, order="F")
         options = self.weight, ignore_index, self.label_smoothing
         return self.run_loss(
-            F.cross_entropy, F.cross_entropy_backward, input, target, *options, total_weight=Z
+            F.cross_entropy, F.cross_entropy_backward, columns, target, *options, total_weight=Z, of=input
         )
 
     def _check(self, x: Any, target: Any) -> Any:

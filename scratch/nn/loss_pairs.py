@@ -75,6 +75,7 @@ class CosineEmbeddingLoss(Loss):
     def forward(self, input1: np.ndarray, input2: np.ndarray, target: np.ndarray) -> Any:
         """L = Σ (1 - cos if y = 1, max(0, cos - m) if y = -1) / Z."""
         self._check_alike(input1=input1, input2=input2)
+        self.refuse_mask(target)
         if not isinstance(target, ARRAYS):
             raise self.input_error("target", target, None, "")
         if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:

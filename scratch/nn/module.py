@@ -7,17 +7,23 @@ What torch's tape does unseen is written out here. ``forward`` saves what the de
     dx = model.backward(dy)       # backward: the chain rule, from the last layer to the first
 
 What was saved lies on a stack, so a module that is used twice in one pass is right twice, if the backwards
-come in the reverse order of the forwards.
+come in the reverse order of the forwards. The gradient of a loss is given back to the forward that made its
+input, whatever forwards came in between (kept.py).
 """
 
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from scratch import grad_mode
+from scratch.kinds import refuse_other_kinds
+from scratch.nn import kept
+from scratch.nn.kept import now
 from scratch.nn.parameter import Parameter, lay_out
 
 __all__ = ["Module"]
@@ -41,10 +47,30 @@ class _Constructor(type):
     """Lays a module's parameters end to end as soon as its ``__init__`` is through."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Construct, then lay out."""
+        """Construct, of our own classes from arguments of the right types, then lay out."""
+        if cls.__module__.startswith("scratch.nn"):
+            refuse_other_kinds(cls, args, kwargs)
         module = super().__call__(*args, **kwargs)
         lay_out(module.parameters())
         return module
+
+
+def _refusable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """This backward, which calls ``saved``; after a refusal the corrected call finds what forward kept."""
+
+    @wraps(backward)
+    def refusable(self: "Module", *args: Any, **kwargs: Any) -> Any:
+        stack = self._saved
+        if not stack:
+            return backward(self, *args, **kwargs)
+        before = stack.copy()
+        try:
+            return backward(self, *args, **kwargs)
+        except (TypeError, ValueError):
+            stack[:] = before
+            raise
+
+    return refusable
 
 
 class Module(metaclass=_Constructor):
@@ -82,21 +108,26 @@ class Module(metaclass=_Constructor):
     training: bool
     needs_input_grad: bool
     _saved: list[Any]
+    # When the oldest forward was kept that a backward passed over.
+    _took_after: int
     _buffers: dict[str, bool]
     # Whether the backward formula takes need_dx, and can leave the input gradient out.
     _can_skip_dx = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make ``module(x)`` the forward itself."""
+        """Make ``module(x)`` the forward itself, and let a backward that is refused leave what it takes."""
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls):
             cls.__call__ = cls.forward  # type: ignore[method-assign]
+        backward = vars(cls).get("backward")
+        if inspect.isfunction(backward) and "saved" in backward.__code__.co_names:
+            cls.backward = _refusable(backward)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Module":
         """Give every module its bookkeeping, also if a subclass does not call ``super().__init__``."""
         module = super().__new__(cls)
         module.training = module.needs_input_grad = True
-        module._saved, module._buffers = [], {}
+        module._saved, module._buffers, module._took_after = [], {}, -1
         return module
 
     def forward(self, *inputs: Any) -> Any:
@@ -127,13 +158,20 @@ class Module(metaclass=_Constructor):
         values: list[Any] = []
         receivers: list[Any] = []
         for p in parameters:
-            values.append(None if p is None else p.data)
+            values.append(None if p is None else p._data)
             receivers.append(None if p is None else p.add_grad)
+        for x in inputs:
+            if type(x) is not ndarray:
+                self.refuse_mask(x)
         y, saved = f(*inputs, *values, *options)
-        if grad_mode._enabled:
-            self._saved.append((f_backward, len(inputs), receivers, y.shape, y.dtype, saved))
-            if len(self._saved) == MANY:
-                self._warn_of_waiting()
+        if mode := grad_mode.mode():
+            stack, time, sealed = self._saved, now(), None
+            if mode > 1:
+                sealed = kept.seal(saved)
+            if stack:
+                self._wait(time)
+            stack.append((time, sealed, f_backward, len(inputs), receivers, y.shape, y.dtype, saved))
+            kept.latest = y
         return y
 
     def backward(self, dy: Any) -> Any:
@@ -150,12 +188,14 @@ class Module(metaclass=_Constructor):
             ValueError: dy has another shape or dtype than y.
             TypeError: dy is no array.
         """
-        if not self._saved:
-            raise self._no_forward()
-        f_backward, n, receivers, shape, dtype, saved = self._saved[-1]
+        stack = self._saved
+        at = 0 if len(stack) == 1 else self._position()
+        _, sealed, f_backward, n, receivers, shape, dtype, saved = stack[at]
         if not isinstance(dy, ARRAYS) or dy.shape != shape or dy.dtype != dtype:
             raise self._grad_error(dy, shape, dtype)
-        self._saved.pop()
+        if sealed is not None:
+            self._refuse_changes(sealed)
+        del stack[at]
         if self._can_skip_dx and not self.needs_input_grad:
             gradients = f_backward(dy, saved, need_dx=False)
         else:
@@ -181,26 +221,63 @@ class Module(metaclass=_Constructor):
 
     # ---- what forward leaves for backward
 
+    def refuse_mask(self, x: Any) -> None:
+        """Refuse a masked array, whose mask no formula knows.
+
+        Raises:
+            TypeError: x is one.
+        """
+        if isinstance(x, np.ndarray) and hasattr(x, "mask"):
+            raise TypeError(
+                f"{type(self).__name__}: a masked array of shape {x.shape}, expected a plain one: the mask "
+                "would be ignored; pass x.filled(number)"
+            )
+
     def save(self, *arrays: Any) -> None:
         """Keep these for the backward of this forward; nothing is kept under no_grad.
 
         Warns:
             ResourceWarning: 1,000 forwards wait for a backward, so it looks as if none will come.
         """
-        if grad_mode._enabled:
-            self._saved.append(arrays)
-            if len(self._saved) == MANY:
-                self._warn_of_waiting()
+        for each in arrays:
+            if type(each) is not ndarray:
+                self.refuse_mask(each)
+        if mode := grad_mode.mode():
+            time = now()
+            if self._saved:
+                self._wait(time)
+            self._saved.append((time, kept.seal(arrays) if mode > 1 else None, arrays))
 
     def saved(self) -> tuple[Any, ...]:
-        """Take what the latest forward kept.
+        """Take what the latest forward kept, or the forward that the loss's gradient is of.
 
         Raises:
             RuntimeError: there was no forward, it ran under no_grad, or its backward was already done.
         """
-        if not self._saved:
+        at = 0 if len(self._saved) == 1 else self._position()
+        _, sealed, arrays = self._saved[at]
+        if sealed is not None:
+            self._refuse_changes(sealed)
+        del self._saved[at]
+        return arrays
+
+    def _position(self) -> int:
+        """Where in the stack lies what the next backward is of, if it does not hold exactly one."""
+        stack = self._saved
+        if not stack:
             raise self._no_forward()
-        return self._saved.pop()
+        at = kept.position(stack)
+        if at and not kept.is_certain(stack):
+            self._took_after = stack[0][0]
+        return at
+
+    def _refuse_changes(self, sealed: Any) -> None:
+        array = kept.changed(sealed)
+        if array is not None:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward: an array that its forward saved, {array.dtype} "
+                f"{array.shape}, was changed in between"
+            )
 
     def check_grad(self, dy: Any, shape: tuple[int, ...], dtype: np.dtype, name: str = "y") -> None:
         """Refuse a dL/dy that has not the shape and dtype of y, since broadcasting would hide it.
@@ -225,12 +302,18 @@ class Module(metaclass=_Constructor):
             "forward of its own, outside of no_grad"
         )
 
+    def _wait(self, time: int) -> None:
+        """Take note of a forward at this time, while others wait for their backward."""
+        kept.mark(time)
+        if len(self._saved) == MANY - 1:
+            self._warn_of_waiting()
+
     def _warn_of_waiting(self) -> None:
         warnings.warn(
             f"{type(self).__name__} keeps what {MANY} forwards saved, and no backward came; evaluate under "
             "scratch.no_grad(), or let go of them with model.zero_grad()",
             ResourceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
     def input_error(self, name: str, x: Any, dtype: Any, expected: str) -> Exception:
@@ -320,11 +403,24 @@ class Module(metaclass=_Constructor):
         return self
 
     def zero_grad(self) -> None:
-        """Set every gradient to None, and forget forwards that no backward followed."""
+        """Set every gradient to None, and forget forwards that no backward followed.
+
+        Warns:
+            RuntimeWarning: a forward waited, and a backward was of a later one.
+        """
+        passed_over = False
         for module in self.modules():
+            passed_over |= bool(module._saved) and module._saved[0][0] == module._took_after
             module._saved.clear()
             for _, p in module._own_parameters():
                 p.grad = None
+        if passed_over:
+            warnings.warn(
+                f"{type(self).__name__}.zero_grad: a forward was left over, and a later one had its "
+                "backward; if that gradient was to be of the first, run the others under scratch.no_grad()",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def swap_saved(self, stack: list[Any]) -> list[Any]:
         """Put ``stack`` in the place of what forwards have kept so far, which is returned.
@@ -392,7 +488,13 @@ class Module(metaclass=_Constructor):
         Raises:
             RuntimeError: a shape differs, a dtype cannot be converted or, if strict, a key is missing or
                 unexpected; all are listed.
+            TypeError: state_dict is no mapping.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"load_state_dict into {type(self).__name__}: state_dict is a {type(state_dict).__name__}, "
+                "expected a mapping from names to arrays, as state_dict() gives"
+            )
         own = self.state_dict()
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]
@@ -410,7 +512,7 @@ class Module(metaclass=_Constructor):
         if strict and missing:
             problems.append(f"missing keys: {', '.join(missing)}")
         if strict and unexpected:
-            problems.append(f"unexpected keys: {', '.join(unexpected)}")
+            problems.append(f"unexpected keys: {', '.join(map(str, unexpected))}")
         if problems:
             raise RuntimeError(f"load_state_dict into {type(self).__name__}: " + "; ".join(problems))
         for key, value in arrays.items():

@@ -152,7 +152,7 @@ class _Max(_Pool):
     def backward(self, dy: np.ndarray | None, dindices: Any = None) -> np.ndarray:
         """dx = dy at the position of the largest, added up over the windows; indices have no gradient."""
         if dy is None and self._saved:
-            *_, shape, dtype, _ = self._saved[-1]
+            *_, shape, dtype, _ = self._saved[self._position()]
             dy = np.zeros(shape, dtype)
         return super().backward(dy)
 
@@ -415,8 +415,11 @@ class LPPool1d(_Fixed):
     def __init__(
         self, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
     ) -> None:
-        if norm_type == 0:
-            raise ValueError(f"{type(self).__name__}: norm_type is 0, expected another number")
+        if norm_type == 0 or not math.isfinite(norm_type):
+            raise ValueError(
+                f"{type(self).__name__}: norm_type is {norm_type}, expected a finite number other than 0; "
+                "for the largest of each window use MaxPool"
+            )
         self.norm_type, self.kernel_size = norm_type, kernel_size
         self.stride, self.ceil_mode = stride, ceil_mode
         self._check()

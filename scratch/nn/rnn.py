@@ -101,7 +101,8 @@ class _Recurrent(Module):
             shape = (*lead, self.proj_size or self.hidden_size if part == "h" else self.hidden_size)
             if array is None:
                 array = np.zeros_like(like, shape=shape)
-            elif not isinstance(array, np.ndarray):
+            self.refuse_mask(array)
+            if not isinstance(array, np.ndarray):
                 raise self._no_state(f"{name} holds", array)
             elif (array.shape, array.dtype) != (shape, like.dtype):
                 if name == "dhx":
@@ -132,6 +133,7 @@ class _Cell(_Recurrent):
 
     def forward(self, input: np.ndarray, hx: Any = None) -> Any:
         """The next state, h' or (h', c')."""
+        self.refuse_mask(input)
         dtype, size = self.weight_ih.dtype, self.input_size
         if (
             not isinstance(input, np.ndarray)
@@ -201,6 +203,7 @@ class _Layers(_Recurrent):
 
     def forward(self, input: np.ndarray, hx: Any = None) -> Any:
         """(y, h_n) or (y, (h_n, c_n))."""
+        self.refuse_mask(input)
         dtype, size = self.weight_ih_l0.dtype, self.input_size
         if (
             not isinstance(input, np.ndarray)

@@ -224,6 +224,7 @@ class EmbeddingBag(_Table):
         per_sample_weights: np.ndarray | None = None,
     ) -> np.ndarray:
         """y = Σ a W[x] / Z, or the largest W[x], for each bag."""
+        self.refuse_mask(input)
         a, given = per_sample_weights, 1 + (offsets is not None)
         self._check_indices(input)
         offsets = self._offsets(input, offsets)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from scratch.kinds import kind_error, refuse_other_kinds
 from scratch.optim.optimizer import Optimizer
 
 Lambdas = Callable[[int], float] | Sequence[Callable[[int], float]]
@@ -22,6 +23,12 @@ class LRScheduler:
         TypeError: optimizer is not an Optimizer.
         KeyError: last_epoch is 0 or more, and a group does not know its initial_lr.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "LRScheduler":
+        """Refuse arguments of other types than the constructor of one of ours names."""
+        if cls.__module__ == __name__:
+            refuse_other_kinds(cls, args, kwargs)
+        return super().__new__(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -83,12 +90,20 @@ class LRScheduler:
         """Take over what state_dict gave; the optimizer's own state has the rates.
 
         Raises:
-            ValueError: it is another scheduler's.
+            ValueError: it is another scheduler's, or a value is of another kind than the one here.
         """
+        if not isinstance(state_dict, dict):
+            raise TypeError(
+                f"{type(self).__name__}.load_state_dict: state_dict is a {type(state_dict).__name__}, "
+                "expected a dict"
+            )
         if missing := sorted(set(self.state_dict()) - set(state_dict)):
             raise ValueError(
                 f"{type(self).__name__}.load_state_dict: no {missing}; is it another scheduler's state?"
             )
+        wrong = [kind_error(key, state_dict[key], own) for key, own in self.state_dict().items()]
+        if any(wrong):
+            raise ValueError(f"{type(self).__name__}.load_state_dict: {next(filter(None, wrong))}")
         vars(self).update({key: value for key, value in state_dict.items() if key in self.state_dict()})
 
 

@@ -6,10 +6,13 @@ them, and speaks torch's state_dict.
 """
 
 from collections.abc import Callable, Iterable
+from copy import copy
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
 
+from scratch.kinds import kind_error
 from scratch.nn.parameter import Parameter, Run, Storage, runs
 
 
@@ -58,6 +61,10 @@ class Optimizer:
         self._steps: dict[Parameter, int] = {}
         self._numbers: dict[Parameter, dict[str, float]] = {}
         self._states: list[tuple[list[bool], list[State]]] = []
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params is a {type(params).__name__}, expected an iterable of Parameters"
+            )
         groups = list(params)
         if not groups:
             raise ValueError(f"{name}: params is empty; is it a generator that was already used up?")
@@ -100,7 +107,10 @@ class Optimizer:
         self._states.append(([], []))
 
     def _check(self, group: dict[str, Any]) -> None:
-        """Refuse options out of range."""
+        """Refuse options of another kind than the constructor's defaults, or out of range."""
+        for option, default in signature(type(self)).parameters.items():
+            if option in group and (wrong := kind_error(option, group[option], default.default)):
+                raise TypeError(f"{type(self).__name__}: {wrong}")
         for option in self.not_negative:
             if not group.get(option, 0) >= 0:
                 raise ValueError(f"{type(self).__name__}: {option} is {group[option]}, expected 0 or more")
@@ -206,8 +216,14 @@ class Optimizer:
         Raises:
             ValueError: it has other groups, other options, another number of parameters, or a vector of
                 another shape.
+            TypeError: it is no dict of state and param_groups, or an option is of another kind.
         """
         name = type(self).__name__
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            found = sorted(state_dict) if isinstance(state_dict, dict) else f"a {type(state_dict).__name__}"
+            raise TypeError(
+                f"{name}.load_state_dict: state_dict is {found}, expected a dict of state and param_groups"
+            )
         sizes = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in state_dict["param_groups"]]
         if sizes != given:
@@ -228,6 +244,7 @@ class Optimizer:
             self._check({**group, **options})
         params = [(at, p) for at, group in enumerate(self.param_groups) for p in group["params"]]
         loaded: list[tuple[int, Parameter, str, np.ndarray]] = []
+        vectors_of = [self._kept_by(options) for options in taken]
         steps = {p: 0 for _, p in params}
         numbers = {p: self.numbers({**self.param_groups[at], **taken[at]}) for at, p in params}
         for index, entries in state_dict["state"].items():
@@ -256,6 +273,8 @@ class Optimizer:
                 raise ValueError(
                     f"{name}.load_state_dict: parameter {index} has step {steps[p]}, expected 0 or more"
                 )
+            if steps[p] and (missing := sorted(vectors_of[at] - set(vectors))):
+                raise ValueError(f"{name}.load_state_dict: no {missing} of parameter {index}")
         for group, options in zip(self.param_groups, taken, strict=True):
             group.update(options)
         self._steps, self._numbers, self._memory = steps, numbers, [{} for _ in sizes]
@@ -266,6 +285,15 @@ class Optimizer:
                 fill = self.initial(self.param_groups[at]).get(key, 0)
                 memory[key] = np.full_like(p.storage.data, fill)
             memory[key][p.offset : p.offset + p.numel()] = value.reshape(-1)
+
+    def _kept_by(self, options: dict[str, Any]) -> set[str]:
+        """The vectors that a step with these options leaves."""
+        alone = Parameter(np.ones(1))
+        alone.grad = np.ones(1)
+        other = copy(self)
+        Optimizer.__init__(other, [alone], {**self.defaults, **options})
+        other.step()
+        return set(other._memory[0].get(alone.storage, ()))
 
     def __repr__(self) -> str:
         options = [

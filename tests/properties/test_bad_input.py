@@ -233,7 +233,7 @@ CASES = {
     "dloss of another shape": (
         dloss_of_a_row,
         ValueError,
-        "shape (4, 3)",
+        "float32 (4, 3); got float32 (3,)",
     ),
     # state
     "a missing key": (

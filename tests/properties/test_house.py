@@ -93,7 +93,7 @@ def own_names(tree: ast.AST) -> set[str]:
 
 # Names of other packages: named tuples and os have public names with an underscore; NumPy has no other way
 # to seed as torch does.
-FOREIGN = {"_asdict", "_replace", "_fields", "_exit", "_legacy_seeding"}
+FOREIGN = {"_asdict", "_replace", "_fields", "_exit", "_current_frames", "_legacy_seeding"}
 
 
 def is_private(name: str) -> bool:

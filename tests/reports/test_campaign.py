@@ -16,6 +16,7 @@ import pytest
 
 from reports.errors import UnusableError
 from reports.runner import campaign, tasks
+from reports.runner import journal as journals
 from reports.runner.campaign import Planned
 from reports.runner.findings import Findings, Rows
 from reports.runner.journal import Journal
@@ -135,8 +136,7 @@ def test_other_conditions_are_refused_by_name(journal, name, value, message):
         Journal.resume(journal.path, CONDITIONS | {name: value})
 
 
-def line_of(content: object) -> bytes:
-    return json.dumps(content).encode() + b"\n"
+line_of = journals._line
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,18 @@ def test_a_damaged_journal_is_refused_and_left_as_it_is(journal, content, messag
     with pytest.raises(UnusableError, match=message):
         resumed(journal)
     assert journal.path.read_bytes() == content
+
+
+def test_a_bit_that_flipped_is_refused_wherever_it_is(journal):
+    """But for the newline at the end, without which the last line is one that was being written."""
+    journal.add("one", square(1))
+    content = journal.path.read_bytes()
+    for at in range(0, 8 * len(content) - 8, 7):
+        flipped = bytearray(content)
+        flipped[at // 8] ^= 1 << at % 8
+        journal.path.write_bytes(flipped)
+        with pytest.raises(UnusableError, match=r"line \d is damaged|first line has no conditions"):
+            resumed(journal)
 
 
 def test_nothing_to_resume_is_refused(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from reports import cli
-from reports.runner import detectors, false_alarms
+from reports.runner import apart, detectors, false_alarms, user_code
 from scratch import nn
 from torch_ref import check, mirror
 from torch_ref.faults import FAULTS, switch_on
@@ -57,8 +57,9 @@ LINEAR = ("mine.py:Affine", "--against", "torch.nn.Linear", "--args", "5", "3", 
 
 @pytest.fixture
 def main(capsys, tmp_path, monkeypatch):
-    """Runs the command line in a folder of its own; gives exit code, out and err."""
+    """Runs the command line in a folder of its own, and here; gives exit code, out and err."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(apart, "answer", user_code.answer)  # test_apart.py has the process of its own
     Path("mine.py").write_text(LAYERS.replace("WRONG", "False"))
 
     def run(*words):
@@ -156,6 +157,21 @@ def test_a_file_that_does_not_run_is_named(main):
     said = main("check", *LINEAR)
     assert said.code == 2
     assert "mine: mine.py does not run: ZeroDivisionError" in said.err
+    Path("mine.py").write_text("import sys\nsys.exit()\n")
+    said = main("check", *LINEAR)
+    expected = "your file raises SystemExit (mine.py, line 2); nothing was checked\n"
+    assert (said.code, said.err) == (2, f"gradmirror check: error: {expected}")
+
+
+def test_a_neighbour_with_the_name_of_a_package_of_ours_is_named(main):
+    Path("scratch.py").write_text("helper = 1\n")
+    Path("mine.py").write_text("from scratch import helper\n")
+    said = main("check", *LINEAR)
+    assert said.code == 2
+    assert "ImportError: cannot import name 'helper' from 'scratch'" in said.err
+    assert (
+        "; scratch.py has the name of a package of gradmirror, which is found first: rename it\n" in said.err
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,6 +182,9 @@ def test_a_file_that_does_not_run_is_named(main):
         ("return dy @ self.V", "AttributeError: 'Affine' object has no attribute 'V'"),
         ("return dy @ self.b[:2]", "ValueError: matmul: "),
         ("assert False, 'no'", "AssertionError: no"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("quit()", "SystemExit"),
     ],
 )
 def test_an_error_in_your_file_is_reported_with_its_line(main, statement, message):
@@ -174,7 +193,7 @@ def test_an_error_in_your_file_is_reported_with_its_line(main, statement, messag
     said = main("check", *LINEAR)
     assert said.code == 2
     assert said.err.startswith(f"gradmirror check: error: your backward raises {message}")
-    assert said.err.endswith(" (mine.py, line 15)\n")
+    assert said.err.partition("; nothing was checked")[0].rstrip().endswith(" (mine.py, line 15)")
     assert not said.out
 
 
@@ -197,8 +216,11 @@ def test_an_error_of_ours_is_not_taken_for_yours(main, monkeypatch):
         raise KeyError("ours")
 
     monkeypatch.setattr("reports.runner.user_code.check", fails)
-    with pytest.raises(KeyError, match="ours"):
-        main("check", *LINEAR)
+    said = main("check", *LINEAR)
+    assert said.code == 2
+    assert said.err.startswith(
+        "gradmirror check: error: this is a mistake of gradmirror, not of yours: KeyError: 'ours'"
+    )
 
 
 def test_a_dash_prints_the_json_and_nothing_else(main):

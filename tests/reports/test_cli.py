@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors import safe_open
 
 from reports import arguments, cli
+from reports.page.style import svg
 from reports.runner import options as declared
 from reports.runner.data import Data
 from reports.runner.findings import Findings, Rows
@@ -105,7 +107,7 @@ def test_help_teaches_examples_that_can_be_parsed(capsys, command):
 def test_help_teaches_each_exit_code_and_each_option_with_its_default(capsys, command):
     text = help_of(capsys, command)
     codes = text.split("\nexit codes:\n")[1]
-    assert re.findall(r"^  (\d+) ", codes, re.M) == ["0", "1", "2", "130"]
+    assert re.findall(r"^  (\d+) ", codes, re.M) == ["0", "1", "2", "130", "141"]
     for option in ("--dataset", "--data-root", "--download", "--seed", "--epochs", "--dtype"):
         assert f"\n  {option}" in text
     assert "(mnist5k)" in text
@@ -189,6 +191,15 @@ def test_an_option_is_recorded_if_it_decides_what_the_rows_are():
         (["train", "--hidden", "٣"], "--hidden: '٣'"),
         (["train", "--optimizer", "Adamax"], "--optimizer: invalid choice: 'Adamax'"),
         (["train", "--checkpoint"], "--checkpoint"),
+        (["train", "--checkpoint", ""], "--checkpoint: it is empty; leave the option out"),
+        (["train", "--data-root", ""], "--data-root: it is empty"),
+        (["check", "a.py:A", "--against", ""], "--against: it is empty"),
+        (["check", "a.py:A", "--json", ""], "--json: it is empty"),
+        (["check", "a.py:A", "--json", "b.py"], "--json: 'b.py' is a file of Python code"),
+        (["alarms", "--out", "a.py"], "--out: 'a.py' is a file of Python code"),
+        (["report", "--out", ""], "--out: it is empty"),
+        (["report", "--seed", str(2**32)], "--seed: '4294967296' is too large; expected at most 4294967295"),
+        (["train", "--hidden", "9" * 5000], "is too large; expected at most 2147483647"),
     ],
 )
 def test_a_wrong_argument_is_named(capsys, words, named):
@@ -236,6 +247,34 @@ def test_a_history_below_a_file(main, tmp_path):
     (tmp_path / "file").write_text("mine")
     said = main(*XOR, "--epochs", 1, "--history", tmp_path / "file" / "run.csv")
     refused(said, "train", tmp_path / "file")
+
+
+@pytest.mark.parametrize("history", ["run.st", "link", "./run.st"])
+def test_two_options_on_one_file(main, tmp_path, history):
+    (tmp_path / "link").symlink_to("run.st")
+    said = main(*XOR, "--epochs", 1, "--checkpoint", "run.st", "--history", history)
+    refused(said, "train", f"--checkpoint run.st: history names this file too ({history})")
+    assert not (tmp_path / "run.st").exists()
+
+
+def test_a_file_that_a_check_reads_is_not_written(main, tmp_path):
+    (tmp_path / "layer").write_text("class A: pass")
+    said = main("check", "layer:A", "--input", "4", "--json", tmp_path / "layer")
+    refused(said, "check", "--json", "mine names this file too (layer:A)")
+    assert (tmp_path / "layer").read_text() == "class A: pass"
+
+
+def test_a_history_that_is_there_is_not_overwritten(main, tmp_path):
+    words = (*XOR, "--checkpoint", "run.st", "--history", "run.csv")
+    (tmp_path / "run.csv").write_text("mine")
+    refused(main(*words, "--epochs", 1), "train", "--history: run.csv exists")
+    (tmp_path / "run.csv").unlink()
+    assert main(*words, "--epochs", 1).code == 0
+    assert main(*words, "--epochs", 2, "--resume").code == 0
+    assert len((tmp_path / "run.csv").read_text().splitlines()) == 3
+    (tmp_path / "run.csv").write_text("mine")
+    refused(main(*words, "--epochs", 3, "--resume"), "train", "--history: run.csv is no history")
+    assert (tmp_path / "run.csv").read_text() == "mine"
 
 
 def test_resume_without_a_checkpoint(main):
@@ -510,13 +549,14 @@ def test_an_earlier_report_is_gone_as_soon_as_a_new_one_begins(main, tmp_path, m
 
     monkeypatch.setattr(cost, "measure", stop)
     (tmp_path / "out" / "figures").mkdir(parents=True)
-    for name in ("report.html", "report.md", "figures/loss.svg", "notes.txt"):
+    for name in ("report.html", "report.md", "figures/mine.svg", "notes.txt"):
         (tmp_path / "out" / name).write_text("earlier")
+    (tmp_path / "out" / "figures" / "loss.svg").write_text(svg("loss", "Loss", Figure()))
     said = main("report", "--quick", "--dataset", "digits", "--out", "out")
     assert said.code == 130
     assert said.err.startswith("gradmirror report: stopped; 0 of ")
     files = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert files == ["notes.txt", "results.csv", "results.json", "rows.jsonl"]
+    assert files == ["mine.svg", "notes.txt", "results.csv", "results.json", "rows.jsonl"]
     assert read(tmp_path / "out").json["agrees"] is None
 
 

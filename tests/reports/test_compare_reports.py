@@ -17,7 +17,7 @@ from reports.page import comparison
 from reports.runner import loading, report
 from reports.runner.findings import Findings
 from reports.runner.loading import load
-from reports.runner.results import SCHEMA_VERSION, Results
+from reports.runner.results import SCHEMA_VERSION, Results, digest
 from reports.sections import timing
 from reports.sections.gradients import Gradients
 from reports.sections.section import Changes
@@ -62,7 +62,7 @@ def base(quick_report) -> dict:
 def loaded(base, tmp_path_factory) -> Results:
     """The report as it is read from its file: once, since its schema takes half a second."""
     path = tmp_path_factory.mktemp("base") / "base.json"
-    path.write_text(json.dumps(base))
+    path.write_text(json.dumps(base | {"sha256": digest(base)}))
     return load(path)
 
 
@@ -79,7 +79,7 @@ def compare(base, loaded, main, tmp_path, monkeypatch):
         for change in changes:
             change(changed)
         for name, content in ("base.json", base), ("changed.json", changed):
-            (tmp_path / name).write_text(json.dumps(content))
+            (tmp_path / name).write_text(json.dumps(content | {"sha256": digest(content)}))
         names = ["base.json", "changed.json"]
         said = main("report", "--compare", *(reversed(names) if swapped else names))
         assert said.err == ""
@@ -626,5 +626,6 @@ def test_a_file_that_cannot_be_used_is_named(main, quick_report, tmp_path, posit
     content = json.loads(quick_report.read_text())
     bad.write_text(json.dumps(content | {"schema_version": 0}))
     refused(main("report", "--compare", *names), f"{bad}: schema_version 0, expected {SCHEMA_VERSION}")
-    bad.write_text(json.dumps(content | {"sections": {}, "agrees": None}))
+    content |= {"sections": {}, "agrees": None}
+    bad.write_text(json.dumps(content | {"sha256": digest(content)}))
     refused(main("report", "--compare", *names), f"{bad}: no section was finished")

@@ -12,7 +12,7 @@ from reports import sections
 from reports.errors import UnusableError
 from reports.runner import networks
 from reports.runner.loading import load
-from reports.runner.results import SCHEMA_VERSION, Results
+from reports.runner.results import SCHEMA_VERSION, Results, digest
 from reports.runner.schema import schema
 from reports.sections import cuda
 from reports.sections.timing import round_ratios
@@ -29,7 +29,9 @@ def saved(tmp_path):
 
     def save(content):
         path = tmp_path / "some.json"
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        path.write_text(
+            content if isinstance(content, str) else json.dumps(content | {"sha256": digest(content)})
+        )
         return path
 
     return save
@@ -216,6 +218,11 @@ def test_a_number_beyond_all_numbers(quick_report, saved):
 def test_another_version_is_named_and_the_one_that_is_expected(content, saved, version):
     content["schema_version"] = version
     refused(saved(content), f"schema_version {version!r}, expected {SCHEMA_VERSION}")
+
+
+def test_a_number_that_was_altered_is_refused_though_it_could_be(content, saved):
+    content["sections"]["accuracy"]["tables"]["accuracy"][0]["seed"] += 1
+    refused(saved(json.dumps(content)), "it was altered since it was written: it does not have its sha256")
 
 
 def timing_samples(content: dict) -> dict:

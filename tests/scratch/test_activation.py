@@ -232,3 +232,11 @@ def test_reprs_are_the_constructors_call() -> None:
     assert [repr(module) for module in modules] == [repr(mirror(module)) for module in modules]
     assert repr(nn.PReLU(3)) == "PReLU(num_parameters=3, init=0.25)"
     assert repr(nn.Softshrink(0.25)) == "Softshrink(lambd=0.25)"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_silu_is_flat_far_below_0(dtype) -> None:
+    x = -np.array([3e38, 1e30, 800, 100], dtype)
+    layer = nn.SiLU()
+    assert np.abs(layer(x)).max() < 1e-30
+    assert np.abs(layer.backward(np.ones_like(x))).max() < 1e-30

@@ -1,13 +1,11 @@
 """Checkpoints: what is saved comes back, and a file is whole, or it is refused and nothing is changed."""
 
-import os
-
 import numpy as np
 import pytest
 
 import scratch
 from scratch import nn, optim, random
-from scratch.checkpoint import load_checkpoint, save_checkpoint, write_whole
+from scratch.checkpoint import load_checkpoint, save_checkpoint
 from scratch.data import DataLoader, TensorDataset
 from scratch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 from scratch.training import fit
@@ -104,27 +102,6 @@ def test_a_checkpoint_before_the_first_step(tmp_path) -> None:
 # ---- files that are not whole
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
-    step, error, tmp_path, monkeypatch
-) -> None:
-    path = tmp_path / "f"
-    write_whole(path, b"old")
-
-    def fails(*args, **kwargs):
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, fails)
-        with pytest.raises(type(error)):
-            write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-    write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
-
-
 def truncated(content):
     return content[: len(content) // 2]
 
@@ -210,8 +187,3 @@ def test_a_view_that_is_not_contiguous_is_saved_as_it_is(tmp_path) -> None:
     model.table = np.zeros((3, 2))
     load_checkpoint(path, model, optimizer, scheduler)
     assert np.array_equal(model.table, table)
-
-
-def test_folders_that_are_missing_are_made(tmp_path):
-    write_whole(tmp_path / "a" / "b" / "file", b"text")
-    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"text"

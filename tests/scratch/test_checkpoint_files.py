@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from safetensors.numpy import load, load_file, save
 
 import scratch
 from scratch import nn, optim, random
-from scratch.checkpoint import _digest, load_checkpoint, save_checkpoint, write_whole
+from scratch.checkpoint import _digest, load_checkpoint, save_checkpoint
 from scratch.data import DataLoader, TensorDataset
 from scratch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
 from scratch.training import fit
@@ -114,23 +115,6 @@ def test_what_cannot_be_saved_leaves_the_old_file_and_nothing_else(tmp_path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_to_a_folder_fails_and_leaves_no_litter(tmp_path) -> None:
-    folder = tmp_path / "c"
-    folder.mkdir()
-    with pytest.raises(OSError, match="c"):
-        write_whole(folder, b"new")
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def test_what_a_killed_run_left_is_removed_by_the_next_write_and_nothing_else_is(tmp_path) -> None:
-    path = tmp_path / "c[1].st"
-    others = [tmp_path / name for name in (".c1.st.x.part", "c[1].st.part", ".d.st.x.part")]
-    for file in [*others, tmp_path / ".c[1].st.x.part"]:
-        file.write_bytes(b"")
-    write_whole(path, b"new")
-    assert sorted(tmp_path.iterdir()) == sorted([*others, path])
-
-
 # ---- forged files
 
 
@@ -162,6 +146,47 @@ def forge(path: Path, change) -> None:
 def test_a_file_that_is_sound_but_does_not_fit_is_refused_and_changes_nothing(
     change, message, tmp_path
 ) -> None:
+    refused_and_nothing_changed(change, message, tmp_path)
+
+
+NONSENSE = {
+    "history": (("history",), 3, "history is a int, expected a list of dicts"),
+    "a row": (
+        ("history",),
+        [{"loss": "x"}],
+        "history of epoch 1 is {'loss': 'x'}, expected a dict of numbers",
+    ),
+    "gamma": (("scheduler", "gamma"), "x", "gamma is 'x', expected a number"),
+    "rates": (("scheduler", "base_lrs"), [1.0], "base_lrs is [1.0], expected 2 in a tuple or list"),
+    "lr": (("param_groups", 0, "lr"), "x", "lr is 'x', expected a number"),
+    "betas": (("param_groups", 0, "betas"), [0.9], "betas is (0.9,), expected 2 in a tuple"),
+    "beta": (("param_groups", 0, "betas"), [0.9, None], "betas is None, expected a number"),
+    "flag": (("param_groups", 0, "amsgrad"), "no", "amsgrad is 'no', expected True or False"),
+    "groups": (("param_groups",), [3, 4], "is of another model"),
+    "no exp_avg": (("optimizer.0.exp_avg",), None, "no ['exp_avg'] of parameter 0"),
+    "no exp_avg_sq": (("optimizer.3.exp_avg_sq",), None, "no ['exp_avg_sq'] of parameter 3"),
+    "step": (("optimizer.0.step",), np.array(np.inf), "is of another model"),
+    "steps": (("optimizer.0.step",), np.ones(2), "is of another model"),
+}
+
+
+@pytest.mark.parametrize(("place", "value", "message"), NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_under_a_right_signature_is_refused_and_changes_nothing(
+    place, value, message, tmp_path
+) -> None:
+    def change(arrays, kept):
+        if place[0] in arrays:
+            arrays.pop(place[0])
+            arrays |= {} if value is None else {place[0]: value}
+            return
+        for key in place[:-1]:
+            kept = kept[key]
+        kept[place[-1]] = value
+
+    refused_and_nothing_changed(change, re.escape(message), tmp_path)
+
+
+def refused_and_nothing_changed(change, message: str, tmp_path: Path) -> None:
     path, saved = tmp_path / "c", parts()
     save_checkpoint(path, *saved, history=train(*saved, epochs=1))
     forge(path, change)

@@ -13,6 +13,7 @@ from rounding import same_draws
 from scratch import datasets, models, nn, optim, training
 from scratch.data import DataLoader, TensorDataset
 from scratch.optim.lr_scheduler import StepLR
+from torch_ref import mirror
 
 TORCH_DTYPES = {np.float32: torch.float32, np.float64: torch.float64}
 
@@ -65,6 +66,34 @@ def test_float32_stays_close_for_two_epochs():
     theirs, _ = run_torch(np.float32, 2)
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(a.data, b.detach().numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("twin", [False, True])
+def test_there_is_an_accuracy_only_where_the_targets_are_classes(twin):
+    x = np.ones((4, 3), np.float32)
+    targets = {
+        "classes": (np.array([0, 1, 1, 0]), nn.CrossEntropyLoss(), torch.nn.CrossEntropyLoss()),
+        "numbers": (np.ones((4, 2), np.float32), nn.MSELoss(), torch.nn.MSELoss()),
+        "probabilities": (
+            np.full((4, 2), 0.5, np.float32),
+            nn.CrossEntropyLoss(),
+            torch.nn.CrossEntropyLoss(),
+        ),
+        "some of the classes": (
+            np.array([[0, -1]] * 4),
+            nn.MultiLabelMarginLoss(),
+            torch.nn.MultiLabelMarginLoss(),
+        ),
+    }
+    for name, (target, ours, theirs) in targets.items():
+        model = nn.Linear(3, 2)
+        if twin:
+            data = TorchTensorDataset(torch.from_numpy(x), torch.from_numpy(target))
+            found = torch_ref.twin.training.evaluate(mirror(model), theirs, data)
+        else:
+            found = training.evaluate(model, ours, TensorDataset(x, target))
+        assert (found.accuracy is not None) == (name == "classes"), name
+        assert ("test_accuracy" in found.named("test")) == (name == "classes"), name
 
 
 def test_history_counts_on_and_calls_back_after_each_epoch():

@@ -69,3 +69,14 @@ def test_every_public_name_is_there_and_listed(name) -> None:
 def test_another_name_is_refused() -> None:
     with pytest.raises(AttributeError, match="module 'torch_ref' has no attribute 'nothing'"):
         _ = torch_ref.nothing
+
+
+@pytest.mark.parametrize("shadow", ["scratch.py", "scratch/__init__.py"])
+def test_a_file_of_ones_own_in_the_way_is_named(shadow, tmp_path) -> None:
+    (tmp_path / shadow).parent.mkdir(exist_ok=True)
+    (tmp_path / shadow).write_text("")
+    code = "import sys; sys.path.insert(0, ''); from torch_ref import check"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    named = str(tmp_path / "scratch")
+    assert f"ImportError: torch_ref: {named}" in done.stderr
+    assert "is found where gradmirror's own package scratch is meant; rename it" in done.stderr

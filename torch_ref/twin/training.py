@@ -29,7 +29,7 @@ def train_step(
 def evaluate(
     model: torch.nn.Module, loss_fn: torch.nn.Module, dataset: TensorDataset, batch_size: int = 1000
 ) -> Evaluation:
-    """Loss and accuracy on a whole dataset of (x, class), in evaluation mode."""
+    """Loss and accuracy on a whole dataset of (x, target), in evaluation mode."""
     training = model.training
     model.eval()
     loss, correct, places = 0.0, 0, 0
@@ -37,10 +37,11 @@ def evaluate(
         x, target = dataset[start : start + batch_size]
         scores = model(x)
         loss += float(loss_fn(scores, target)) * len(x)
-        correct += int((scores.argmax(dim=1) == target).sum())
-        places += target.numel()
+        if not target.is_floating_point() and target.shape == scores.shape[:1] + scores.shape[2:]:
+            correct += int((scores.argmax(dim=1) == target).sum())
+            places += target.numel()
     model.train(training)
-    return Evaluation(loss / len(dataset), correct / places)
+    return Evaluation(loss / len(dataset), correct / places if places else None)
 
 
 def fit(
@@ -67,7 +68,7 @@ def fit(
         if test is not None:
             results["test"] = evaluate(model, loss_fn, test)
         for name, result in results.items():
-            row |= {f"{name}_{key}": value for key, value in result._asdict().items()}
+            row |= result.named(name)
         history.append(row)
         if after_epoch is not None:
             after_epoch(history)

@@ -53,6 +53,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare the derivative of the gradients as well (code of tensors)",
     )
+    layer.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="after which no other condition is begun: other weights, shapes, eval mode, ties (default 10)",
+    )
     network = parser.add_argument_group("a whole network")
     network.add_argument(
         "--params", metavar="FILE.py:NAME", help="its parameters, or a function that makes them"

@@ -65,7 +65,7 @@ def _answer(options: argparse.Namespace) -> Answer:
     return Answer(0 if all(found.values()) else 1, shown + "\n", everything)
 
 
-_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "authority", "double_backward")
+_OF_LAYER = ("input", "held", "transposed", "layout", "columns", "authority", "double_backward", "budget")
 
 
 def _is_network(options: argparse.Namespace) -> bool:
@@ -111,6 +111,7 @@ def _check_layer(options: argparse.Namespace, mine: Any, reference: Any, seed: i
         double_backward=options.double_backward,
         like=options.like,
         authority=options.authority,
+        **({} if options.budget is None else {"budget": options.budget}),
     )
 
 

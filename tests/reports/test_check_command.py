@@ -541,8 +541,18 @@ def by_torch(x):
 def test_the_reference_may_have_the_authority(main):
     Path("st.py").write_text(STRAIGHT_THROUGH)
     words = ("check", "st.py:sign,sign_backward", "--against", "st.py:by_torch", "--input", "4x5")
-    assert main(*words).code == 1
-    assert main(*words, "--authority", "reference").code == 0
+    told = main(*words)
+    assert (told.code, "it is no derivative of the forward" in told.out) == (0, True)
+    declared = main(*words, "--authority", "reference")
+    assert (declared.code, "no derivative" in declared.out) == (0, False)
+
+
+def test_when_the_budget_is_spent_the_rest_is_named(main):
+    Path("st.py").write_text(STRAIGHT_THROUGH)
+    words = ("check", "st.py:sign,sign_backward", "--against", "st.py:by_torch", "--input", "4x5")
+    told = main(*words, "--budget", "1e-9")
+    assert "Not tried with a batch of one: the budget of seconds was spent (budget=, --budget)" in told.out
+    assert main(*words, "--budget", "0").err.endswith("budget is 0.0, expected seconds, more than 0\n")
 
 
 TAKES_LABELS = """

@@ -97,7 +97,8 @@ class Results:
                 for name, found in self.sections.items()
             },
         }
-        written = json.loads(json.dumps(content, allow_nan=False, default=plain))
+        text = json.dumps(content, allow_nan=False, default=plain, indent=1)
+        written = json.loads(text)
         return json.dumps({"sha256": digest(written)} | written, indent=1) + "\n"
 
     def long(self) -> pd.DataFrame:

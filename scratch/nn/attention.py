@@ -145,7 +145,8 @@ class MultiheadAttention(Module):
             is_causal: that attn_mask hides what comes later, which must be given: it is that which counts.
         """
         for x in (query, key, value):
-            self.refuse_mask(x)
+            if type(x) is not np.ndarray:
+                self.refuse_mask(x)
         self._check(query, key, value)
         if is_causal and attn_mask is None:
             raise ValueError(f"{self}: is_causal is True, expected attn_mask too, which it describes")
@@ -184,16 +185,21 @@ class MultiheadAttention(Module):
 
     def backward(self, dy: np.ndarray | None, dweights: np.ndarray | None = None) -> tuple[Any, ...]:
         """(dquery, dkey, dvalue), and None for key_padding_mask if there was one."""
-        shape, S, projections, attention, out, averaged, padded = self.saved()
+        shape, S, projections, attention, out, averaged, padded = taken = self.saved()
         dtype, batched = self.out_proj.weight.dtype, len(shape) == 3
         batch_first = self.batch_first and batched
         if dy is None:
             dy = np.zeros(shape, dtype)
-        self.check_grad(dy, shape, dtype)
         N, H, L, longest = attention[0].shape
+        try:
+            self.check_grad(dy, shape, dtype)
+            if dweights is not None:
+                expected = (N, L, longest) if averaged else (N, H, L, longest)
+                self.check_grad(dweights, expected if batched else expected[1:], dtype, "weights")
+        except (TypeError, ValueError):
+            self.put_back(taken)
+            raise
         if dweights is not None:
-            expected = (N, L, longest) if averaged else (N, H, L, longest)
-            self.check_grad(dweights, expected if batched else expected[1:], dtype, "weights")
             dweights = dweights.reshape(N, 1 if averaged else H, L, longest) / (H if averaged else 1)
         dy = dy.swapaxes(0, 1) if batch_first else dy.reshape(L, N, self.embed_dim)
         dA, dW, db = F.linear_backward(dy, out)

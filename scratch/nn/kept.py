@@ -24,11 +24,11 @@ now = count().__next__
 latest: Any = None
 # Outputs that were the latest when a layer was run again, each with that time; a few, since a loss comes
 # soon after its input.
-_marks: deque[tuple[Any, int]] = deque(maxlen=32)
+marks: deque[tuple[Any, int]] = deque(maxlen=32)
 
 
-class _Pass(threading.local):
-    """The backward pass that a loss began in this thread: ``tie`` is (before, certain, begin).
+class Pass(threading.local):
+    """The backward pass that a loss began in this thread: ``tie`` is (before, certain, begin), which it sets.
 
     What was kept at the time ``before`` or later is not of this pass. That is certain unless the loss's input
     is no layer's output. The pass began at ``begin``; a forward that comes after it ends it.
@@ -37,30 +37,23 @@ class _Pass(threading.local):
     tie: tuple[int, bool, int] = (-1, False, -1)
 
 
-_pass = _Pass()
+current = Pass()
 
 
 def mark(time: int) -> None:
     """At this time a layer is run again, before the backward of its last forward."""
     if isinstance(latest, np.ndarray):
-        _marks.append((ref(latest), time))
+        marks.append((ref(latest), time))
 
 
 def made_before(output: Any, time: int) -> tuple[int, bool]:
-    """When this output was there, before ``time``, and whether that is certain."""
-    if output is latest:
-        return time, True
-    return next(((when, True) for made, when in reversed(_marks) if made() is output), (time, False))
-
-
-def begin_backward(made: tuple[int, bool]) -> None:
-    """A loss has given its gradient; ``made`` is of its input, made_before's."""
-    _pass.tie = (*made, now())
+    """When this output, not the latest one, was there, before ``time``, and whether that is certain."""
+    return next(((when, True) for made, when in reversed(marks) if made() is output), (time, False))
 
 
 def position(stack: list[Entry]) -> int:
     """Where in a stack of several lies what the next backward is of: on top, if nothing says otherwise."""
-    before, _, begin = _pass.tie
+    before, _, begin = current.tie
     if stack[-1][0] < begin:
         for at in range(len(stack) - 1, -1, -1):
             if stack[at][0] < before:
@@ -70,7 +63,7 @@ def position(stack: list[Entry]) -> int:
 
 def is_certain(stack: list[Entry]) -> bool:
     """Whether it is known which output the next backward is of."""
-    _, certain, begin = _pass.tie
+    _, certain, begin = current.tie
     return certain and stack[-1][0] < begin
 
 

@@ -81,7 +81,10 @@ class Loss(Module):
             loss = f_backward, saved, reduced, L.shape, L.dtype
             if self._saved:
                 self._wait(time)
-            self._saved.append((time, sealed, kept.made_before(of, time), *loss))
+            made = (time, of is kept.latest)
+            if not made[1] and kept.marks:
+                made = kept.made_before(of, time)
+            self._saved.append((time, sealed, made, *loss))
         return L
 
     def backward(self, dloss: Any = 1.0) -> Any:
@@ -103,7 +106,7 @@ class Loss(Module):
         if sealed is not None:
             self._refuse_changes(sealed)
         self._saved.pop()
-        kept.begin_backward(made)
+        kept.current.tie = (*made, kept.now())
         return f_backward(F.reduce_backward(dloss, reduced), saved)
 
     def _dloss_error(self, dloss: Any, shape: tuple[int, ...], dtype: np.dtype) -> Exception:

@@ -14,7 +14,6 @@ input, whatever forwards came in between (kept.py).
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,24 +52,6 @@ class _Constructor(type):
         module = super().__call__(*args, **kwargs)
         lay_out(module.parameters())
         return module
-
-
-def _refusable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """This backward, which calls ``saved``; after a refusal the corrected call finds what forward kept."""
-
-    @wraps(backward)
-    def refusable(self: "Module", *args: Any, **kwargs: Any) -> Any:
-        stack = self._saved
-        if not stack:
-            return backward(self, *args, **kwargs)
-        before = stack.copy()
-        try:
-            return backward(self, *args, **kwargs)
-        except (TypeError, ValueError):
-            stack[:] = before
-            raise
-
-    return refusable
 
 
 class Module(metaclass=_Constructor):
@@ -115,13 +96,10 @@ class Module(metaclass=_Constructor):
     _can_skip_dx = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make ``module(x)`` the forward itself, and let a backward that is refused leave what it takes."""
+        """Make ``module(x)`` the forward itself."""
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls):
             cls.__call__ = cls.forward  # type: ignore[method-assign]
-        backward = vars(cls).get("backward")
-        if inspect.isfunction(backward) and "saved" in backward.__code__.co_names:
-            cls.backward = _refusable(backward)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Module":
         """Give every module its bookkeeping, also if a subclass does not call ``super().__init__``."""
@@ -240,7 +218,7 @@ class Module(metaclass=_Constructor):
             ResourceWarning: 1,000 forwards wait for a backward, so it looks as if none will come.
         """
         for each in arrays:
-            if type(each) is not ndarray:
+            if isinstance(each, ndarray) and type(each) is not ndarray:
                 self.refuse_mask(each)
         if mode := grad_mode.mode():
             time = now()
@@ -260,6 +238,10 @@ class Module(metaclass=_Constructor):
             self._refuse_changes(sealed)
         del self._saved[at]
         return arrays
+
+    def put_back(self, arrays: tuple[Any, ...]) -> None:
+        """Keep again what a backward took and then refused its gradient: the corrected call finds it."""
+        self._saved.append((now(), None, arrays))
 
     def _position(self) -> int:
         """Where in the stack lies what the next backward is of, if it does not hold exactly one."""

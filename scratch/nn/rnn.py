@@ -101,7 +101,8 @@ class _Recurrent(Module):
             shape = (*lead, self.proj_size or self.hidden_size if part == "h" else self.hidden_size)
             if array is None:
                 array = np.zeros_like(like, shape=shape)
-            self.refuse_mask(array)
+            if type(array) is not np.ndarray:
+                self.refuse_mask(array)
             if not isinstance(array, np.ndarray):
                 raise self._no_state(f"{name} holds", array)
             elif (array.shape, array.dtype) != (shape, like.dtype):
@@ -133,7 +134,8 @@ class _Cell(_Recurrent):
 
     def forward(self, input: np.ndarray, hx: Any = None) -> Any:
         """The next state, h' or (h', c')."""
-        self.refuse_mask(input)
+        if type(input) is not np.ndarray:
+            self.refuse_mask(input)
         dtype, size = self.weight_ih.dtype, self.input_size
         if (
             not isinstance(input, np.ndarray)
@@ -149,8 +151,12 @@ class _Cell(_Recurrent):
         return y
 
     def _backward(self, dhx: Any) -> Any:
-        x, parameters, saved, stateful = self.saved()
-        dy = self._state("dhx", dhx, x.shape[:-1], x)
+        x, parameters, saved, stateful = taken = self.saved()
+        try:
+            dy = self._state("dhx", dhx, x.shape[:-1], x)
+        except (TypeError, ValueError):
+            self.put_back(taken)
+            raise
         n = len(dy)
         f_backward = getattr(F, f"{self._formula}_backward")
         dx, *gradients = f_backward(dy if n > 1 else dy[0], saved, self.needs_input_grad)
@@ -203,7 +209,8 @@ class _Layers(_Recurrent):
 
     def forward(self, input: np.ndarray, hx: Any = None) -> Any:
         """(y, h_n) or (y, (h_n, c_n))."""
-        self.refuse_mask(input)
+        if type(input) is not np.ndarray:
+            self.refuse_mask(input)
         dtype, size = self.weight_ih_l0.dtype, self.input_size
         if (
             not isinstance(input, np.ndarray)
@@ -250,14 +257,18 @@ class _Layers(_Recurrent):
 
         dx is None if ``needs_input_grad`` is False.
         """
-        runs, masks, lead, shape, x, stateful = self.saved()
+        runs, masks, lead, shape, x, stateful = taken = self.saved()
         if dy is None:
             dy = np.zeros_like(x, shape=shape)
-        elif not isinstance(dy, np.ndarray) or dy.shape != shape or dy.dtype != x.dtype:
-            raise self._grad_error(dy, shape, x.dtype)
+        try:
+            if not isinstance(dy, np.ndarray) or dy.shape != shape or dy.dtype != x.dtype:
+                raise self._grad_error(dy, shape, x.dtype)
+            dends = list(zip(*self._state("dhx", dhx, lead, x), strict=True))
+        except (TypeError, ValueError):
+            self.put_back(taken)
+            raise
         batched = dy.ndim == 3
         dy = (dy.swapaxes(0, 1) if self.batch_first else dy) if batched else dy[:, None]
-        dends = list(zip(*self._state("dhx", dhx, lead, x), strict=True))
         f_backward = getattr(rnn_fast, f"{self._formula}_backward")
         n, directions = len(self._parts), 1 + self.bidirectional
         dx: Any = None

@@ -241,8 +241,12 @@ class EmbeddingBag(_Table):
 
     def backward(self, dy: np.ndarray) -> Any:
         """da, and None for input and offsets, which have no gradient; as many as inputs were given."""
-        saved, shape, input_shape, given = self.saved()
-        self.check_grad(dy, shape, self.weight.dtype)
+        saved, shape, input_shape, given = taken = self.saved()
+        try:
+            self.check_grad(dy, shape, self.weight.dtype)
+        except (TypeError, ValueError):
+            self.put_back(taken)
+            raise
         _, dW, _, da = F.embedding_bag_backward(dy, saved)
         self.weight.add_grad(dW)
         if da is not None:

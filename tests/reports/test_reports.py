@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from reports import sections as known
-from reports.page import page, text
+from reports.page import page, style, text
 from reports.runner import cost, detectors, environment, frameworks, networks
 from reports.runner.findings import Findings
 from reports.runner.results import SCHEMA_VERSION, Results, identifiers
@@ -834,10 +835,13 @@ def test_the_summary_has_each_table_the_verdict_and_the_files(results):
 def test_an_earlier_page_is_removed_and_nothing_else(results):
     results.write()
     (results.out / "figures").mkdir()
-    for name in ("report.html", "report.md", "figures/loss.svg", "figures/of-old.svg", "mine.txt"):
+    for name in ("report.html", "report.md", "figures/mine.svg", "mine.txt"):
         (results.out / name).write_text("earlier")
+    for name in ("loss", "of-old"):
+        (results.out / "figures" / f"{name}.svg").write_text(style.svg(name, "Loss", Figure()))
     page.remove(results)
     assert sorted(p.name for p in results.out.rglob("*") if p.is_file()) == [
+        "mine.svg",
         "mine.txt",
         "results.csv",
         "results.json",

@@ -120,9 +120,8 @@ def test_a_padding_row_has_no_gradient_by_declaration():
 
 
 def test_an_embedding_that_forgets_the_padding_row_is_wrong_and_pytorch_is_not():
-    torch.manual_seed(
-        0
-    )  # by chance all weights of the padding row alone may be below 0, which explains as much
+    # By chance the weights of the padding row alone may be below 0, which would explain as much.
+    torch.manual_seed(0)
     found = check(nn.Embedding(5, 2), torch.nn.Embedding(5, 2, padding_idx=0), IDS)
     assert not found
     assert "float64: differ: weight." in found.verdict

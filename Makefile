@@ -34,7 +34,7 @@ test: lint
 
 # Tests that take seconds each: whole reports, processes that are killed, the README's commands.
 long: setup
-	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m long $(ARGS)
+	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m 'long and not campaign' $(ARGS)
 
 # The tests once more on each kernel, one after the other: no tolerance may depend on the processor (an hour).
 kernels: setup

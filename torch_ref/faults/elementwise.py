@@ -413,11 +413,11 @@ def _softsign_no_square(dy: np.ndarray, d: np.ndarray) -> np.ndarray:
 def _elu_without_alpha() -> tuple[Any, ...]:
     def elu_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
         x, α = saved
-        return dy * np.where(x.real > 0, 1, α * np.expm1(x.real))
+        return dy * np.where(x.real > 0, 1, α * np.expm1(np.minimum(x.real, 0)))
 
     def selu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
         λ, α = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-        return dy * λ * np.where(x.real > 0, 1, α * np.expm1(x.real))
+        return dy * λ * np.where(x.real > 0, 1, α * np.expm1(np.minimum(x.real, 0)))
 
     return elu_backward, selu_backward
 

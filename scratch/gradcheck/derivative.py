@@ -13,7 +13,8 @@ the rounding of L is not looked up but measured.
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -44,11 +45,21 @@ class NumericDerivative(NamedTuple):
     method: str
 
 
-def numeric_derivative(objective: Objective) -> NumericDerivative:
-    """The gradients of an objective, by the best way that its forward allows; none if it allows no way."""
+@contextmanager
+def _other_numbers() -> Iterator[None]:
+    """Within, a forward is run on numbers it does not expect: no warning but of a dropped imaginary part.
+
+    That one is an error.
+    """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        yield
+
+
+def numeric_derivative(objective: Objective) -> NumericDerivative:
+    """The gradients of an objective, by the best way that its forward allows; none if it allows no way."""
+    with _other_numbers():
         for way in (_complex, _long, _double, _single):
             try:
                 return way(objective)
@@ -132,17 +143,14 @@ def require_slopes(objective: Objective, gradients: dict[str, np.ndarray]) -> No
     Raises:
         ValueError: the slope is another one.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with _other_numbers():
         _require_fit(Chain(objective, np.float64), lambda name, v: gradients[name] * v)
 
 
 def has_complex_derivative(objective: Objective) -> bool:
     """Whether the complex step differentiates the forward: along one direction of each tensor it is tried."""
     step = Step("complex", None, objective.dtype)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+    with _other_numbers():
         try:
             require_formula(objective, step)
             chain = Chain(objective, step.dtype)
@@ -186,8 +194,7 @@ def finer(objective: Objective, found: NumericDerivative) -> NumericDerivative:
     step = Step("complex", None, np.dtype(np.longdouble))
     if found.method != COMPLEX or np.finfo(step.real).eps == np.finfo(np.float64).eps:
         return found
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with _other_numbers():
         try:
             exact = differentiate(objective, step).named()
         except Exception:  # from other people's code, which need not take these numbers

@@ -1,6 +1,6 @@
 """The result of a comparison: a verdict on each tensor, as a table, in words, and entry by entry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from itertools import combinations
@@ -87,6 +87,11 @@ class Comparison:
     def as_reference(self) -> bool:
         """Whether the two sides agree with one another, if not with the numeric derivative."""
         return bool(self.wrong) and all(tensor.verdict == NO_DERIVATIVE for tensor in self.wrong)
+
+    def by_reference(self) -> "Comparison":
+        """The same, judged by PyTorch's gradients alone."""
+        tensors = tuple(replace(tensor, numeric=None) for tensor in self.tensors)
+        return replace(self, tensors=tensors, method="")
 
     @property
     def forwards_differ(self) -> list[TensorVerdict]:

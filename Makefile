@@ -32,7 +32,8 @@ lint: setup
 test: lint
 	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-# Tests that take seconds each: whole reports, processes that are killed, the README's commands.
+# What takes seconds (whole reports, processes that are killed, the README's commands), and the further cases
+# of many of one kind.
 long: setup
 	$(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m 'long and not campaign' $(ARGS)
 

@@ -27,6 +27,7 @@ from rounding import (
     same_draws,
     shakes,
 )
+from sampled import one_in
 from scratch import gradcheck, nn, random
 from scratch.gradcheck import named
 from scratch.nested import leaves, unflatten_as
@@ -47,8 +48,10 @@ KINDS_WITH_STATE = first_of_each_kind(case for case in MODULES + LOSSES if case.
 # What torch warns of: that "mean" is not the divergence.
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 
-modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
-losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+# The first of each kind and one in four of the others in the suite, the rest in make long.
+modules = pytest.mark.parametrize("case", one_in(4, MODULES, lambda case: case.name, always=KINDS))
+losses = pytest.mark.parametrize("case", one_in(4, LOSSES, lambda case: case.name, always=KINDS))
+many = pytest.mark.parametrize("case", one_in(4, MODULES + LOSSES, lambda case: case.name, always=KINDS))
 everything = pytest.mark.parametrize("case", MODULES + LOSSES, ids=lambda case: case.name)
 # The first of each kind; all others, and the one with thousands of entries, in the campaign.
 entry_by_entry = pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_gradcheck_passes(case, dtype) -> None:
     assert result, str(result)
 
 
-@everything
+@many
 @all_in_one("dtype", {"longdouble": np.longdouble, "complex128": np.complex128})
 def test_forward_and_backward_run_in_longdouble_and_complex(case, dtype) -> None:
     inputs, module = case.draw(np.float64), case.make(np.float64)
@@ -181,7 +184,7 @@ LAYOUTS = {
 }
 
 
-@everything
+@many
 @all_in_one("layout", LAYOUTS)
 def test_inputs_of_any_layout_give_the_same_and_stay_as_they_are(case, layout) -> None:
     if case.is_random and layout is LAYOUTS["columns first"]:

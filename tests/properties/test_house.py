@@ -1,6 +1,7 @@
 """The house: imports run downwards, in no circle, and no package names the private parts of another."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -22,9 +23,15 @@ def files() -> dict[str, Path]:
 MODULES = files()
 
 
+@functools.cache
+def nodes(name: str) -> list[ast.AST]:
+    """All nodes of a file's syntax tree."""
+    return list(ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))))
+
+
 def imported(name: str) -> Iterator[tuple[str, str]]:
     """(module, name imported from it or "") of every import in a file, late ones included."""
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+    for node in nodes(name):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -80,10 +87,10 @@ def test_scratch_needs_numpy_alone() -> None:
     assert not outside & {"torch", "pandas", "matplotlib"}
 
 
-def own_names(tree: ast.AST) -> set[str]:
+def own_names(name: str) -> set[str]:
     """The names that a file defines itself: functions, classes, variables, and attributes of its objects."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(name):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -103,12 +110,10 @@ def is_private(name: str) -> bool:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_private_name_of_another_package(package: str) -> None:
     """A package's private names are its own: neither imported from it nor read off its objects."""
-    trees = {n: ast.parse(p.read_text(encoding="utf-8")) for n, p in MODULES.items()}
-    own = set().union(*(own_names(t) for n, t in trees.items() if n.partition(".")[0] == package))
+    inside = [name for name in MODULES if name.partition(".")[0] == package]
+    own = set().union(*map(own_names, inside))
     wrong = []
-    for name, tree in trees.items():
-        if name.partition(".")[0] != package:
-            continue
+    for name in inside:
         wrong += [
             (name, module, part)
             for module, part in imported(name)
@@ -116,7 +121,7 @@ def test_no_private_name_of_another_package(package: str) -> None:
         ]
         wrong += [
             (name, node.lineno, node.attr)
-            for node in ast.walk(tree)
+            for node in nodes(name)
             if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own
         ]
     assert wrong == []

@@ -27,6 +27,7 @@ def file_name(text: str) -> str:
     return found[1] if found else ""
 
 
+@pytest.mark.long
 def test_the_code_blocks_run_and_give_what_it_shows() -> None:
     names: dict = {}
     for language, text in FENCED:

@@ -87,7 +87,12 @@ def assert_same_settings(ours, theirs, names):
 
 
 @pytest.mark.parametrize(
-    "case", {case.kind: case for case in (*MODULES, *LOSSES)}.values(), ids=lambda case: case.kind
+    "case",
+    [
+        # A Transformer of PyTorch's own sizes has 44 million weights.
+        pytest.param(case, id=kind, marks=[pytest.mark.long] if kind == "Transformer" else [])
+        for kind, case in {case.kind: case for case in (*MODULES, *LOSSES)}.items()
+    ],
 )
 def test_a_module_made_of_the_least_is_pytorchs(case):
     kind, its = getattr(nn, case.kind), getattr(torch.nn, case.kind)

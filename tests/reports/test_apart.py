@@ -123,6 +123,7 @@ def test_the_process_ends_with_the_one_that_asked(tmp_path):
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_the_command_as_it_is_typed(tmp_path):
     """The whole of it once: right, then with an exit in the backward."""
     text = (

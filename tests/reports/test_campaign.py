@@ -243,7 +243,7 @@ def test_a_fresh_process_does_all_of_its_number_and_is_gone(journal, log):
             os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("process", [None, 0, 1])
+@pytest.mark.parametrize("process", [None, 0, pytest.param(1, marks=pytest.mark.long)])
 def test_what_a_task_raises_ends_the_campaign_and_the_rest_is_kept(journal, log, process):
     tasks = [Task("1", partial(square, 1, log), process), Task("2", fail, process)]
     with pytest.raises(ValueError, match="no such number"):

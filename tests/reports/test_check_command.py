@@ -458,6 +458,7 @@ def test_the_two_constructors_may_have_arguments_of_their_own(main):
     assert done.code == 0, done.err
 
 
+@pytest.mark.long
 def test_a_pipe_that_is_closed_early_is_no_error(tmp_path):
     (tmp_path / "net.py").write_text(NETWORK.replace("FACTOR = 1", "FACTOR = 3"))
     command = [sys.executable, "-c", "import sys; from reports.cli import main; sys.exit(main())", "check"]

@@ -194,6 +194,7 @@ def test_no_id_is_in_two_figures_and_each_reference_is_in_its_own(drawn):
         assert {a or b for a, b in references} <= set(ids)
 
 
+@pytest.mark.long
 def test_the_same_tables_give_the_same_figures(drawn, tables):
     assert {panel.name: panel.svg for panel in panels_of(tables)} == drawn
 
@@ -215,6 +216,7 @@ def test_a_panel_is_so_narrow_that_a_phone_shows_its_words_large_enough(drawn):
         assert sorted(sizes)[len(sizes) // 2] >= 8.5
 
 
+@pytest.mark.long
 def test_no_word_leaves_its_panel(drawn, tables):
     with rc_context(style.STYLE):
         for section, found in of_the_cpu(tables):

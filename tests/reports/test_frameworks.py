@@ -202,6 +202,7 @@ def test_compiled_dropout_is_refused():
     assert reason == "torch.compile draws other dropout masks, so its gradients cannot be compared"
 
 
+@pytest.mark.long
 def test_asking_leaves_the_random_generators_alone(xor):
     before, theirs = random.get_rng_state(), torch.get_rng_state()
     for column in frameworks.COLUMNS.values():

@@ -58,6 +58,14 @@ MODELS = [
     Model("GPT", (5, 4, 6, 2, 2), tokens(2, 4), 5),
 ]
 models = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+# deep_conv_net has 2,000 activations a sample even so; simple_conv_net stands for it.
+quick_models = pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(m, id=m.name, marks=[pytest.mark.long] if m.name == "deep_conv_net" else [])
+        for m in MODELS
+    ],
+)
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
@@ -81,7 +89,7 @@ def test_outputs_and_gradients_are_those_of_torch(model: Model) -> None:
     assert result, str(result)
 
 
-@models
+@quick_models
 def test_its_mirror_lies_on_the_same_memory_and_agrees_layer_by_layer(model: Model) -> None:
     ours, _ = model.build()
     twin = mirror(ours)
@@ -95,7 +103,7 @@ def test_its_mirror_lies_on_the_same_memory_and_agrees_layer_by_layer(model: Mod
         assert first_divergence(ours, twin, x[:1] if x.ndim == 4 else x)
 
 
-@models
+@quick_models
 def test_its_gradients_are_its_derivatives(model: Model) -> None:
     ours, _ = model.build()
     x, target = model.batch()

@@ -195,6 +195,7 @@ def test_the_example_is_a_sequential_with_a_summed_squared_error_at_half_the_rat
     np.testing.assert_allclose(model[0].weight.data.T, network.weights1, **CLOSE)
 
 
+@pytest.mark.long
 def test_the_example_is_torchs_too() -> None:
     network, W1, W2 = trained()
     model = torch.nn.Sequential(

@@ -23,6 +23,7 @@ from rounding import (
     numpy_pass,
     shakes,
 )
+from sampled import one_in
 from scratch import functional as F
 from scratch import nn, optim
 from scratch.functional import rnn_fast
@@ -53,9 +54,7 @@ def a_state(kind: str, *lead: int, h: int, c: int, dtype: Any = np.float64) -> A
 # ---- against torch
 
 LAYERS = [
-    pytest.param(
-        kind, dict(zip(("num_layers", "bidirectional", "batch_first", "bias"), values, strict=True)), extra
-    )
+    (kind, dict(zip(("num_layers", "bidirectional", "batch_first", "bias"), values, strict=True)), extra)
     for kind, extras in {
         "RNN": ({}, {"nonlinearity": "relu"}),
         "LSTM": ({}, {"proj_size": 2}),
@@ -66,11 +65,12 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "options", "extra"), LAYERS)
+@pytest.mark.parametrize("layer", one_in(3, LAYERS, str))
 @all_in_one("stateful", {"from 0": False, "from a state": True})
 @all_in_one("batched", {"batch": True, "no batch": False})
 @dtypes
-def test_all_options_together_give_torchs_numbers(kind, options, extra, stateful, batched, dtype) -> None:
+def test_all_options_together_give_torchs_numbers(layer, stateful, batched, dtype) -> None:
+    kind, options, extra = layer
     module = getattr(nn, kind)(5, 4, **options, **extra, dtype=dtype)
     T, N = 6, 3
     steps = (T,) if not batched else (N, T) if options["batch_first"] else (T, N)

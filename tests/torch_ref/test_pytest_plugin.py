@@ -96,7 +96,9 @@ def test_a_folder_with_reports_of_its_own_can_use_the_fixture(pytester: pytest.P
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("form", ["file", "package", "folder"])
+@pytest.mark.parametrize(
+    "form", ["file", *(pytest.param(each, marks=pytest.mark.long) for each in ("package", "folder"))]
+)
 def test_a_torch_ref_of_ones_own(pytester: pytest.Pytester, form: str) -> None:
     """pytest starts, the own one is imported, and the fixture names what is in the way."""
     if form == "file":

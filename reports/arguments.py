@@ -101,6 +101,14 @@ def rate(text: str) -> float:
     return number
 
 
+def memory(text: str) -> float:
+    """GiB that a process with PyTorch can start in."""
+    gibibytes = rate(text)
+    if gibibytes < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than the 1 GiB that PyTorch may take to start")
+    return gibibytes
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the folder of mnist, and whether to fetch it."""
     parser.add_argument("--data-root", default="data", metavar="FOLDER", help="of mnist (%(default)s)")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from reports.arguments import DTYPES, add_seed, output_file, positive, rate
+from reports.arguments import DTYPES, add_seed, memory, output_file, positive, rate
 from reports.commands import Command
 
 
@@ -94,6 +94,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=600.0,
         metavar="SECONDS",
         help="after which your code is ended (%(default)g)",
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=memory,
+        metavar="GIB",
+        help="that your code may take (three quarters of the machine's); only Linux holds to it",
     )
     parser.add_argument(
         "--json",

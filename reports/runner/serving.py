@@ -15,6 +15,9 @@ from reports.errors import UnusableError
 from reports.runner.blame import place
 from reports.runner.user_code import answer
 
+if sys.platform != "win32":
+    import resource
+
 
 def serve() -> None:
     """Answer one question: the options as a line of JSON on stdin, the answer as one on stdout.
@@ -33,12 +36,13 @@ def serve() -> None:
     limit = threading.Timer(options.time_limit, _out_of_time, (options, told))
     limit.daemon = True
     limit.start()
+    _limit_memory(options.memory_limit)
     try:
         said: dict[str, Any] = {"answer": vars(answer(options))}
     except UnusableError as error:
         said = {"unusable": str(error)}
     except MemoryError as error:
-        said = {"unusable": f"there is not enough memory: {error}"}
+        said = {"unusable": f"there is not enough memory (--memory-limit GIB): {error}"}
     except BaseException:
         said = {"failed": traceback.format_exc()}
     limit.cancel()
@@ -53,6 +57,17 @@ def _tell(told: int, said: dict[str, Any]) -> None:
             stream.flush()
     with os.fdopen(told, "wb") as file:
         file.write(json.dumps(said).encode() + b"\n")
+
+
+def _limit_memory(gibibytes: float | None) -> None:
+    """So that code that asks for too much gets a MemoryError, and does not take the machine with it."""
+    if sys.platform == "win32":
+        return
+    asked = None if gibibytes is None else int(gibibytes * 2**30)
+    own = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, (_, most) = asked or own * 3 // 4, resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or limit < most:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
 def _end_with(asked: IO[bytes]) -> None:

@@ -32,10 +32,11 @@ serve()
 def ask(monkeypatch):
     """The answer of a process in which the user's code is these statements."""
 
-    def of(statements: str, time_limit: float = 60.0) -> Answer:
+    def of(statements: str, time_limit: float = 60.0, memory_limit: float | None = None) -> Answer:
         monkeypatch.setattr(apart, "_SERVE", AROUND.format(statements))
         nothing = {"against": None, "case": None, "json": None}
-        return answer(Namespace(mine="a.py:A", time_limit=time_limit, run=print, **nothing))
+        limits = {"time_limit": time_limit, "memory_limit": memory_limit}
+        return answer(Namespace(mine="a.py:A", run=print, **limits, **nothing))
 
     return of
 
@@ -67,6 +68,13 @@ def test_code_that_does_not_end_is_ended_with_what_it_started(ask, tmp_path):
     file.unlink(missing_ok=True)
     time.sleep(0.15)
     assert not file.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold to a limit of memory")
+def test_code_that_takes_all_memory_is_refused(ask):
+    with pytest.raises(UnusableError, match=r"not enough memory \(--memory-limit GIB\)"):
+        ask("x = [bytearray(2**28) for _ in range(8)]", memory_limit=1.0)
+    assert ask("x = bytearray(2**28)", memory_limit=1.0)
 
 
 def test_code_that_does_not_end_and_lets_nothing_else_run_is_ended(ask, monkeypatch):
@@ -109,7 +117,7 @@ def test_the_process_ends_with_the_one_that_asked(tmp_path):
     asking = (
         "from argparse import Namespace; from reports.runner import apart; import sys; "
         "apart._SERVE = sys.argv.pop(); "
-        "apart.answer(Namespace(mine='a', against=None, case=None, time_limit=60.0))"
+        "apart.answer(Namespace(mine='a', against=None, case=None, time_limit=60.0, memory_limit=None))"
     )
     process = subprocess.Popen([sys.executable, "-c", asking, server])
     end = time.monotonic() + 30

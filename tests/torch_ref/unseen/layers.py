@@ -335,6 +335,8 @@ CASES += [
         lambda A, W, b: W @ A + b,
         weights="W b",
         grads="out dW db",
+        options={"columns": True},
+        reference=lambda: torch.nn.Linear(5, 3),
     ),
     wrong(
         "linear of column samples, mean",

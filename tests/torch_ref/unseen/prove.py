@@ -277,7 +277,8 @@ def main():
         if "-v" in sys.argv:
             what = "right" if case.right else f"WRONG ({case.shows})"
             print(f"{case.name:45} {what:22}", found.get(case.shows))
-    print("\n".join(failures))
+    if failures:
+        print("\n".join(failures))
     n = sum(c.right for c in cases)
     print(
         f"{n} right, {len(cases) - n} wrong, {len({c.kind for c in cases})} kinds;",

@@ -12,7 +12,7 @@ TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TORCH_KERNELS ?= default avx2 avx512
 BLAS_KERNELS ?= Haswell SkylakeX Zen
 
-.PHONY: setup report test lint long kernels campaign faults alarms models mutants browser lesson clean
+.PHONY: setup report test lint long kernels versions campaign faults alarms models mutants browser lesson clean
 
 setup: .venv/.ready
 
@@ -44,6 +44,22 @@ kernels: setup
 	set -e; for kernel in $(BLAS_KERNELS); do echo "OpenBLAS: $$kernel"; \
 	OPENBLAS_CORETYPE=$$kernel $(TWO) $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not campaign and not browser' $(ARGS); done
 
+# The core of the suite with the oldest versions that pyproject.toml allows, and with the newest but for torch, on
+# the oldest and the newest Python. torch 2.12.0 from PyPI brings CUDA's libraries: 5 GB.
+OLDEST_PYTHON ?= python3.11
+NEWEST_PYTHON ?= python3.13
+CORE := tests/scratch tests/torch_ref tests/properties
+# What old packages are warned of for newer ones is theirs.
+QUIET := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
+versions:
+	$(OLDEST_PYTHON) -m venv .versions/oldest
+	.versions/oldest/bin/python tests/oldest.py > .versions/oldest.txt
+	.versions/oldest/bin/python -m pip install --quiet -r .versions/oldest.txt -e '.[dev]'
+	$(TWO) .versions/oldest/bin/python -m pytest -n 2 $(QUIET) $(CORE)
+	$(NEWEST_PYTHON) -m venv .versions/newest
+	.versions/newest/bin/python -m pip install --quiet torch==2.13.0 -e '.[dev]'
+	$(TWO) .versions/newest/bin/python -m pytest -n 2 $(CORE)
+
 # Every mistake in every module of the catalog that can make it, at three scales; every configuration by each
 # gradcheck, entry by entry; reports that are killed, and one on a cluster of two workers (minutes).
 campaign: setup
@@ -69,5 +85,5 @@ mutants: setup
 	$(TWO) $(BIN)/python tests/mutants.py $(ARGS)
 
 clean:
-	rm -rf .venv mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/out build dist *.egg-info
+	rm -rf .venv .versions mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/out build dist *.egg-info
 	find scratch torch_ref reports tests -name __pycache__ -prune -exec rm -rf {} +

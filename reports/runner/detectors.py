@@ -1,14 +1,16 @@
 """Detectors of mistakes, gradmirror's check and those that others use, and the kill matrix.
 
 Each mistake of torch_ref/faults is made in every module of the catalog that can make it, on inputs of
-three scales, and every detector is tried. A mistake counts only where it changes a number. The last row is
-right code: what is refused there is a false alarm.
+three scales, and every detector is tried as users would: on the weights that the module starts with, with
+its defaults; those of others as strict as they can be, too. A mistake counts only where it changes a number
+on some weights. The last row is right code: what is refused there is a false alarm.
 """
 
 import argparse
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -36,6 +38,9 @@ from torch_ref.faults import FAULTS, PARAMETRIC, Fault, inject
 
 SCALES = (1.0, 1e-3, 1e3)
 RIGHT = "(right code)"
+DERIVATIVES, FUNCTIONS, ALL = "(all wrong derivatives)", "(all other functions)", "(all of these)"
+# In how many of the trials forward is another function.
+OTHER_FUNCTION = "other function"
 
 # PyTorch keeps a constant of these in float32, and is off by 1e-8 in float64: no reference.
 WRONG_IN_TORCH = ("CELU", "Hardsigmoid")
@@ -50,12 +55,13 @@ NO_DERIVATIVE = (
 
 
 class Trial(NamedTuple):
-    """A module beside its reference, on these inputs."""
+    """A module beside its reference, on these inputs; ``other_function`` if its forward is another one."""
 
     case: Case
     module: nn.Module
     reference: torch.nn.Module
     inputs: tuple[np.ndarray, ...]
+    other_function: bool = False
 
 
 def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool = True) -> Iterator[Trial]:
@@ -72,15 +78,19 @@ def trials(fault: Fault | None, scales: tuple[float, ...] = SCALES, every: bool 
             continue
         if fault and not {case.kind, PARAMETRIC} & {*fault.kinds}:
             continue
-        right = case.make(np.float64)
+        right, start = case.make(np.float64), case.start(np.float64)
         if fault and not fault.applies(right):
             continue
-        wrong = inject(fault, right) if fault else right
+        wrong, given = (inject(fault, module) if fault else module for module in (right, start))
         for scale in scales:
             inputs = case.draw(np.float64, 0, scale)
-            if defined(right, inputs) and (fault is None or matters(right, wrong, inputs)):
+            if not (defined(right, inputs) and defined(start, inputs)):
+                continue
+            changed = changes(right, wrong, inputs) if fault else set()
+            if changed or fault is None:
                 kinds.add(case.kind)
-                yield Trial(case, wrong, mirror(right), inputs)
+                other = any(name.startswith("output") for name in changed)
+                yield Trial(case, given, mirror(start), inputs, other)
 
 
 def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
@@ -102,8 +112,8 @@ def defined(module: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
         return all(np.all(np.isfinite(array)) for array in found)
 
 
-def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> bool:
-    """Whether the mistake can be made and changes a number: transposing a 1x1 weight, say, does not."""
+def changes(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) -> set[str]:
+    """The outputs and gradients that the mistake changes: transposing a 1x1 weight, say, changes none."""
     twin = mirror(right)
     pair = [Sides(module, twin, inputs) for module in (right, wrong)]
     for tried in (pair, [sides.on_kinks(kinks) for sides in pair]):
@@ -115,11 +125,14 @@ def matters(right: nn.Module, wrong: nn.Module, inputs: tuple[np.ndarray, ...]) 
             try:
                 ours, theirs = (_tensors(objective, passes) for objective in objectives)
             except ValueError:
-                return False
+                return set()
             largest = max(np.max(np.abs(t), initial=0) for t in ours.values())
-            if any(np.max(np.abs(t - theirs[name]), initial=0) > 1e-9 * largest for name, t in ours.items()):
-                return True
-    return False
+            changed = {
+                n for n, t in ours.items() if np.max(np.abs(t - theirs[n]), initial=0) > 1e-9 * largest
+            }
+            if changed:
+                return changed
+    return set()
 
 
 def _tensors(objective: Objective, passes: int = 1) -> dict[str, np.ndarray]:
@@ -131,7 +144,7 @@ def _tensors(objective: Objective, passes: int = 1) -> dict[str, np.ndarray]:
 # ---- the detectors: whether each refuses
 
 
-def _by_gradcheck(trial: Trial, fast: bool) -> bool:
+def _by_gradcheck(trial: Trial, fast: bool = False, **tolerances: Any) -> bool:
     module, inputs = trial.module, trial.inputs
     if (at := trial.case.target) is not None:
         module, inputs = Holding(module, {at: inputs[at]}), inputs[:at] + inputs[at + 1 :]
@@ -148,7 +161,7 @@ def _by_gradcheck(trial: Trial, fast: bool) -> bool:
 
     with np.errstate(all="ignore"):
         return not torch.autograd.gradcheck(
-            function, (*tensors, *weights.values()), raise_exception=False, fast_mode=fast
+            function, (*tensors, *weights.values()), raise_exception=False, fast_mode=fast, **tolerances
         )
 
 
@@ -160,10 +173,10 @@ def _both_sides(trial: Trial) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     return ((np.asarray(ours[name]), t) for name, t in theirs.items())
 
 
-def _by_assert_close(trial: Trial) -> bool:
+def _by_assert_close(trial: Trial, rtol: float | None = None, atol: float | None = None) -> bool:
     try:
         for ours, theirs in _both_sides(trial):
-            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs))
+            torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=rtol, atol=atol)
     except AssertionError:
         return True
     return False
@@ -182,10 +195,14 @@ def _by_mean(trial: Trial) -> bool:
     return any(not np.mean(np.abs(ours - theirs)) < 1e-6 for ours, theirs in _both_sides(trial))
 
 
+# The strict ones: as strict as float64 allows where numbers are about 1. What they refuse of right code
+# stands in the last row.
 OTHERS: dict[str, Callable[[Trial], bool]] = {
-    "gradcheck": lambda trial: _by_gradcheck(trial, fast=False),
-    "gradcheck, fast": lambda trial: _by_gradcheck(trial, fast=True),
+    "gradcheck": _by_gradcheck,
+    "gradcheck, fast": partial(_by_gradcheck, fast=True),
+    "gradcheck, strict": partial(_by_gradcheck, eps=1e-6, atol=1e-9, rtol=1e-6),
     "assert_close": _by_assert_close,
+    "assert_close, strict": partial(_by_assert_close, rtol=1e-7, atol=0.0),
     "cosine > 0.99": _by_cosine,
     "mean error < 1e-6": _by_mean,
 }
@@ -219,7 +236,14 @@ def _answers(trial: Trial, fault: Fault | None) -> dict[str, bool]:
     named = fault is not None and fault.name in names
     others = {name: refuses(trial) for name, refuses in OTHERS.items()}
     misnamed = fault is not None and bool(names) and not named
-    return {"tried": True, "gradmirror": refused, "named": named, "misnamed": misnamed, **others}
+    return {
+        "tried": True,
+        OTHER_FUNCTION: trial.other_function,
+        "gradmirror": refused,
+        "named": named,
+        "misnamed": misnamed,
+        **others,
+    }
 
 
 def kill_matrix(
@@ -242,7 +266,7 @@ def kill_matrix(
         # Warnings of KLDivLoss, and of layers that oneDNN does not have.
         warnings.filterwarnings("ignore", "reduction: 'mean' divides the total loss|LSTM with projections")
         for fault in progress(faults, "kill matrix"):
-            row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0}
+            row: dict[str, Any] = {"mistake": fault.name if fault else RIGHT, "tried": 0, OTHER_FUNCTION: 0}
             row |= dict.fromkeys((*DETECTORS, *NAMES), 0)
             for trial in islice(trials(fault, scales, every), some.start, some.stop):
                 for column, count in _answers(trial, fault).items():
@@ -257,9 +281,16 @@ def added_up(matrix: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_totals(matrix: pd.DataFrame) -> pd.DataFrame:
-    """The kill matrix with a row of sums over all mistakes before its last row, right code."""
-    total = matrix[:-1].sum(numeric_only=True).to_frame().T.assign(mistake="(all of these)")
-    return pd.concat([matrix[:-1], total, matrix[-1:]], ignore_index=True)
+    """The kill matrix with rows of sums before its last row, right code.
+
+    Wrong derivatives and other functions are summed apart, since what compares a backward with its own
+    forward cannot see that the forward is another one.
+    """
+    mistakes = matrix[:-1]
+    other = mistakes[OTHER_FUNCTION] > 0
+    sums = {DERIVATIVES: mistakes[~other], FUNCTIONS: mistakes[other], ALL: mistakes}
+    totals = [rows.sum(numeric_only=True).to_frame().T.assign(mistake=name) for name, rows in sums.items()]
+    return pd.concat([mistakes, *totals, matrix[-1:]], ignore_index=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from reports import sections
 from reports.runner.findings import Findings, plain
 from scratch.files import write_whole
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 def digest(content: Mapping[str, Any]) -> str:

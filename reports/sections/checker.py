@@ -12,7 +12,19 @@ import torch
 
 from reports.page import text
 from reports.page.style import INK, NUMPY, blank
-from reports.runner.detectors import DETECTORS, NAMES, RIGHT, added_up, kill_matrix, with_totals
+from reports.runner.detectors import (
+    ALL,
+    DERIVATIVES,
+    DETECTORS,
+    FUNCTIONS,
+    NAMES,
+    OTHER_FUNCTION,
+    RIGHT,
+    SCALES,
+    added_up,
+    kill_matrix,
+    with_totals,
+)
 from reports.runner.findings import Findings, Rows
 from reports.runner.networks import Network
 from reports.runner.plan import Plan
@@ -26,9 +38,6 @@ from torch_ref.faults import FAULTS, Fault, switch_on
 
 OFF_BY = 1e-6
 
-# Small inputs are where guessed tolerances fail; some mistakes change no number there.
-_SCALES = (1e-3, 1.0)
-
 # Trials of right code in a whole report; the campaign tries all of it.
 _RIGHT = 40
 
@@ -39,7 +48,9 @@ _REFUSALS = {
     "gradmirror": "Refused by gradmirror's check.",
     "gradcheck": "Refused by torch.autograd.gradcheck with its defaults.",
     "gradcheck, fast": "Refused by torch.autograd.gradcheck in fast mode.",
+    "gradcheck, strict": "Refused by torch.autograd.gradcheck with atol=1e-9 and rtol=1e-6.",
     "assert_close": "Refused by torch.testing.assert_close with its defaults.",
+    "assert_close, strict": "Refused by torch.testing.assert_close with atol=0 and rtol=1e-7.",
     "cosine > 0.99": "Refused because the cosine of both gradients is not above 0.99.",
     "mean error < 1e-6": "Refused because the mean difference of both gradients is not below 1e-6.",
 }
@@ -63,6 +74,7 @@ class Checker(Section):
             (
                 Column("mistake", section.TEXT, f"The mistake in words; {RIGHT} in the last row."),
                 Column("tried", section.COUNT, "How many trials there were."),
+                Column(OTHER_FUNCTION, section.COUNT, "In how many of them forward is another function."),
                 *(Column(name, section.COUNT, _REFUSALS[name]) for name in DETECTORS),
                 Column("named", section.COUNT, "How often gradmirror named the mistake."),
                 Column("misnamed", section.COUNT, "How often gradmirror named others but not this one."),
@@ -89,10 +101,13 @@ class Checker(Section):
 
     html = """
 <p>A check that cannot fail proves nothing. So each mistake of a collection that people really make was
-injected into a layer that was right, and every detector was tried on it. The last row is right code, which
-none should refuse.
+injected into a layer that was right, on the weights that it starts with and inputs of one of three scales
+in turn, and every detector was tried on it: with its defaults, and those of others as strict as float64
+allows. Where a mistake makes forward another function, gradcheck cannot see it: it compares a backward with
+its own forward. assert_close is given PyTorch's numbers. The last row is right code, which none should
+refuse.
 <code>gradmirror faults</code> does so for every layer and scale, this is a first one of each.</p>
-{{ drawing(figures.faults, "Share of all mistakes that change a number. Blue: gradmirror.") }}
+{{ drawing(figures.faults, "Wrong derivatives found, and below, other functions. Blue: gradmirror.") }}
 <details>
 <summary>Mistake by mistake</summary>
 {{ grid(shown.faults, "How often each detector refused, and gradmirror named the mistake, or another one") }}
@@ -104,7 +119,9 @@ millionth of itself.</p>
 {{ grid(shown.needle, "The checks that refuse, and the entry that each names") }}
 """
     markdown = """
-Each mistake was injected into a right layer, and each detector tried on it. The last row is right code.
+Each mistake was injected into a right layer, and each detector tried on it, with its defaults and as strict
+as float64 allows. gradcheck cannot see another function: it compares a backward with its own forward. The
+last row is right code.
 
 {{ shown.faults|markdown }}
 
@@ -115,9 +132,9 @@ tables.needle.network.iloc[0] }}, {{ tables.needle.wrong.iloc[0] }}, was made wr
 """
     method = """
 Mistakes: Each one of torch_ref/faults, in the first module of the catalog in which it changes a number, on
-inputs of scale 1e-3,
-in float64; check also tries float32 and numbers that sit on kinks. gradcheck and assert_close with their
-defaults.
+the weights that it starts with and inputs of scale 1, 1e-3 or 1e3 in turn, in float64; check also tries
+float32, numbers that sit on kinks, and other weights. gradcheck and assert_close with their defaults, and
+strict: atol=1e-9 and rtol=1e-6, and atol=0 and rtol=1e-7.
 """
 
     def tasks(self, plan: Plan) -> list[Task]:
@@ -141,14 +158,16 @@ defaults.
 
     def headlines(self, tables: Tables) -> list[Headline]:
         """The mistakes found, and the needle."""
-        total = with_totals(tables["faults"]).iloc[-2]
+        sums = with_totals(tables["faults"]).set_index("mistake")
+        total, derivatives = sums.loc[ALL], sums.loc[DERIVATIVES]
         needle = tables["needle"].iloc[0]
         return [
             Headline(
                 "Mistakes found",
                 f"{total['gradmirror']} of {total['tried']}",
-                f"by the check; {total['gradcheck']} by torch.autograd.gradcheck, "
-                f"{total['assert_close']} by assert_close",
+                f"by the check; {total['assert_close, strict']} by assert_close with atol=0, and of "
+                f"{derivatives['tried']} wrong derivatives {derivatives['gradcheck, strict']} by "
+                "torch.autograd.gradcheck, strict",
             ),
             Headline(
                 "One wrong entry",
@@ -207,11 +226,16 @@ def _slices(count: int) -> list[slice]:
 
 
 def _mistakes(some: slice) -> Rows:
-    return Rows({"faults": kill_matrix(FAULTS[some], _SCALES, every=False, some=slice(1))})
+    """Each mistake once, at one of the scales in turn, or at the next where it changes no number."""
+    made = [
+        kill_matrix([fault], SCALES[i % 3 :] + SCALES[: i % 3], every=False, some=slice(1))
+        for i, fault in enumerate(FAULTS[some], some.start)
+    ]
+    return Rows({"faults": pd.concat(made, ignore_index=True)})
 
 
 def _right_code(some: slice) -> Rows:
-    return Rows({"faults": kill_matrix([None], _SCALES, every=False, some=some)})
+    return Rows({"faults": kill_matrix([None], SCALES, every=False, some=some)})
 
 
 def _needle(network: Network, seed: int) -> Rows:
@@ -328,30 +352,27 @@ def answers(t: pd.DataFrame) -> pd.DataFrame:
 
 def shares(matrix: pd.DataFrame) -> Iterator[Drawing]:
     """The share of mistakes that each detector refuses."""
-    counts = ("mistake", "tried", *NAMES)
+    counts = ("mistake", "tried", OTHER_FUNCTION, *NAMES)
     detectors = [column for column in matrix if column not in counts][::-1]
-    tried = max(1, matrix["tried"][:-1].sum())
-    figure = blank(0.7 + 0.3 * len(detectors))
-    axes = figure.subplots()
-    for y, each in enumerate(detectors):
-        found = matrix[each][:-1].sum()
-        colour = NUMPY if each == "gradmirror" else INK
-        axes.barh(y, found / tried, color=colour, alpha=0.8, height=0.62)
-        axes.annotate(
-            f"{found} of {tried}",
-            (found / tried, y),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
-    axes.set_yticks(range(len(detectors)), detectors)
-    axes.set_xlim(0, 1.35)
-    axes.set_xticks([0, 0.5, 1])
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.grid(axis="y", visible=False)
+    sums = with_totals(matrix).set_index("mistake")
+    figure = blank(1.4 + 0.6 * len(detectors))
+    for axes, (kind, words) in zip(figure.subplots(2, sharex=True), _KINDS.items(), strict=True):
+        found, tried = sums.loc[kind, detectors], sums.loc[kind, "tried"]
+        parts = (found / max(1, tried)).to_numpy(float)
+        colours = [NUMPY if each == "gradmirror" else INK for each in detectors]
+        bars = axes.barh(range(len(detectors)), parts, color=colours, alpha=0.8, height=0.62)
+        axes.bar_label(bars, [f"{count} of {tried}" for count in found], padding=4, fontsize=8.5)
+        axes.set_yticks(range(len(detectors)), detectors)
+        axes.set_xlim(0, 1.35)
+        axes.set_xticks([0, 0.5, 1])
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.grid(axis="y", visible=False)
+        axes.set_title(words)
     axes.set_xlabel("mistakes found")
     yield Drawing("faults", "The share of mistakes that each check finds", figure)
+
+
+_KINDS = {DERIVATIVES: "wrong derivatives", FUNCTIONS: "other functions"}
 
 
 # Comparison

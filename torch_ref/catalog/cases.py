@@ -37,12 +37,16 @@ class Case:
         arguments = [*map(repr, self.args), *(f"{k}={v!r}" for k, v in kwargs.items())]
         return f"{self.kind}({', '.join(arguments)})" + ("" if self.training else ".eval()")
 
+    def start(self, dtype: Any) -> nn.Module:
+        """The module as users get it, with the weights that PyTorch's starts with, in ``dtype``."""
+        return getattr(nn, self.kind)(*self.args, **self.kwargs).to(dtype).train(self.training)
+
     def make(self, dtype: Any) -> nn.Module:
         """The module, its parameters and buffers in ``dtype``.
 
         Those that start as ones or zeros, as a norm's do, get numbers under which an error would show.
         """
-        module = getattr(nn, self.kind)(*self.args, **self.kwargs).to(dtype).train(self.training)
+        module = self.start(dtype)
         rng = np.random.default_rng(0)
         for array in (*(p.data for p in module.parameters()), *module.buffers()):
             if array.dtype.kind in "fc" and array.size and np.all(array == array.flat[0]):

@@ -867,6 +867,22 @@ def test_what_reaches_into_the_next_call_is_reported(mine, reference, message) -
     assert not found
 
 
+def test_a_slope_that_is_the_same_on_negated_numbers_is_called_on_others() -> None:
+    class OfTheFirst:
+        y = None
+
+        def forward(self, x):
+            y = 1 / (1 + np.exp(-x))
+            self.y = y if self.y is None else self.y
+            return y
+
+        def backward(self, dy):
+            return dy * self.y * (1 - self.y)
+
+    found = check(OfTheFirst(), torch.sigmoid, X, dtypes=["float64"])
+    assert found.side_effects == (STALE + "input",)
+
+
 def test_what_is_not_defined_for_negative_numbers_is_called_on_others() -> None:
     class StaleLog:
         p = None

@@ -154,6 +154,14 @@ def _call(model: nn.Module, objective: Objective, inputs: Any) -> _Call:
     )
 
 
+def _smaller(x: np.ndarray) -> np.ndarray:
+    return x.dtype.type(0.75) * np.flip(x)
+
+
+def _other_way_round(x: np.ndarray) -> np.ndarray:
+    return -_smaller(x)
+
+
 def _passed(inputs: Any, dy: Any) -> dict[str, np.ndarray]:
     """The arrays that forward and backward are given, by name."""
     named_inputs = {f"input {at}": x for at, x in leaves(inputs)}
@@ -162,8 +170,11 @@ def _passed(inputs: Any, dy: Any) -> dict[str, np.ndarray]:
 
 
 def _after_another_call(objective: Objective) -> tuple[nn.Module, _Call]:
-    """The model after a call on other inputs: negated or, where it is not defined there, in another order."""
-    for other in (np.negative, np.flip):
+    """The model after a call on other inputs: in another order, smaller and negated, as far as it is defined.
+
+    Smaller, since many functions, a sigmoid's slope for one, are the same on negated numbers.
+    """
+    for other in (_other_way_round, _smaller, np.flip):
         arrays = (x if x is None or x.dtype.kind != "f" else other(x) for _, x in leaves(objective.inputs))
         model = _fresh(objective)
         with suppress(Exception), np.errstate(all="ignore"):

@@ -17,7 +17,8 @@ __all__ = [
     "NLLLoss",
 ]
 
-INT64, UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
+# As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
+UNSIGNED = {np.dtype(f"{kind}{size}"): np.dtype(f"u{size}") for kind in "iu" for size in (1, 2, 4, 8)}
 
 
 class _ClassLoss(Loss):
@@ -116,14 +117,13 @@ class CrossEntropyLoss(_ClassLoss):
 
     def forward(self, input: np.ndarray, target: np.ndarray) -> Any:
         """L = -Σ q log p / Z, p = softmax(x)."""
-        # As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
         usual = (
             type(input) is type(target) is np.ndarray
             and input.dtype.kind in "fc"
-            and target.dtype == INT64
+            and (unsigned := UNSIGNED.get(target.dtype)) is not None
             and input.ndim == 2
             and target.shape == input.shape[:1] != (0,)
-            and np.maximum.reduce(target.view(UINT64)) < input.shape[1]
+            and np.maximum.reduce(target.view(unsigned)) < input.shape[1]
             and self.weight is None
             and self.ignore_index < 0
             and not self.label_smoothing

@@ -11,7 +11,7 @@ nothing added up: that is what the modules of scratch.nn are for, which call the
 in float32, float64, longdouble and complex128, and changes no input.
 
 Where a faster way is worth a tenth or more there is a second file with the same functions (conv_fast.py,
-linear_fast.py, rnn_fast.py), which the modules use; tests hold the two equal.
+linear_fast.py, loss_fast.py, rnn_fast.py), which the modules use; tests hold the two equal.
 """
 
 from scratch.functional.activation import *

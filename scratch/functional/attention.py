@@ -73,7 +73,8 @@ def scaled_dot_product_attention_backward(
         dP += dW
     if D is not None:
         dP *= D
-    dS = P * (dP - np.einsum("...ls,...ls->...l", P, dP)[..., None])
+    dS = dP - np.einsum("...ls,...ls->...l", P, dP)[..., None]
+    dS *= P
     dS /= math.sqrt(Q.shape[-1])
     dQ = dS @ K
     dK = dS.swapaxes(-1, -2) @ Q

@@ -35,7 +35,7 @@ def step(x: np.ndarray) -> np.ndarray:
 
 
 # Below these e^-x would overflow; there σ(x) is not a number that float can tell from 0.
-_LOWEST = {char: -math.floor(np.log(np.finfo(char).max)) for char in "fdgFDG"}
+_LOWEST = {char: np.array(-math.floor(np.log(np.finfo(char).max)), char) for char in "fdgFDG"}
 
 
 def sigma(x: np.ndarray) -> np.ndarray:

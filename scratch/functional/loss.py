@@ -84,7 +84,9 @@ def reduce_backward(dL: Any, saved: Any) -> np.ndarray:
     if saved is None:
         return dL
     shape, dtype, Z = saved
-    return np.full(shape, dL / Z if Z else 0, dtype)
+    dℓ = np.empty(shape, dtype)
+    dℓ.fill(dL / Z if Z else 0)
+    return dℓ
 
 
 # ---- distances from a target

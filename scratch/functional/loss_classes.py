@@ -74,7 +74,7 @@ def cross_entropy(
     x: np.ndarray,
     t: np.ndarray,
     weight: np.ndarray | None = None,
-    ignore_index: int | None = -100,
+    ignore_index: int = -100,
     label_smoothing: float = 0.0,
 ) -> tuple[np.ndarray, Any]:
     r"""$\ell_n = -\sum_c q_{nc} \log p_{nc}$ with $p = \operatorname{softmax}(x)$.
@@ -96,7 +96,7 @@ def cross_entropy(
         x: (C,), (N, C) or (N, C, d1, …).
         t: classes, integers (), (N,) or (N, d1, …); or probabilities, floating numbers of the shape of x.
         weight: w (C,), or None for ones.
-        ignore_index: samples of this class count nothing (of classes only); None if there are none.
+        ignore_index: samples of this class count nothing (of classes only).
         label_smoothing: ε (Szegedy et al. 2016, section 7).
 
     Returns:
@@ -107,42 +107,32 @@ def cross_entropy(
         >>> ℓ.round(4), cross_entropy_backward(np.ones(1), saved)
         (array([0.6931]), array([[ 0.5, -0.5]]))
     """
-    ε, rows = label_smoothing, x if x.ndim == 2 else _rows(x)
+    ε, rows = label_smoothing, _rows(x)
     N, C = rows.shape
     w = 1 if weight is None else weight
     log_p, _ = log_softmax(rows, 1)
     if t.dtype.kind == "f":
         q = w * ((1 - ε) * _rows(t) + ε / C)
-        Σq = q.sum(axis=1, keepdims=True)
         ℓ = -(q * log_p).sum(axis=1)
-    elif weight is None and not ε and ignore_index is None:
-        n, c = np.arange(N), t.reshape(-1)
-        q, Σq = np.zeros((N, C), x.dtype, order="F"), None
-        q[n, c] = 1
-        ℓ = -log_p[n, c]
     else:
         (n,) = (t.reshape(-1) != ignore_index).nonzero()
         c = t.reshape(-1)[n]
         v = (1 - ε) * (1 if weight is None else weight[c])
-        q, ℓ = np.zeros((N, C), x.dtype, order="F"), np.zeros(N, x.dtype)
+        q, ℓ = np.zeros((N, C), x.dtype), np.zeros(N, x.dtype)
         q[n, c] = v
         ℓ[n] = -v * log_p[n, c]  # not all of q log p: elsewhere log p may be -inf
         if ε:
             q[n] += ε / C * w
             ℓ[n] -= (ε / C * w * log_p[n]).sum(axis=1)
-        Σq = q.sum(axis=1, keepdims=True)
-    return ℓ.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()), (log_p, q, Σq, x.shape)
+    return ℓ.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()), (log_p, q, x.shape)
 
 
 def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
     """dx = (p Σ q - q) dℓ, for plain classes p - t; derived in cross_entropy."""
-    log_p, q, Σq, shape = saved
-    dx = np.exp(log_p)  # p
-    if Σq is not None:
-        dx *= Σq
-    dx -= q
+    log_p, q, shape = saved
+    dx = np.exp(log_p) * q.sum(axis=1, keepdims=True) - q
     dx *= dℓ.reshape(-1, 1)
-    return dx if len(shape) == 2 else _unrows(dx, shape)
+    return _unrows(dx, shape)
 
 
 def total_weight(t: np.ndarray, weight: np.ndarray | None = None, ignore_index: int = -100) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from scratch import functional as F
+from scratch.functional import linear_fast
 from scratch.nn import init
 from scratch.nn.dropout import dropout_mask
 from scratch.nn.linear import Linear
@@ -154,7 +155,7 @@ class MultiheadAttention(Module):
         batch_first = self.batch_first and batched
         heads, projections = [], []
         for x, (W, b) in zip((query, key, value), self._in_projections(), strict=True):
-            z, projection = F.linear(x, W, b)
+            z, projection = linear_fast.linear(x, W, b)
             z = z.reshape(*(x.shape[:2] if batched else (len(x), 1)), H, E // H)
             heads.append(z.transpose((0, 2, 1, 3) if batch_first else (1, 2, 0, 3)))  # (N, H, L, d)
             projections.append(projection)
@@ -171,7 +172,7 @@ class MultiheadAttention(Module):
         # As in torch, the result lies in memory with the batch on the second axis.
         A = A.transpose(2, 0, 1, 3).reshape(L, N, E)
         b_o = self.out_proj.bias
-        y, out = F.linear(A, self.out_proj.weight.data, None if b_o is None else b_o.data)
+        y, out = linear_fast.linear(A, self.out_proj.weight.data, None if b_o is None else b_o.data)
         if not batched:
             y = y[:, 0]
         elif batch_first:
@@ -202,7 +203,7 @@ class MultiheadAttention(Module):
         if dweights is not None:
             dweights = dweights.reshape(N, 1 if averaged else H, L, longest) / (H if averaged else 1)
         dy = dy.swapaxes(0, 1) if batch_first else dy.reshape(L, N, self.embed_dim)
-        dA, dW, db = F.linear_backward(dy, out)
+        dA, dW, db = linear_fast.linear_backward(dy, out)
         self.out_proj.weight.add_grad(dW)
         if self.out_proj.bias is not None:
             self.out_proj.bias.add_grad(db)
@@ -215,7 +216,7 @@ class MultiheadAttention(Module):
         for dz, projection in zip((dQ, dK[:, :, :S], dV[:, :, :S]), projections, strict=True):
             dz = dz.transpose((0, 2, 1, 3) if batch_first else (2, 0, 1, 3))
             dz = dz.reshape(*(dz.shape[:2] if batched else dz.shape[:1]), self.embed_dim)
-            gradients.append(F.linear_backward(dz, projection, self.needs_input_grad))
+            gradients.append(linear_fast.linear_backward(dz, projection, self.needs_input_grad))
         dinputs, dWs, dbs = zip(*gradients, strict=True)
         if self.in_proj_weight is not None:
             self.in_proj_weight.add_grad(np.concatenate(dWs))

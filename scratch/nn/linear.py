@@ -54,6 +54,7 @@ class Linear(Module):
     """
 
     _can_skip_dx = True
+    _fills_dW = staticmethod(linear_fast.linear_backward)
 
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32
@@ -75,8 +76,13 @@ class Linear(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x Wᵀ + b."""
-        dtype, size = self.weight.dtype, self.in_features
-        if not isinstance(input, np.ndarray) or input.dtype != dtype or input.shape[-1:] != (size,):
+        dtype, size = self.weight.data.dtype, self.in_features
+        if (
+            not isinstance(input, np.ndarray)
+            or input.dtype != dtype
+            or not input.ndim
+            or input.shape[-1] != size
+        ):
             raise self.input_error("input", input, dtype, f"(*, {size})")
         f, f_backward = linear_fast.linear, linear_fast.linear_backward
         return self.run(f, f_backward, (input,), (self.weight, self.bias))

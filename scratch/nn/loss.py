@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+# A tuple, since a union is made anew each time that it is written out.
+NUMBERS = (float, int, complex)
+
+
 class Loss(Module):
     """Base class of the losses: a formula, then the reduction, and back again.
 
@@ -59,7 +63,6 @@ class Loss(Module):
         f_backward: Callable[..., Any],
         *args: Any,
         total_weight: Any = None,
-        of: Any = None,
     ) -> Any:
         """The loss: the ℓ of ``f(*args)``, reduced.
 
@@ -68,7 +71,6 @@ class Loss(Module):
             f_backward: its derivative: of (dℓ, saved), gives what backward returns.
             args: inputs, target and options.
             total_weight: what the mean divides by, if not by the number of the ℓ.
-            of: the output whose loss it is, if the first of ``args`` is a copy of it.
         """
         if type(args[0]) is not ndarray or type(args[1]) is not ndarray:
             self.refuse_mask(args[0])
@@ -76,15 +78,13 @@ class Loss(Module):
         ℓ, saved = f(*args)
         L, reduced = F.reduce(ℓ, self.reduction, total_weight)
         if mode := grad_mode.mode():
-            sealed = kept.seal(saved) if mode > 1 else None
-            of, time = args[0] if of is None else of, kept.now()
-            loss = f_backward, saved, reduced, L.shape, L.dtype
+            sealed, time = kept.seal(saved) if mode > 1 else None, kept.now()
             if self._saved:
                 self._wait(time)
-            made = (time, of is kept.latest)
+            made = (time, args[0] is kept.latest)
             if not made[1] and kept.marks:
-                made = kept.made_before(of, time)
-            self._saved.append((time, sealed, made, *loss))
+                made = kept.made_before(args[0], time)
+            self._saved.append((time, sealed, made, f_backward, saved, reduced, L.shape, L.dtype))
         return L
 
     def backward(self, dloss: Any = 1.0) -> Any:
@@ -100,8 +100,11 @@ class Loss(Module):
         if not self._saved:
             raise self._no_forward()
         _, sealed, made, f_backward, saved, reduced, shape, dtype = self._saved[-1]
-        fits = isinstance(dloss, ARRAYS) and dloss.shape == shape and (not shape or dloss.dtype == dtype)
-        if not (fits or (shape == () and isinstance(dloss, float | int | complex))):
+        if isinstance(dloss, NUMBERS):
+            fits = not shape
+        else:
+            fits = isinstance(dloss, ARRAYS) and dloss.shape == shape and (not shape or dloss.dtype == dtype)
+        if not fits:
             raise self._dloss_error(dloss, shape, dtype)
         if sealed is not None:
             self._refuse_changes(sealed)

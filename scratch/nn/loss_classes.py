@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from scratch import functional as F
+from scratch.functional import loss_fast
 from scratch.nn.loss import Loss, as_numbers
 from scratch.nn.module import ARRAYS
 
@@ -15,6 +16,9 @@ __all__ = [
     "MultiMarginLoss",
     "NLLLoss",
 ]
+
+# As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
+UNSIGNED = {np.dtype(f"{kind}{size}"): np.dtype(f"u{size}") for kind in "iu" for size in (1, 2, 4, 8)}
 
 
 class _ClassLoss(Loss):
@@ -113,25 +117,22 @@ class CrossEntropyLoss(_ClassLoss):
 
     def forward(self, input: np.ndarray, target: np.ndarray) -> Any:
         """L = -Σ q log p / Z, p = softmax(x)."""
-        # As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
         usual = (
-            isinstance(input, np.ndarray)
-            and isinstance(target, np.ndarray)
+            type(input) is type(target) is np.ndarray
             and input.dtype.kind in "fc"
-            and target.dtype == np.int64
+            and (unsigned := UNSIGNED.get(target.dtype)) is not None
             and input.ndim == 2
             and target.shape == input.shape[:1] != (0,)
-            and target.view(np.uint64).max() < input.shape[1]
+            and np.maximum.reduce(target.view(unsigned)) < input.shape[1]
             and self.weight is None
             and self.ignore_index < 0
+            and not self.label_smoothing
         )
-        Z = None if usual else self._check(input, target)
-        ignore_index = None if usual else self.ignore_index
-        # By columns: sums over a few classes become long loops over the samples, twice as fast.
-        columns = np.asanyarray(input, order="F")
-        options = self.weight, ignore_index, self.label_smoothing
+        if usual:
+            return self.run_loss(loss_fast.cross_entropy, loss_fast.cross_entropy_backward, input, target)
+        Z, options = self._check(input, target), (self.weight, self.ignore_index, self.label_smoothing)
         return self.run_loss(
-            F.cross_entropy, F.cross_entropy_backward, columns, target, *options, total_weight=Z, of=input
+            F.cross_entropy, F.cross_entropy_backward, input, target, *options, total_weight=Z
         )
 
     def _check(self, x: Any, target: Any) -> Any:

@@ -94,6 +94,8 @@ class Module(metaclass=_Constructor):
     _buffers: dict[str, bool]
     # Whether the backward formula takes need_dx, and can leave the input gradient out.
     _can_skip_dx = False
+    # The backward formula that takes dW as well, an array in which it leaves the first parameter's gradient.
+    _fills_dW: Any = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make ``module(x)`` the forward itself."""
@@ -134,10 +136,8 @@ class Module(metaclass=_Constructor):
             options: numbers and the like, without a gradient.
         """
         values: list[Any] = []
-        receivers: list[Any] = []
         for p in parameters:
             values.append(None if p is None else p._data)
-            receivers.append(None if p is None else p.add_grad)
         for x in inputs:
             if type(x) is not ndarray:
                 self.refuse_mask(x)
@@ -148,7 +148,7 @@ class Module(metaclass=_Constructor):
                 sealed = kept.seal(saved)
             if stack:
                 self._wait(time)
-            stack.append((time, sealed, f_backward, len(inputs), receivers, y.shape, y.dtype, saved))
+            stack.append((time, sealed, f_backward, len(inputs), parameters, y.shape, y.dtype, saved))
             kept.latest = y
         return y
 
@@ -168,21 +168,27 @@ class Module(metaclass=_Constructor):
         """
         stack = self._saved
         at = 0 if len(stack) == 1 else self._position()
-        _, sealed, f_backward, n, receivers, shape, dtype, saved = stack[at]
+        _, sealed, f_backward, n, parameters, shape, dtype, saved = stack[at]
         if not isinstance(dy, ARRAYS) or dy.shape != shape or dy.dtype != dtype:
             raise self._grad_error(dy, shape, dtype)
         if sealed is not None:
             self._refuse_changes(sealed)
         del stack[at]
-        if self._can_skip_dx and not self.needs_input_grad:
+        if f_backward is self._fills_dW:
+            W = parameters[0]
+            is_free = not W.has_grad and W._grad.dtype == dtype
+            gradients = f_backward(dy, saved, self.needs_input_grad, W._grad if is_free else None)
+        elif self._can_skip_dx and not self.needs_input_grad:
             gradients = f_backward(dy, saved, need_dx=False)
         else:
             gradients = f_backward(dy, saved)
-        if n == 1 and not receivers:
+        if n == 1 and not parameters:
             return gradients
-        for add_grad, gradient in zip(receivers, gradients[n:], strict=True):
-            if add_grad is not None:
-                add_grad(gradient)
+        if len(gradients) != n + len(parameters):
+            raise self._count_error(gradients, n, len(parameters))
+        for i, p in enumerate(parameters, n):
+            if p is not None:
+                p.add_grad(gradients[i])
         return gradients[0] if n == 1 else gradients[:n]
 
     def backward_parameters(self, *dy: Any) -> None:
@@ -277,6 +283,12 @@ class Module(metaclass=_Constructor):
             kind = type(dy).__name__
             return TypeError(f"{where}: d{name} is a {kind}, expected an array: {name} was {dtype} {shape}")
         return ValueError(f"{where}: d{name} is {dy.dtype} {dy.shape}, but {name} was {dtype} {shape}")
+
+    def _count_error(self, gradients: Any, inputs: int, parameters: int) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__}.backward: its formula gave {len(gradients)} gradients, expected "
+            f"{inputs + parameters}: one for each input ({inputs}), then for each parameter ({parameters})"
+        )
 
     def _no_forward(self) -> RuntimeError:
         return RuntimeError(

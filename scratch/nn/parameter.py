@@ -112,6 +112,8 @@ class Parameter:
             raise ValueError(f"Parameter.add_grad: got shape {np.shape(gradient)}, expected {own.shape}")
         if self.has_grad:
             own += gradient
+        elif gradient is own:
+            pass  # a formula has written it here
         elif gradient.dtype == own.dtype:
             own[...] = gradient
         else:

@@ -14,7 +14,7 @@ from sampled import one_in
 from scratch.functional import conv_fast
 from scratch.gradcheck import Objective, gradcheck
 from scratch.gradcheck.rounding import numpy_spreads
-from torch_ref.catalog import MODULES, Case
+from torch_ref.catalog import LOSSES, MODULES, Case
 from torch_ref.catalog.draws import normal
 from torch_ref.checker.verdict import SPREADS
 from torch_ref.faults import replaced
@@ -22,6 +22,7 @@ from torch_ref.faults import replaced
 # The last two: fewer columns than outputs, which are kept for backward.
 CASES = [
     *(case for case in MODULES if case.kind.startswith("Conv") or case.kind == "Linear"),
+    *(case for case in LOSSES if case.kind == "CrossEntropyLoss" and case.draw(float)[1].dtype.kind == "i"),
     Case("Conv2d", (normal(5, 1, 5, 4),), (1, 6, (2, 3)), {"padding": 1}),
     Case("ConvTranspose1d", (normal(5, 6, 4),), (6, 2, 3), {"groups": 2}),
 ]

@@ -95,6 +95,61 @@ def test_gradients_add_up_from_the_first_on():
     np.testing.assert_array_equal(given, np.full((2, 3), 2.0))
 
 
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 4, 3), (0, 3)])
+def test_the_product_of_a_linear_layer_is_written_where_it_stays_or_added_to_what_is_there(
+    shape, monkeypatch
+):
+    rooms = []
+
+    def backward(dy, saved, need_dx=True, dW=None):
+        rooms.append(dW)
+        return right(dy, saved, need_dx, dW)
+
+    right = linear_fast.linear_backward
+    monkeypatch.setattr(linear_fast, "linear_backward", backward)
+    monkeypatch.setattr(nn.Linear, "_fills_dW", staticmethod(backward))
+    layer, rng = nn.Linear(3, 2, dtype=float), np.random.default_rng(0)
+    x, dy = rng.integers(-9, 9, shape).astype(float), rng.integers(-9, 9, (*shape[:-1], 2)).astype(float)
+    once = dy.reshape(-1, 2).T @ x.reshape(-1, 3)
+    for times in (1, 2):
+        layer(x)
+        layer.backward(dy)
+        np.testing.assert_array_equal(layer.weight.grad, times * once)
+        np.testing.assert_array_equal(layer.bias.grad, times * dy.reshape(-1, 2).sum(axis=0))
+    assert np.shares_memory(rooms[0], layer.weight.grad) or not rooms[0].size
+    assert rooms[1] is None
+
+
+def test_an_input_that_lies_where_the_gradient_goes_is_read_first():
+    layer = nn.Linear(3, 3, dtype=float)
+    layer.weight.grad = x = np.arange(9.0).reshape(3, 3)
+    there, dy = layer.weight.grad, np.diag([1.0, 10.0, 100.0])
+    layer.zero_grad()
+    layer(there)
+    layer.backward(dy[:, [1, 2, 0]])
+    np.testing.assert_array_equal(layer.weight.grad, dy[:, [1, 2, 0]].T @ x)
+
+
+class Counted(nn.Module):
+    """A layer of one parameter, whose formula gives these gradients behind dx."""
+
+    def __init__(self, *gradients):
+        self.w, self.gradients = nn.Parameter(np.ones(3)), gradients
+
+    def forward(self, x):
+        return self.run(lambda x, w: (w * x, x), lambda dy, x: (dy, *self.gradients), (x,), (self.w,))
+
+
+@pytest.mark.parametrize("gradients", [(), (np.ones(3), np.ones(3))])
+def test_a_formula_that_gives_too_few_or_too_many_gradients_is_refused(gradients):
+    wrong = Counted(*gradients)
+    wrong(X)
+    message = rf"Counted\.backward: its formula gave {1 + len(gradients)} gradients, expected 2: one for each"
+    with pytest.raises(ValueError, match=message):
+        wrong.backward(np.ones_like(X))
+    assert wrong.w.grad is None
+
+
 def test_a_gradient_that_was_added_is_the_callers_to_change():
     p, given = nn.Parameter(np.zeros(3)), np.ones(3)
     p.add_grad(given)

@@ -157,9 +157,9 @@ def _diagonal(dp: np.ndarray, saved: Any) -> np.ndarray:
     fix="p - t is the gradient of softmax and loss together",
 )
 def _jacobian_twice(dℓ: np.ndarray, saved: Any) -> np.ndarray:
-    log_p, q, Σq, shape = saved
+    log_p, q, shape = saved
     p = np.exp(log_p)
-    dx = (p if Σq is None else p * Σq) - q
+    dx = p * q.sum(axis=1, keepdims=True) - q
     dx *= dℓ.reshape(-1, 1)
     dx = p * (dx - (p * dx).sum(axis=1, keepdims=True))
     if len(shape) > 2:
@@ -574,7 +574,7 @@ def inside_the_logarithm(ε: float) -> list[Fault]:
         return -(q * np.log(np.exp(log_p) + ε)).sum(axis=1).reshape(ℓ.shape), saved
 
     def cross_entropy_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:
-        log_p, q, _, shape = saved
+        log_p, q, shape = saved
         p = np.exp(log_p)
         g = q * p / (p + ε)
         dx = (p * g.sum(axis=1, keepdims=True) - g) * dℓ.reshape(-1, 1)

@@ -17,12 +17,12 @@ from typing import Any
 
 from scratch import functional as F
 from scratch import nn
-from scratch.functional import conv_fast, linear_fast, rnn_fast
+from scratch.functional import conv_fast, linear_fast, loss_fast, rnn_fast
 
 PARAMETRIC = "any module with parameters"
 
 # Tuned twins of formulas, by file; a mistake is made in the plain ones.
-_FAST: tuple[Any, ...] = (conv_fast, linear_fast, rnn_fast)
+_FAST: tuple[Any, ...] = (conv_fast, linear_fast, loss_fast, rnn_fast)
 # Found once, since a mistake is switched on and off in every forward. F has imported all its files.
 _FILES = [file for key, file in sys.modules.items() if key.startswith(F.__name__)]
 # The namespaces in which each formula stands, and what takes the place of each tuned twin.

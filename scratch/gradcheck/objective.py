@@ -116,6 +116,9 @@ class Objective:
 
         The generator's state is left as it was.
         """
+        if not self.is_random:
+            with no_grad():
+                return module(*inputs)
         with self.drawing(self.random_state if drawing is None else drawing), no_grad():
             return module(*inputs)
 
@@ -169,7 +172,9 @@ class Objective:
                     dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
                 else:
                     outputs["loss"] = np.asarray(loss_fn.to(dtype)(y, cast(self.target, dtype)))
-                    dx = model.backward(loss_fn.backward())
+                    # From 1.0 on NumPy would divide by the number of samples in float64.
+                    one = (dtype.type(1),) if dtype == np.longdouble else ()
+                    dx = model.backward(loss_fn.backward(*one))
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }

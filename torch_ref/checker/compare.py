@@ -91,7 +91,9 @@ def compare_objective(
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
-    derivative = numeric_derivative(objective) if numeric else NumericDerivative({}, {}, "")
+    derivative = (
+        numeric_derivative(objective, gradients.named()) if numeric else NumericDerivative({}, {}, "")
+    )
     for name in declared(twin):
         derivative.gradients.pop(name, None)
     rng = np.random.default_rng(0)
@@ -122,7 +124,7 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
         ValueError: there is none, since the forward takes no other numbers.
     """
     ours = objective.backward().named()
-    derivative = numeric_derivative(objective)
+    derivative = numeric_derivative(objective, ours)
     if not derivative.method:
         raise ValueError(
             "compare: without a reference the numeric derivative judges, and there is none, since forward "

@@ -1,12 +1,12 @@
 """A model as a chain of modules, in any dtype: L from any of their inputs on, one or a batch at a time."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scratch import nn, random
+from scratch.copying import deep_copy
 from scratch.grad_mode import no_grad
 from scratch.gradcheck.objective import Objective, named
 from scratch.nested import cast, is_floating, leaves, unflatten_as
@@ -31,7 +31,7 @@ class Chain:
         dtype = np.dtype(dtype)
         real = dtype.type(0).real.dtype
         self.objective, self.dtype = objective, dtype
-        self.model = copy.deepcopy(objective.model).to(dtype)
+        self.model = deep_copy(objective.model).to(dtype)
         self.modules = list(_links(self.model))
         for module in self.model.modules():
             if (
@@ -44,7 +44,7 @@ class Chain:
             self.cotangent = cast(objective.cotangent, real)
         else:
             self.target = cast(objective.target, real)
-            self.loss_fn, losses_fn = (copy.deepcopy(objective.loss_fn) for _ in range(2))
+            self.loss_fn, losses_fn = (deep_copy(objective.loss_fn) for _ in range(2))
             losses_fn.reduction = "none"
             self.loss_fn.to(real)
             self.losses_fn = losses_fn.to(real)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratch import nn, random
+from scratch.copying import deep_copy
 from scratch.grad_mode import no_grad
 from scratch.nested import cast, is_floating, leaves, unflatten_as
 from scratch.stray_parameters import refuse_stray_parameters
@@ -82,7 +83,7 @@ class Objective:
     def _first_forward(self) -> tuple[Any, bool]:
         """The output, and whether it took random numbers."""
         with no_grad():
-            y = copy.deepcopy(self.model)(*copy.deepcopy(self.inputs))
+            y = deep_copy(self.model)(*deep_copy(self.inputs))
         is_random = not np.array_equal(random.get_rng_state(), self.random_state)
         random.set_rng_state(self.random_state)
         return y, is_random
@@ -153,7 +154,7 @@ class Objective:
             passes: number of forwards and backwards; the parameters' gradients add up.
         """
         dtype, prepare = np.dtype(dtype or self.dtype), prepare or (lambda array: array)
-        model, loss_fn = copy.deepcopy(self.model).to(dtype), copy.deepcopy(self.loss_fn)
+        model, loss_fn = deep_copy(self.model).to(dtype), deep_copy(self.loss_fn)
         model.zero_grad()
         for p in model.parameters():
             p.present(prepare(p.data))

@@ -15,6 +15,8 @@ from scratch.nn.parameter import Parameter, Storage
 _ATOMS = frozenset(
     (type(None), bool, int, float, complex, str, bytes, type, range, slice, FunctionType, BuiltinFunctionType)
 )
+# Bounded, since mistakes are switched on by classes of their own.
+_cached: Any = lru_cache(1024)
 _HEAP_TYPE = 1 << 9  # CPython's flag of a class that Python code made
 
 
@@ -109,12 +111,12 @@ def _plain(given: Any, memo: dict[int, Any]) -> Any:
     return other
 
 
-@lru_cache(1024)
+@_cached
 def _says_state(kind: type) -> bool:
     return getattr(kind, "__getstate__", None) is not object.__getstate__
 
 
-@lru_cache(1024)
+@_cached
 def _takes_state(kind: type) -> bool:
     return hasattr(kind, "__setstate__")
 
@@ -131,7 +133,7 @@ _COPIERS: dict[type, Any] = {
 }
 
 
-@lru_cache(1024)
+@_cached
 def _copier(kind: type) -> Any:
     return _COPIERS.get(kind) or (_plain if _is_plain(kind) else copy.deepcopy)
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,8 +98,9 @@ class Objective:
         return np.result_type(*floating)
 
     def _drawn_cotangent(self) -> Any:
-        own = random.Generator().manual_seed(0)
-        return unflatten_as(self.y, (_draw(array, own, self.dtype) for _, array in leaves(self.y)))
+        shapes = tuple(x.shape if is_floating(x) else None for _, x in leaves(self.y))
+        arrays = (None if x is None else np.array(x, self.dtype) for x in _normals(shapes))
+        return unflatten_as(self.y, arrays)
 
     def _summands(self) -> list[Any]:
         if self.loss_fn is not None and self.target is not None:
@@ -216,10 +218,11 @@ def _is_finite(value: Any) -> bool:
     return all(np.all(np.isfinite(x)) for _, x in leaves(value) if is_floating(x))
 
 
-def _draw(array: Any, generator: random.Generator, dtype: np.dtype) -> Any:
-    if not is_floating(array):
-        return None
-    return np.asarray(random.randn(*array.shape, generator=generator, dtype=np.float64), dtype)
+@lru_cache(32)
+def _normals(shapes: tuple[tuple[int, ...] | None, ...]) -> list[np.ndarray | None]:
+    """Arrays of these shapes drawn from N(0, 1), always the same ones; None in the place of None."""
+    own = random.Generator().manual_seed(0)
+    return [None if s is None else random.randn(*s, generator=own, dtype=np.float64) for s in shapes]
 
 
 def _shapes(value: Any) -> Any:

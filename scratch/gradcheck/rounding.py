@@ -30,7 +30,9 @@ def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
         for name, other in run.items():
             moved = (other != exact[name]) & np.isfinite(exact[name])
             off = np.abs(np.subtract(other, exact[name], out=np.zeros(moved.shape), where=moved, dtype=float))
-            np.maximum(largest[name], np.nan_to_num(off, nan=np.inf), out=largest[name])
+            if not np.isfinite(off).all():
+                off = np.nan_to_num(off, nan=np.inf)
+            np.maximum(largest[name], off, out=largest[name])
     return largest
 
 
@@ -43,10 +45,11 @@ def widening_spreads(exact: Tensors, runs: Iterable[Tensors]) -> Iterator[Tensor
     yield {name: np.maximum(off, rest[name]) for name, off in few.items()}
 
 
-def numpy_spreads(objective: Objective) -> Iterator[Tensors]:
+def numpy_spreads(objective: Objective, found: Tensors | None = None) -> Iterator[Tensors]:
     """How far the roundings of every operation move each entry: in the objective's dtype, carried in float64.
 
-    After a few runs and, if that is asked for, after all.
+    After a few runs and, if that is asked for, after all. ``found`` is what ``objective.run()`` gave, where
+    that is known: in float64 it is what the others are compared with.
 
     Raises:
         TypeError, ValueError: from code that cannot take a subclass of ndarray.
@@ -58,7 +61,8 @@ def numpy_spreads(objective: Objective) -> Iterator[Tensors]:
             outputs, gradients = objective.run(np.float64, prepare)
         return {name: np.asarray(x) for name, x in (outputs | gradients.named()).items()}
 
-    return widening_spreads(run(), (run(Rounding(unit, seed).wrap) for seed in range(ALL_RUNS)))
+    exact = found if found is not None and objective.dtype == np.float64 else run()
+    return widening_spreads(exact, (run(Rounding(unit, seed).wrap) for seed in range(ALL_RUNS)))
 
 
 def jitter(array: np.ndarray, rng: np.random.Generator, alike: bool = False) -> np.ndarray:

@@ -137,6 +137,12 @@ class Generator:
         self._owed_normal = float(fields["normal_y"]) if fields["normal_is_valid"] else None
         return self
 
+    def swap(self, other: "Generator") -> None:
+        """Change places with another generator: each goes on where the other stands."""
+        self._engine, other._engine = other._engine, self._engine
+        self._seed, other._seed = other._seed, self._seed
+        self._owed_normal, other._owed_normal = other._owed_normal, self._owed_normal
+
     def random(self, n: int) -> np.ndarray:
         """The next n words of 32 bits, as uint64 (n,)."""
         return self._engine.random_raw(n)

@@ -266,19 +266,19 @@ def finer(objective: Objective, found: NumericDerivative) -> NumericDerivative:
     A forward may lose digits on the way, as 1 - σ(z) does where σ is nearly 1, and so does its complex step.
     """
     step = Step("complex", None, np.dtype(np.longdouble))
-    if found.method != COMPLEX or not _is_longer(step):
+    if found.method != COMPLEX or found.is_finest or not _is_longer(step):
         return found
-    other = step if not found.is_finest else Step("complex", None, objective.dtype)
     with _other_numbers():
         try:
-            exact = differentiate(objective, other).named()
+            exact = differentiate(objective, step).named()
         except Exception:  # from other people's code, which need not take these numbers
             return found
-    both = {name: (g, exact[name].astype(np.float64)) for name, g in found.gradients.items()}
+    gradients = {name: exact[name].astype(np.float64) for name in found.gradients}
     # As many digits as were lost before are lost again, of a longer number; by chance an entry loses few.
     share = 64 * float(np.finfo(step.real).eps / np.finfo(np.float64).eps)
-    errors = {name: found.errors[name] + share * np.abs(a - b) for name, (a, b) in both.items()}
-    gradients = {name: a if found.is_finest else b for name, (a, b) in both.items()}
+    errors = {
+        name: found.errors[name] + share * np.abs(g - found.gradients[name]) for name, g in gradients.items()
+    }
     return found._replace(gradients=gradients, errors=errors)
 
 

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     """The arrays in ``value``, in order, each with its position: "" if it is bare, else "0", "1.0", …"""
     if not isinstance(value, tuple):
-        yield path, value
-        return
-    for i, each in enumerate(value):
-        yield from leaves(each, f"{path}.{i}" if path else str(i))
+        return [(path, value)]
+    return [leaf for i, each in enumerate(value) for leaf in leaves(each, f"{path}.{i}" if path else str(i))]
 
 
 def unflatten_as(value: Any, arrays: Iterator[Any]) -> Any:

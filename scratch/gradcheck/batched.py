@@ -34,9 +34,9 @@ class Patterns(NamedTuple):
     added: np.ndarray
 
 
-def batches(total: int, each: np.ndarray) -> Iterator[np.ndarray]:
-    """0 … total - 1 in runs, short enough for copies of ``each`` to stay in the cache."""
-    size = max(1, _BATCH_BYTES // max(1, each.nbytes))
+def batches(total: int, each: int) -> Iterator[np.ndarray]:
+    """0 … total - 1 in runs, short enough for arrays of ``each`` bytes to stay in the cache."""
+    size = max(1, _BATCH_BYTES // max(1, each))
     for start in range(0, total, size):
         yield np.arange(start, min(start + size, total))
 
@@ -54,7 +54,7 @@ def by_patterns(
     rows, columns = np.nonzero(reach.T)
     start = np.moveaxis(z, axis, -1).astype(step.dtype)
     flat = start.reshape(-1, shape[0])
-    for entries in batches(len(rows), flat):
+    for entries in batches(len(rows), flat.nbytes):
         o, j = rows[entries], columns[entries]
         values = []
         for h in step.steps:

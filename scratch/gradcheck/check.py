@@ -135,8 +135,8 @@ def gradcheck(
         TypeError, ValueError: as numerical_gradient; or forward takes no other numbers.
     """
     objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
-    numeric, unit = _derivative(objective, method, eps)
     found = objective.backward().named()
+    numeric, unit = _derivative(objective, method, eps, found)
     for spread in numpy_spreads(objective):
         noise = {name: SPREADS * _largest(each) for name, each in spread.items()}
         result = GradcheckResult(_judge(found, numeric, unit, noise), numeric.method)
@@ -149,12 +149,12 @@ def gradcheck(
 
 
 def _derivative(
-    objective: Objective, method: str | None, eps: float | None
+    objective: Objective, method: str | None, eps: float | None, claimed: dict[str, np.ndarray]
 ) -> tuple[NumericDerivative, float]:
     """The numeric derivative, and the relative error that its method leaves."""
     unit = float(np.finfo(objective.dtype).eps)
     if method is None and eps is None:
-        return require_numeric_derivative(objective), unit
+        return require_numeric_derivative(objective, claimed), unit
     step = Step(method or "complex", eps, objective.dtype)
     gradients = differentiate(objective, step).named()
     if step.is_complex:

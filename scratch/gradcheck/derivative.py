@@ -7,6 +7,11 @@ not, each entry is differentiated by central differences in the longest floating
 takes, extrapolated to h = 0 (Richardson 1911), and carries an estimate of its own error. On a kink there is
 no derivative: both slopes would do, and the error says so.
 
+One forward for each entry is what costs. So the gradients that backward gives in longer numbers are tried
+first, along random directions through all entries at once, as a product of matrices is verified (Freivalds
+1979): were they not the derivative, twelve directions would hide it once in 10¹³ times. Only then are they
+taken for it; else every entry is differentiated.
+
 A forward may take long numbers and still compute with short ones, as one does that fills ``np.zeros(n)``. So
 the rounding of L is not looked up but measured.
 """
@@ -15,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -27,7 +33,7 @@ from scratch.gradcheck.numeric import differentiate
 from scratch.gradcheck.objective import Gradients, Objective, named
 from scratch.gradcheck.rounding import ALL_RUNS, FEW_RUNS
 from scratch.gradcheck.step import Step
-from scratch.gradcheck.tolerance import VISIBLE
+from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import cast, is_floating, leaves
 
 # So many entries are differentiated one by one in any case, at one forward each, and so long one may wait.
@@ -38,11 +44,15 @@ COMPLEX = "complex step"
 
 
 class NumericDerivative(NamedTuple):
-    """The gradients by name, how far each entry may itself be off, and the method that found them."""
+    """The gradients by name, how far each entry may itself be off, and the method that found them.
+
+    ``is_finest`` says that they were found in the longest numbers there are.
+    """
 
     gradients: dict[str, np.ndarray]
     errors: dict[str, np.ndarray]
     method: str
+    is_finest: bool = False
 
 
 @contextmanager
@@ -57,10 +67,16 @@ def _other_numbers() -> Iterator[None]:
         yield
 
 
-def numeric_derivative(objective: Objective) -> NumericDerivative:
-    """The gradients of an objective, by the best way that its forward allows; none if it allows no way."""
+def numeric_derivative(
+    objective: Objective, claimed: dict[str, np.ndarray] | None = None
+) -> NumericDerivative:
+    """The gradients of an objective, by the best way that its forward allows; none if it allows no way.
+
+    Given ``claimed``, the gradients that its backward gives, those are tried along random directions first.
+    """
+    ways = (_complex, _long, _double, _single)
     with _other_numbers():
-        for way in (_complex, _long, _double, _single):
+        for way in ways if claimed is None else (partial(_confirmed, claimed), *ways):
             try:
                 return way(objective)
             except Exception:  # from other people's code, given numbers that it does not expect
@@ -106,13 +122,15 @@ def numerical_gradient(
     return Gradients(tuple(g if wrt_inputs else None for g in by_input), found)
 
 
-def require_numeric_derivative(objective: Objective) -> NumericDerivative:
+def require_numeric_derivative(
+    objective: Objective, claimed: dict[str, np.ndarray] | None = None
+) -> NumericDerivative:
     """numeric_derivative, if there is one.
 
     Raises:
         ValueError: there is none.
     """
-    found = numeric_derivative(objective)
+    found = numeric_derivative(objective, claimed)
     if not found.method:
         raise ValueError(
             "gradcheck: there is no numeric derivative, since forward raises an error as soon as its numbers "
@@ -186,13 +204,69 @@ def _complex(objective: Objective) -> NumericDerivative:
     return NumericDerivative(exact, {name: eps * np.abs(g) for name, g in exact.items()}, COMPLEX)
 
 
+def _confirmed(claimed: dict[str, np.ndarray], objective: Objective) -> NumericDerivative:
+    """The gradients of backward in the longest numbers, if the complex step along directions confirms them.
+
+    An entry that is off by more than ten times the largest deviation along any direction would be hidden by
+    one of them with a probability of 0.08, since the deviation is normal and at least of that size. So none
+    is off by more than a rounding of the largest gradient, which every tolerance allows for.
+
+    Raises:
+        ValueError: they are not confirmed, or it does not pay to try.
+    """
+    step = Step("complex", 2.0**-100, np.dtype(np.longdouble))
+    entries = sum(g.size for g in claimed.values())
+    has_parameters = any(True for _ in objective.model.parameters())
+    if not has_parameters or not _FEWEST_CONFIRMED <= entries <= MOST_ENTRIES or not _is_longer(step):
+        raise ValueError("entry by entry")
+    require_formula(objective, Step("complex", None, objective.dtype))
+    gradients = objective.run(step.real)[1].named()
+    sizes = [_largest(g) for g in (*gradients.values(), *_arrays(objective.cotangent))]
+    standard, eps = max(sizes), float(np.finfo(np.float64).eps)
+    chain = Chain(objective, step.dtype)
+    tensors = chain.tensors()
+    close = half_of_digits(objective.dtype) * standard
+    for name, x in tensors.items():
+        g = gradients[name]
+        if g.shape != x.shape or not np.all(np.abs(claimed[name] - g) <= close):
+            raise ValueError(f"{name} is another in longer numbers")
+    rng = np.random.default_rng(1)
+    for _ in range(_DIRECTIONS):
+        along = {name: rng.standard_normal(x.shape) for name, x in tensors.items()}
+        moves = [(x, 1j * step.h * along[name]) for name, x in tensors.items()]
+        expected = sum(np.sum(gradients[name] * v) for name, v in along.items())
+        if not 10 * abs(step.slope(moved_loss(chain, moves)) - expected) <= eps * standard:
+            raise ValueError("the slope along a random direction is another")
+    found = {name: gradients[name].astype(np.float64) for name in tensors}
+    _require_fit(Chain(objective, np.float64), lambda name, v: found[name] * v)
+    errors = {name: eps * np.abs(g) for name, g in found.items()}
+    return NumericDerivative(found, errors, COMPLEX, is_finest=True)
+
+
+# Directions that confirm a gradient, and the fewest entries for which they are fewer forwards.
+_DIRECTIONS, _FEWEST_CONFIRMED = 12, 24
+
+
+def _is_longer(step: Step) -> bool:
+    """Whether the numbers of the step are longer than float64's."""
+    return bool(np.finfo(step.real).eps < np.finfo(np.float64).eps)
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    return [x for _, x in leaves(value) if is_floating(x)]
+
+
+def _largest(array: np.ndarray) -> float:
+    return float(np.max(np.abs(array), initial=0))
+
+
 def finer(objective: Objective, found: NumericDerivative) -> NumericDerivative:
     """``found``, by the complex step in the longest numbers if it was in shorter ones and forward takes them.
 
     A forward may lose digits on the way, as 1 - σ(z) does where σ is nearly 1, and so does its complex step.
     """
     step = Step("complex", None, np.dtype(np.longdouble))
-    if found.method != COMPLEX or np.finfo(step.real).eps == np.finfo(np.float64).eps:
+    if found.method != COMPLEX or found.is_finest or not _is_longer(step):
         return found
     with _other_numbers():
         try:

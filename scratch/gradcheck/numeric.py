@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 
 from scratch.gradcheck.batched import Patterns, batches, by_patterns, find_patterns
-from scratch.gradcheck.chain import Chain
+from scratch.gradcheck.chain import Chain, SampleAxes
 from scratch.gradcheck.objective import Gradients, Objective
 from scratch.gradcheck.step import Step
 from scratch.nested import cast, is_floating, leaves, unflatten_as
@@ -38,7 +38,8 @@ def differentiate(objective: Objective, step: Step, wrt_inputs: bool = True) -> 
         at = (z,)
     inputs = [x for _, x in leaves(moved.inputs)]
     floating = [wrt_inputs and is_floating(x) for x in inputs]
-    by_input = tuple(_by_input(moved, i, step) if each else None for i, each in enumerate(floating))
+    axes = moved.sample_axes() if any(floating) else None
+    by_input = tuple(_by_input(moved, i, step, axes) if each else None for i, each in enumerate(floating))
     return Gradients(by_input, {name: slopes[p] for name, p in real.model.named_parameters()})
 
 
@@ -72,21 +73,23 @@ def _by_entries(
     return slopes
 
 
-def _by_input(moved: Chain, i: int, step: Step) -> np.ndarray:
+def _by_input(moved: Chain, i: int, step: Step, axes: SampleAxes | None) -> np.ndarray:
     """Every entry of input i; where samples are independent, by running the sample of each entry alone."""
     arrays = [array for _, array in leaves(moved.inputs)]
-    x = arrays[i]
-    if len(arrays) > 1 or x.ndim < 2 or not moved.sums_over_samples(x):
-        arrays[i] = x = x.copy()
+    if axes is None:
+        arrays[i] = x = arrays[i].copy()
         return _by_entries(moved, 0, x, unflatten_as(moved.inputs, iter(arrays)), step)
+    x = np.moveaxis(arrays[i], axes.inputs, 0)
     slopes = np.empty(x.size, step.real)
     size = x.size // len(x)
-    for entries in batches(x.size, x[0]):
+    for entries in batches(x.size, sum(array.nbytes for array in arrays) // len(x)):
         samples, at = np.divmod(entries, size)
+        rows = [np.take(array, samples, axes.inputs) for array in arrays]
         values = []
         for h in step.steps:
             batch = x[samples]
             batch.reshape(len(entries), size)[np.arange(len(entries)), at] += h
-            values.append(moved.sample_losses(batch, samples))
+            rows[i] = np.ascontiguousarray(np.moveaxis(batch, 0, axes.inputs))
+            values.append(moved.sample_losses(rows, samples, axes))
         slopes[entries] = step.slope(*values)
-    return slopes.reshape(x.shape)
+    return np.moveaxis(slopes.reshape(x.shape), 0, axes.inputs)

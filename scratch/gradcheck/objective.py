@@ -3,11 +3,13 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scratch import nn, random
+from scratch.copying import deep_copy
 from scratch.grad_mode import no_grad
 from scratch.nested import cast, is_floating, leaves, unflatten_as
 from scratch.stray_parameters import refuse_stray_parameters
@@ -82,7 +84,7 @@ class Objective:
     def _first_forward(self) -> tuple[Any, bool]:
         """The output, and whether it took random numbers."""
         with no_grad():
-            y = copy.deepcopy(self.model)(*copy.deepcopy(self.inputs))
+            y = deep_copy(self.model)(*deep_copy(self.inputs))
         is_random = not np.array_equal(random.get_rng_state(), self.random_state)
         random.set_rng_state(self.random_state)
         return y, is_random
@@ -96,8 +98,9 @@ class Objective:
         return np.result_type(*floating)
 
     def _drawn_cotangent(self) -> Any:
-        own = random.Generator().manual_seed(0)
-        return unflatten_as(self.y, (_draw(array, own, self.dtype) for _, array in leaves(self.y)))
+        shapes = tuple(x.shape if is_floating(x) else None for _, x in leaves(self.y))
+        arrays = (None if x is None else np.array(x, self.dtype) for x in _normals(shapes))
+        return unflatten_as(self.y, arrays)
 
     def _summands(self) -> list[Any]:
         if self.loss_fn is not None and self.target is not None:
@@ -116,6 +119,9 @@ class Objective:
 
         The generator's state is left as it was.
         """
+        if not self.is_random:
+            with no_grad():
+                return module(*inputs)
         with self.drawing(self.random_state if drawing is None else drawing), no_grad():
             return module(*inputs)
 
@@ -150,7 +156,7 @@ class Objective:
             passes: number of forwards and backwards; the parameters' gradients add up.
         """
         dtype, prepare = np.dtype(dtype or self.dtype), prepare or (lambda array: array)
-        model, loss_fn = copy.deepcopy(self.model).to(dtype), copy.deepcopy(self.loss_fn)
+        model, loss_fn = deep_copy(self.model).to(dtype), deep_copy(self.loss_fn)
         model.zero_grad()
         for p in model.parameters():
             p.present(prepare(p.data))
@@ -169,7 +175,9 @@ class Objective:
                     dx = model.backward(*(dy if isinstance(dy, tuple) else (dy,)))
                 else:
                     outputs["loss"] = np.asarray(loss_fn.to(dtype)(y, cast(self.target, dtype)))
-                    dx = model.backward(loss_fn.backward())
+                    # From 1.0 on NumPy would divide by the number of samples in float64.
+                    one = (dtype.type(1),) if dtype == np.longdouble else ()
+                    dx = model.backward(loss_fn.backward(*one))
         parameters = {
             name: np.zeros_like(p.data) if p.grad is None else p.grad for name, p in model.named_parameters()
         }
@@ -210,10 +218,11 @@ def _is_finite(value: Any) -> bool:
     return all(np.all(np.isfinite(x)) for _, x in leaves(value) if is_floating(x))
 
 
-def _draw(array: Any, generator: random.Generator, dtype: np.dtype) -> Any:
-    if not is_floating(array):
-        return None
-    return np.asarray(random.randn(*array.shape, generator=generator, dtype=np.float64), dtype)
+@lru_cache(32)
+def _normals(shapes: tuple[tuple[int, ...] | None, ...]) -> list[np.ndarray | None]:
+    """Arrays of these shapes drawn from N(0, 1), always the same ones; None in the place of None."""
+    own = random.Generator().manual_seed(0)
+    return [None if s is None else random.randn(*s, generator=own, dtype=np.float64) for s in shapes]
 
 
 def _shapes(value: Any) -> Any:

@@ -30,7 +30,9 @@ def spreads(exact: Tensors, runs: Iterable[Tensors]) -> Tensors:
         for name, other in run.items():
             moved = (other != exact[name]) & np.isfinite(exact[name])
             off = np.abs(np.subtract(other, exact[name], out=np.zeros(moved.shape), where=moved, dtype=float))
-            np.maximum(largest[name], np.nan_to_num(off, nan=np.inf), out=largest[name])
+            if not np.isfinite(off).all():
+                off = np.nan_to_num(off, nan=np.inf)
+            np.maximum(largest[name], off, out=largest[name])
     return largest
 
 
@@ -43,10 +45,11 @@ def widening_spreads(exact: Tensors, runs: Iterable[Tensors]) -> Iterator[Tensor
     yield {name: np.maximum(off, rest[name]) for name, off in few.items()}
 
 
-def numpy_spreads(objective: Objective) -> Iterator[Tensors]:
+def numpy_spreads(objective: Objective, found: Tensors | None = None) -> Iterator[Tensors]:
     """How far the roundings of every operation move each entry: in the objective's dtype, carried in float64.
 
-    After a few runs and, if that is asked for, after all.
+    After a few runs and, if that is asked for, after all. ``found`` is what ``objective.run()`` gave, where
+    that is known: in float64 it is what the others are compared with.
 
     Raises:
         TypeError, ValueError: from code that cannot take a subclass of ndarray.
@@ -58,7 +61,8 @@ def numpy_spreads(objective: Objective) -> Iterator[Tensors]:
             outputs, gradients = objective.run(np.float64, prepare)
         return {name: np.asarray(x) for name, x in (outputs | gradients.named()).items()}
 
-    return widening_spreads(run(), (run(Rounding(unit, seed).wrap) for seed in range(ALL_RUNS)))
+    exact = found if found is not None and objective.dtype == np.float64 else run()
+    return widening_spreads(exact, (run(Rounding(unit, seed).wrap) for seed in range(ALL_RUNS)))
 
 
 def jitter(array: np.ndarray, rng: np.random.Generator, alike: bool = False) -> np.ndarray:
@@ -82,6 +86,7 @@ class Rounding:
     def __init__(self, unit: float, seed: int) -> None:
         self.unit = unit
         self.seed = seed
+        self._ulp = unit * 2.0**-52
         self._start = np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
 
     def wrap(self, array: np.ndarray) -> "Noisy":
@@ -100,8 +105,8 @@ class Rounding:
         noisy = np.asarray(result)
         if magnitude is not None:
             noise = self._noise(noisy)
-            # An infinity has no neighbours.
-            noise *= np.where(np.isinf(magnitude), 0, magnitude)
+            infinite = np.isinf(magnitude)  # an infinity has no neighbours
+            noise *= np.where(infinite, 0, magnitude) if infinite.any() else magnitude
             noisy = np.add(noise, noisy, out=noise)
         if out is None:
             return self.wrap(noisy)
@@ -110,15 +115,14 @@ class Rounding:
 
     def _noise(self, array: np.ndarray) -> np.ndarray:
         """A number within ``unit`` of 0 for each of ``array``: of its bits and the seed (splitmix64)."""
-        z = np.empty(array.shape, np.uint64)
-        np.add(np.asarray(array, np.float64).view(np.uint64), self._start, out=z)
-        shifted = np.empty_like(z)
+        bits = np.asarray(array, np.float64).view(np.uint64)
+        z = np.add(bits, self._start, out=np.empty(array.shape, np.uint64))
         for shift, factor in _SPLITMIX:
-            z ^= np.right_shift(z, shift, out=shifted)
+            z ^= z >> shift
             z *= factor
-        noise = np.multiply(np.right_shift(z, _ELEVEN, out=z), 2.0**-52, out=np.empty(array.shape))
-        noise -= 1
-        noise *= self.unit
+        z >>= _ELEVEN
+        noise = np.multiply(z, self._ulp, out=np.empty(array.shape))
+        noise -= self.unit
         return noise
 
 
@@ -142,14 +146,16 @@ class Noisy(np.ndarray):
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple[Any, ...] = (), **kwargs: Any
     ) -> Any:
         """The ufunc on plain numbers, then the noise."""
-        rounding = next(_roundings((inputs, out)))
-        plain, targets = [_plain(x) for x in inputs], tuple(_plain(x) for x in out)
-        call = getattr(ufunc, method)
-        # Before the call, since it may overwrite an input.
+        rounding, plain, call = self.rounding, [_plain(x) for x in inputs], getattr(ufunc, method)
         magnitude = None
+        # Before the call with out, since it may overwrite an input.
         if ufunc is np.matmul or (ufunc is np.add and method in ("reduce", "accumulate")):
-            magnitude = _error_of_sum(call, plain, kwargs)
-        result = call(*plain, **(kwargs | ({"out": targets} if out else {})))
+            result, magnitude = _sum(call, plain, kwargs)
+            if not out:
+                return rounding.round(result, None, magnitude)
+        if out:
+            kwargs["out"] = tuple(_plain(x) for x in out)
+        result = call(*plain, **kwargs)
         if method == "at":
             return None
         if isinstance(result, tuple):
@@ -162,12 +168,11 @@ class Noisy(np.ndarray):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Products of several axes get their noise here; all else is made of ufuncs, or does not round."""
-        rounding = next(_roundings((args, tuple(kwargs.values()))))
         if function not in _PRODUCTS:
-            return _wrapped(super().__array_function__(function, types, args, kwargs), rounding)
+            return _wrapped(super().__array_function__(function, types, args, kwargs), self.rounding)
         out = kwargs.pop("out", None)
-        plain = [_plain(x) for x in args]
-        return rounding.round(function(*plain, **kwargs), out, _error_of_sum(function, plain, kwargs))
+        result, magnitude = _sum(function, [_plain(x) for x in args], kwargs)
+        return self.rounding.round(result, out, magnitude)
 
     def dot(self, *args: Any, **kwargs: Any) -> Any:
         """np.dot, which the method would bypass."""
@@ -181,8 +186,8 @@ _EXACT = {
 _PRODUCTS = {np.dot, np.inner, np.vdot, np.tensordot, np.einsum, np.convolve, np.correlate}
 
 
-def _error_of_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, Any]) -> Any:
-    """The rounding error of a sum of n terms x, in units: √(n (Σx)²/3 + n ‖x‖²/2).
+def _sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """A sum of n terms x, and its rounding error in units: √(n (Σx)²/3 + n ‖x‖²/2).
 
     Each partial sum is rounded. Were the terms all alike the k-th would be k Σx / n; of terms of either sign
     it is as large as a random walk, √k ‖x‖ / √n. Of errors that are random, the squares add up.
@@ -191,21 +196,13 @@ def _error_of_sum(add: Callable[..., Any], operands: list[Any], kwargs: dict[str
     sizes = [x.size for x in operands if isinstance(x, np.ndarray)]
     results = 1 if add == np.add.accumulate else max(1, np.size(total))  # as many terms as the last has
     n = (math.prod(sizes) / results) ** (1 / len(sizes))
-    squares = add(*(np.square(x) if isinstance(x, np.ndarray | float) else x for x in operands), **kwargs)
+    squares = add(*(x * x if isinstance(x, np.ndarray | float) else x for x in operands), **kwargs)
     rounded = n if len(sizes) > 1 else n - 1  # products are, and the first term of a sum is not
-    return np.sqrt(rounded * (np.square(total) / 3 + squares / 2))
+    return total, np.sqrt(rounded * (total * total / 3 + squares / 2))
 
 
 def _plain(x: Any) -> Any:
     return x.view(np.ndarray) if isinstance(x, Noisy) else x
-
-
-def _roundings(values: Any) -> Iterator[Rounding]:
-    for x in values:
-        if isinstance(x, Noisy):
-            yield x.rounding
-        elif isinstance(x, tuple | list):
-            yield from _roundings(x)
 
 
 def _wrapped(result: Any, rounding: Rounding) -> Any:

@@ -6,6 +6,7 @@ a gradient check walks one vector. A module is laid out when it has been constru
 nothing moves after that, and a parameter that an optimizer or a mirror holds is never moved at all.
 """
 
+import math
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ class Parameter:
 
     def _view(self, storage: Storage, offset: int, shape: tuple[int, ...]) -> None:
         self.storage, self.offset = storage, offset
-        stop = offset + int(np.prod(shape))
+        stop = offset + math.prod(shape)
         self._data = storage.data[offset:stop].reshape(shape)
         self._grad = storage.grad[offset:stop].reshape(shape)
 

@@ -21,6 +21,7 @@ sampled in float64 and have no imaginary part, so that the network of a complex 
 of its float64 twin.
 """
 
+import ctypes
 import math
 import operator
 import os
@@ -63,6 +64,40 @@ def _integer(where: str, name: str, value: Any, low: int = 0, high: int = 2**63 
     return number
 
 
+def _words_of(engine: np.random.MT19937) -> tuple[np.ndarray, int]:
+    """The engine's 624 words, and which of them is next."""
+    if _IS_IN_MEMORY:
+        words = _memory(engine).copy()
+        return words[:-1], int(words[-1])
+    state = engine.state["state"]
+    return state["key"], int(state["pos"])
+
+
+def _set_words(engine: np.random.MT19937, key: np.ndarray, position: int) -> None:
+    if _IS_IN_MEMORY:
+        memory = _memory(engine)
+        memory[:-1], memory[-1] = key, position
+    else:
+        engine.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": position}}
+
+
+def _memory(engine: np.random.MT19937) -> np.ndarray:
+    """The engine's own words, and behind them the position: its ``state`` copies them one by one, slowly."""
+    words = (ctypes.c_uint32 * 625).from_address(engine.ctypes.state_address)
+    return np.frombuffer(memoryview(words), np.uint32)
+
+
+def _is_in_memory() -> bool:
+    """Whether the engine's words lie in memory as they should: NumPy might lay them out otherwise one day."""
+    engine = np.random.MT19937(1)
+    engine.random_raw(3)
+    state, words = engine.state["state"], _memory(engine)
+    return bool(np.array_equal(words[:-1], state["key"]) and words[-1] == state["pos"])
+
+
+_IS_IN_MEMORY = _is_in_memory()
+
+
 class Generator:
     """A place in the stream, and the normal sample it owes (PyTorch, torch.Generator).
 
@@ -99,8 +134,7 @@ class Generator:
 
         So a state can be saved as a plain array, and handed to torch and back.
         """
-        engine = self._engine.state["state"]
-        key, position = engine["key"], int(engine["pos"])
+        key, position = _words_of(self._engine)
         # In a state that no word was drawn from torch counts from 0, and the first word is still the seed.
         untouched = position == 624 and key[0] == self._seed % 2**32
         state = np.zeros(1, _STATE)
@@ -130,12 +164,15 @@ class Generator:
             given = f"left={left}, next={position}, seeded={fields['seeded']}"
             raise ValueError(f"set_state: state has {given}, expected left + next = 625, seeded=1")
         self._seed = int(fields["seed"])
-        self._engine.state = {
-            "bit_generator": "MT19937",
-            "state": {"key": fields["key"].astype(np.uint32), "pos": position},
-        }
+        _set_words(self._engine, fields["key"].astype(np.uint32), position)
         self._owed_normal = float(fields["normal_y"]) if fields["normal_is_valid"] else None
         return self
+
+    def swap(self, other: "Generator") -> None:
+        """Change places with another generator: each goes on where the other stands."""
+        self._engine, other._engine = other._engine, self._engine
+        self._seed, other._seed = other._seed, self._seed
+        self._owed_normal, other._owed_normal = other._owed_normal, self._owed_normal
 
     def random(self, n: int) -> np.ndarray:
         """The next n words of 32 bits, as uint64 (n,)."""

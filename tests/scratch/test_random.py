@@ -420,3 +420,24 @@ def test_bad_arguments_are_named_and_take_no_words(name, arguments, error, messa
     with pytest.raises(error, match="^" + re.escape(f"{name}: {message}")):
         function(*arguments, **keywords)
     np.testing.assert_array_equal(random.get_rng_state(), before)
+
+
+def test_generators_change_places():
+    one, other = random.Generator().manual_seed(1), random.Generator().manual_seed(2)
+    one.normal(1)  # it owes one
+    states = one.get_state(), other.get_state()
+    one.swap(other)
+    assert np.array_equal(one.get_state(), states[1])
+    assert np.array_equal(other.get_state(), states[0])
+    assert (one.initial_seed(), other.initial_seed()) == (2, 1)
+
+
+def test_the_state_is_read_the_same_whether_numpy_keeps_it_in_memory_or_not(monkeypatch):
+    own = random.Generator().manual_seed(5)
+    own.random(700)
+    fast = own.get_state()
+    following = own.random(5)
+    monkeypatch.setattr(generator_module, "_IS_IN_MEMORY", False)
+    own.set_state(fast)
+    assert np.array_equal(own.get_state(), fast)
+    assert np.array_equal(own.random(5), following)

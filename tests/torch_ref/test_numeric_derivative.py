@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from scratch import nn
 from scratch.gradcheck import Objective, Step
+from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.derivative import numeric_derivative
 from scratch.gradcheck.formula import NoFormulaError, require_formula
 from torch_ref import check
@@ -159,7 +161,7 @@ def test_a_forward_that_takes_no_other_number_has_no_numeric_derivative():
         assert np.array_equal(given, x)
         return np.tanh(given)
 
-    assert numeric_derivative(objective(strict, x)) == ({}, {}, "")
+    assert not numeric_derivative(objective(strict, x)).method
 
 
 def test_warnings_of_the_numeric_runs_are_not_shown(recwarn):
@@ -208,3 +210,50 @@ def test_what_has_a_complex_derivative_is_a_formula(function):
     x = np.array([0.5, -2.0, 1.5])
     require_formula(objective(function, x), Step("complex", None, x.dtype))
     assert numeric_derivative(objective(function, x)).method == "complex step"
+
+
+class Cubed(nn.Module):
+    """w x³, with a gradient of which one entry may be off, or all rounded to float64."""
+
+    def __init__(self, off: float = 0.0, shortened: bool = False) -> None:
+        self.w = nn.Parameter(normal(6, 7))
+        self.off, self.shortened = off, shortened
+
+    def forward(self, x):
+        self.save(x)
+        return self.w.data * x**3
+
+    def backward(self, dy):
+        (x,) = self.saved()
+        dw = (dy * x**3).sum(axis=0)
+        dw[3, 4] *= 1 + self.off
+        self.w.add_grad(dw.astype(np.float64) if self.shortened else dw)
+        return dy * self.w.data * 3 * x**2
+
+
+@pytest.mark.parametrize(("off", "is_finest"), [(0.0, True), (1e-12, False), (1e-6, False), (1.0, False)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_gradient_is_confirmed_along_directions_only_if_no_entry_is_off(off, is_finest, dtype):
+    model = Cubed(off).to(dtype)
+    of = Objective(model, normal(3, 6, 7).astype(dtype))
+    found = numeric_derivative(of, of.backward().named())
+    entries = numeric_derivative(of)
+    assert found.is_finest is is_finest
+    assert not entries.is_finest
+    assert found.method == entries.method == "complex step"
+    for name, exact in entries.gradients.items():
+        size = np.max(np.abs(exact))
+        assert np.all(np.abs(found.gradients[name] - exact) <= 1e-14 * size)
+
+
+def test_a_gradient_of_numbers_that_are_cut_short_is_differentiated_by_entries():
+    of = Objective(Cubed(shortened=True), normal(3, 6, 7))
+    assert not numeric_derivative(of, of.backward().named()).is_finest
+
+
+def test_several_inputs_whose_samples_lie_on_another_axis_are_differentiated_together(monkeypatch):
+    of = Objective(nn.MultiheadAttention(4, 2).to(np.float64), *(normal(3, 2, 4) for _ in range(3)))
+    fast = numeric_derivative(of).gradients
+    monkeypatch.setattr(Chain, "sample_axes", lambda chain: None)
+    slow = numeric_derivative(of).gradients
+    assert all(np.allclose(fast[name], slow[name], rtol=0, atol=1e-14) for name in slow)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 
 def takes(function: Any, count: int, **named: Any) -> bool:
     """Whether it can be called with ``count`` arguments, and these by name; assumed without a signature."""
+    if not callable(function):
+        return False
     try:
         inspect.signature(function).bind(*[None] * count, **named)
     except TypeError:
@@ -18,14 +21,35 @@ def takes(function: Any, count: int, **named: Any) -> bool:
     return True
 
 
+def parameters_of(function: Any) -> tuple[inspect.Parameter, ...]:
+    """The parameters of its signature; of a method without the first, read once for all objects.
+
+    Raises:
+        TypeError, ValueError: it has no signature.
+    """
+    own = getattr(function, "__func__", None)
+    if inspect.ismethod(function) and inspect.isfunction(own):
+        parameters = _parameters(own)
+        if parameters and parameters[0].kind in _POSITIONAL:
+            return parameters[1:]
+    return tuple(inspect.signature(function).parameters.values())
+
+
+@lru_cache(256)
+def _parameters(function: Any) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(function).parameters.values())
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 def parameter_names(function: Any, required: bool = False) -> list[str]:
     """The names of its positional parameters; none where it has no signature."""
     try:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return []
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in found if p.kind in kinds and not (required and p.default is not p.empty)]
+    return [p.name for p in found if p.kind in _POSITIONAL and not (required and p.default is not p.empty)]
 
 
 def require_arity(backward: Any, given: Sequence[Any], expected: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from scratch.nested import leaves
 from scratch.stray_parameters import gradient_names
+from torch_ref.adapters.calls import parameters_of
 from torch_ref.adapters.paths import entries
 from torch_ref.adapters.readings import Roles, is_derivative
 
@@ -143,7 +144,7 @@ class Passes:
 def _flag(method: Callable[..., Any], given: int, training: bool) -> dict[str, Any]:
     """The argument that tells forward whether it is in training, if it has one beyond its inputs."""
     try:
-        parameters = [*inspect.signature(method).parameters.values()]
+        parameters = parameters_of(method)
     except (TypeError, ValueError):
         return {}
     for p in parameters[given:]:

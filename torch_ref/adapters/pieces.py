@@ -47,6 +47,9 @@ class Piece:
     within: Shape | None = None
     rows: tuple[int, int] | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Piece":
+        return self  # nothing in it can change
+
     def of(self, array: np.ndarray) -> np.ndarray:
         """The part of an array, of a gradient say, that belongs to the parameter, in its own shape.
 

@@ -1,7 +1,9 @@
 """An optimizer with its weights as one vector: step(gradients), and the weights after it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from numbers import Real
 from typing import Any
 
@@ -28,9 +30,9 @@ class Layout:
 
     def split(self, vector: np.ndarray) -> Arrays:
         """The parameters, copies."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])[:-1]
-        parts = zip(np.split(vector, ends), self.shapes, strict=True)
-        return [part.reshape(shape).copy() for part, shape in parts]
+        ends = list(accumulate(map(math.prod, self.shapes), initial=0))
+        places = zip(pairwise(ends), self.shapes, strict=True)
+        return [vector[start:stop].reshape(shape).copy() for (start, stop), shape in places]
 
     def largest(self, vector: np.ndarray) -> np.ndarray:
         """The largest entry of each parameter."""

@@ -9,7 +9,6 @@ an error in any entry shows there, unless it is perpendicular to all of them by 
 by halves (locating.py).
 """
 
-import copy
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.gradcheck.derivative import require_slopes
 from scratch.gradcheck.objective import NotFiniteError
@@ -136,7 +136,7 @@ def _precisions(network: Network, names: list[str]) -> tuple[list[str], list[str
 
 def _examined(found: Check, network: Network, dtype: str, reference: Any, like: str | None) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
-    whole = copy.deepcopy(network)
+    whole = deep_copy(network)
     whole.to(dtype)
     parts = _parts(whole)
     network, comparison = _compared(whole, parts, reference)
@@ -173,7 +173,7 @@ def _of_formula(objective: Objective, comparison: Comparison, like: str | None) 
 
 def _stale(network: Network) -> list[str]:
     """A sentence if a call after one with other parameters gives gradients that are not those of its loss."""
-    after = copy.deepcopy(network)
+    after = deep_copy(network)
     after.forward()
     after.move(0.3)
     try:

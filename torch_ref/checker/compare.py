@@ -91,12 +91,14 @@ def compare_objective(
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
-    derivative = numeric_derivative(objective) if numeric else NumericDerivative({}, {}, "")
+    derivative = (
+        numeric_derivative(objective, gradients.named()) if numeric else NumericDerivative({}, {}, "")
+    )
     for name in declared(twin):
         derivative.gradients.pop(name, None)
     rng = np.random.default_rng(0)
     runs = (run_torch(twin, objective, twin_loss_fn, rng, ties) for _ in range(ALL_RUNS))
-    rounding = _with_numpys(widening_spreads(exactly, runs), objective)
+    rounding = _with_numpys(widening_spreads(exactly, runs), objective, ours)
     theirs = exactly if theirs is None else theirs
     tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, rounding)
     tensors = [
@@ -121,8 +123,9 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
     Raises:
         ValueError: there is none, since the forward takes no other numbers.
     """
-    ours = objective.backward().named()
-    derivative = numeric_derivative(objective)
+    outputs, gradients = objective.run()
+    ours = gradients.named()
+    derivative = numeric_derivative(objective, ours)
     if not derivative.method:
         raise ValueError(
             "compare: without a reference the numeric derivative judges, and there is none, since forward "
@@ -134,7 +137,7 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
         {name: _shaped(off, derivative.gradients.get(name)) for name, off in spread.items()}
         for spread in widening_spreads(ours, moved)
     )
-    rounding = _with_numpys(widening, objective)
+    rounding = _with_numpys(widening, objective, outputs | ours)
     found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, rounding)
     return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method)
 
@@ -152,17 +155,17 @@ def _require_same_count(ours: Tensors, theirs: Tensors) -> None:
         raise ValueError(f"compare: NumPy's forward returns {counts[0]} arrays, PyTorch's {counts[1]}")
 
 
-def _with_numpys(rounding: Iterable[Tensors], objective: Objective) -> Iterator[Tensors]:
+def _with_numpys(rounding: Iterable[Tensors], objective: Objective, ours: Tensors) -> Iterator[Tensors]:
     """The larger of each spread, on numbers an ulp off, and that of NumPy's own roundings."""
-    for spread, own in zip(rounding, _numpys(objective), strict=False):
+    for spread, own in zip(rounding, _numpys(objective, ours), strict=False):
         fitting = {name: off for name, off in own.items() if off.shape == spread.get(name, off).shape}
         yield {name: np.maximum(off, fitting.get(name, 0)) for name, off in spread.items()}
 
 
-def _numpys(objective: Objective) -> Iterator[Tensors]:
+def _numpys(objective: Objective, ours: Tensors) -> Iterator[Tensors]:
     """The spreads of NumPy's own roundings; none of code that they cannot be measured of."""
     try:
-        yield from numpy_spreads(objective)
+        yield from numpy_spreads(objective, {name: np.asarray(x) for name, x in ours.items()})
     except Exception:  # from code that cannot take a subclass of ndarray, or no other dtype
         yield from repeat({})
 

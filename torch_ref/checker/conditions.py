@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scratch.copying import deep_copy
 from scratch.nested import is_floating, leaves, unflatten_as
 from torch_ref.adapters.held import filled
 from torch_ref.adapters.layout import TorchPicked
@@ -34,7 +35,7 @@ def other_conditions(sides: Sides) -> Iterator[tuple[str, Sides]]:
         yield OTHER_WEIGHTS, drawn
     if sides.twin is not None and sides.twin.training:
         other = _copied(sides)
-        other.twin = copy.deepcopy(sides.twin).eval()
+        other.twin = deep_copy(sides.twin).eval()
         if _differ(sides, other):
             yield EVAL, other
     if sides.twin is not None:
@@ -98,7 +99,7 @@ def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
 
 def _torch_is_finite(sides: Sides) -> bool:
     """Whether PyTorch takes these inputs and gives finite numbers."""
-    twin: Any = copy.deepcopy(sides.twin)
+    twin: Any = deep_copy(sides.twin)
     inputs = filled([_tensor(x) for x in sides.inputs], {at: _tensor(x) for at, x in sides.held.items()})
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -123,8 +124,8 @@ def _with_drawn_weights(sides: Sides) -> Sides | None:
     rng = np.random.default_rng(0)
     drawn = {name: x + 0.5 * rng.standard_normal(x.shape) for name, x in constant.items()}
     other = _copied(sides)
-    other.module = copy.deepcopy(sides.module)
-    other.twin, other._right = copy.deepcopy((sides.twin, sides._right))
+    other.module = deep_copy(sides.module)
+    other.twin, other._right = deep_copy((sides.twin, sides._right))
     if other.twin is not None:
         with torch.no_grad():
             for name, p in other.twin.named_parameters():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.gradcheck.derivative import numeric_derivative
 from scratch.gradcheck.rounding import Rounding, Tensors, spreads
@@ -82,7 +83,7 @@ def _drawn(
     objective: Objective, twin: Any, dtype: torch.dtype, rng: np.random.Generator | None = None
 ) -> tuple[Objective, Any]:
     """Both sides on numbers that the precision holds; given ``rng``, on some that are up to an ulp off."""
-    other, twin = objective.of(copy.deepcopy(objective.model)), copy.deepcopy(twin)
+    other, twin = objective.of(deep_copy(objective.model)), deep_copy(twin)
     other.inputs = _rounded(objective.inputs, dtype, rng)
     other.cotangent = _rounded(objective.cotangent, dtype, rng)
     for p in other.model.parameters():
@@ -116,7 +117,7 @@ def _run(objective: Objective) -> Tensors:
 
 def _in_precision(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
     """A copy that computes in ``dtype``."""
-    model = copy.deepcopy(model)
+    model = deep_copy(model)
     for module in model.modules():
         if isinstance(module, TensorCode):
             module.precision = dtype

@@ -223,11 +223,13 @@ def _causes(trial: _Trial, paths: _Paths) -> Iterator[Cause]:
     known = inspect.signature(kind).parameters
     options = {name: value for name, value in reference.defaults.items() if name in known}
     explains = partial(_explained, trial, paths, kind)
-    named = [(fault, parts) for fault in OPTIMIZER_FAULTS if (parts := explains(options, fault))]
+    ours = kind([nn.Parameter(np.zeros(1))], **options)
+    faults = [fault for fault in OPTIMIZER_FAULTS if fault.applies(ours)]
+    named = [(fault, parts) for fault in faults if (parts := explains(options, fault))]
     for fault, parts in named:
         yield Cause(fault.name, _REPRODUCED, fault.fix, parts)
     if not named and "eps" in options:
-        yield from islice(_with_another_epsilon(explains, options), 1)
+        yield from islice(_with_another_epsilon(explains, options, faults), 1)
 
 
 _REPRODUCED = "reproduced: this mistake gives exactly your weights"
@@ -235,7 +237,9 @@ _UPDATE = ("the update",)
 
 
 def _with_another_epsilon(
-    explains: Callable[[dict[str, Any], Fault | None], tuple[str, ...]], options: dict[str, Any]
+    explains: Callable[[dict[str, Any], Fault | None], tuple[str, ...]],
+    options: dict[str, Any],
+    faults: list[Fault],
 ) -> Iterator[Cause]:
     """Another ε, alone or with a mistake."""
     for eps in _EPSILONS:
@@ -246,7 +250,7 @@ def _with_another_epsilon(
         )
         if parts := explains(other, None):
             yield Cause(epsilon, _REPRODUCED, fix, parts)
-        for fault in OPTIMIZER_FAULTS:
+        for fault in faults:
             if parts := explains(other, fault):
                 yield Cause(f"{fault.name}, and {epsilon}", _REPRODUCED, f"{fault.fix}; {fix}", parts)
 
@@ -263,8 +267,6 @@ def _explained(
     lay_out(params)
     optimizer = kind(params, **options)
     if fault is not None:
-        if not fault.applies(optimizer):
-            return ()
         switch_on(fault, optimizer)
     walker = Stepping(optimizer, params, layout)
     reproduced, right = (np.full(len(params), True) for _ in range(2))

@@ -4,13 +4,13 @@ The numeric derivative (scratch/gradcheck/derivative.py) comes from the NumPy fo
 PyTorch's gradient, either that or the numeric derivative is off. PyTorch's own forward decides, in float64.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective, named
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import is_floating, leaves, unflatten_as
@@ -53,7 +53,7 @@ def _loss(
     direction = torch.from_numpy(v)
 
     def loss(step: float) -> float:
-        model = copy.deepcopy(twin).double()
+        model = deep_copy(twin).double()
         tensors: list[Any] = [x if x is None else torch.from_numpy(np.array(x)) for x in flat]
         tensors = [x.double() if x is not None and x.is_floating_point() else x for x in tensors]
         with torch.no_grad(), torch.random.fork_rng(devices=[]):

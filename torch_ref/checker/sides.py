@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.grad_mode import no_grad
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
@@ -77,7 +78,7 @@ class Sides:
             self.readings = tuple(readings_of(self.module))
             return
         is_module = isinstance(reference, torch.nn.Module)
-        twin = copy.deepcopy(reference).cpu() if is_module else _TorchFunction(reference)
+        twin = deep_copy(reference).cpu() if is_module else _TorchFunction(reference)
         shapes = {name: tuple(p.shape) for name, p in twin.named_parameters()}
         buffers = {name: tuple(b.shape) for name, b in twin.named_buffers() if b.is_floating_point()}
         given = Given(everything, positions, len(shapes))
@@ -113,7 +114,7 @@ class Sides:
         """Our own module of the kind of the reference, on its weights, if we have that kind."""
         if self._right is None or self.twin is None:
             return None
-        module = copy.deepcopy(self._right).to(dtype).train(self.twin.training)
+        module = deep_copy(self._right).to(dtype).train(self.twin.training)
         return Holding(module, self.held) if self.held else module
 
     def on_kinks(self, points: Points) -> "Sides":
@@ -132,13 +133,13 @@ class Sides:
         Without a reference there is no twin, and the weights are your own.
         """
         if self.twin is None:
-            module = copy.deepcopy(self.module).to(dtype)
+            module = deep_copy(self.module).to(dtype)
             if self.held:
                 module = Holding(module, self.held)
             objective = Objective(module, *_cast(self.inputs, dtype), cotangent=_cast(cotangent, dtype))
             return _without_constant_outputs(objective, None), None
-        twin = copy.deepcopy(self.twin).to(getattr(torch, dtype.name))
-        module = copy.deepcopy(self.module).to(dtype).train(twin.training)
+        twin = deep_copy(self.twin).to(getattr(torch, dtype.name))
+        module = deep_copy(self.module).to(dtype).train(twin.training)
         for (_, p), theirs in zip(module.named_parameters(), twin.parameters(), strict=True):
             p.data = theirs.detach().numpy()
         buffers = dict(twin.named_buffers())
@@ -182,7 +183,7 @@ def pieces_of(module: nn.Module) -> list[tuple[Piece, ...]]:
 def _shapes_of(module: nn.Module, given: Given) -> list[tuple[int, ...]]:
     """The shapes of the outputs."""
     with unnoticed(), no_grad():
-        y = copy.deepcopy(module)(*copy.deepcopy(given.inputs))
+        y = deep_copy(module)(*deep_copy(given.inputs))
     return [np.shape(each) for _, each in leaves(y)]
 
 
@@ -259,7 +260,7 @@ def as_arrays(name: str, value: Any) -> Any:
 
 def _reflection(reference: torch.nn.Module | None) -> nn.Module | None:
     try:
-        return None if reference is None else copy.deepcopy(reflect(copy.deepcopy(reference)))
+        return None if reference is None else deep_copy(reflect(deep_copy(reference)))
     except (TypeError, ValueError):  # a kind that we do not have
         return None
 

@@ -1,10 +1,10 @@
 """Circumstances in which code of tensors is called in a training: other memory, fewer gradients needed."""
 
-import copy
 from typing import Any
 
 import numpy as np
 
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.nested import is_floating, leaves
 from torch_ref.adapters import Holding, TensorCode
@@ -51,7 +51,7 @@ def _sentence(
     fix: str,
     **circumstance: Any,
 ) -> list[str]:
-    model = copy.deepcopy(objective.model)
+    model = deep_copy(objective.model)
     for module in model.modules():
         if isinstance(module, TensorCode):
             vars(module).update(circumstance)

@@ -1,12 +1,12 @@
 """The PyTorch side of a comparison: the same start, and one run of the twin."""
 
-import copy
 from typing import Any
 
 import numpy as np
 import torch
 
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.gradcheck import Gradients, Objective, named
 from scratch.gradcheck.rounding import Tensors, jitter
 from scratch.nested import leaves, unflatten_as
@@ -91,7 +91,7 @@ def run_torch(
 
 
 def _copied(twin: torch.nn.Module, noise: _Noise) -> torch.nn.Module:
-    model = copy.deepcopy(twin)
+    model = deep_copy(twin)
     model.zero_grad()
     with torch.no_grad():
         for p in model.parameters():

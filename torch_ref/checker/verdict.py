@@ -96,7 +96,9 @@ class TensorVerdict:
         So a gradient that is 0, or that saturation has brought close to it, is still judged.
         """
         own = largest(self.expected)
-        if self.tolerance.size and np.median(self.tolerance) > VISIBLE[self.dtype.name] * own:
+        most = VISIBLE[self.dtype.name] * own
+        # The median takes long, and is no larger than the largest.
+        if self.tolerance.size and not np.max(self.tolerance) <= most and np.median(self.tolerance) > most:
             return max(own, self.standard)
         return own
 
@@ -257,6 +259,11 @@ def _finfo(dtype: Any) -> torch.finfo:
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a - b, and 0 where both are inf or both nan."""
+    if a.dtype == b.dtype == np.float64 and a.shape == b.shape:
+        with np.errstate(all="ignore"):
+            difference = np.subtract(a, b)
+        if np.isfinite(difference).all():
+            return difference
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     return np.subtract(a, b, out=np.zeros(np.shape(same)), where=~same)
 

@@ -3,12 +3,12 @@
 Without a reference nobody else knows the parameters, so a forgotten one would not be missed.
 """
 
-import copy
 from typing import Any
 
 import numpy as np
 
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.grad_mode import no_grad
 from scratch.nested import leaves
 from torch_ref.adapters.parameter_tree import looks_learned, parameter_name
@@ -25,12 +25,12 @@ def without_gradient(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[list[s
     root = getattr(module, "root", None)
     if not isinstance(root, list):
         return [], []
-    before = _outputs(copy.deepcopy(module), inputs)
+    before = _outputs(deep_copy(module), inputs)
     names: tuple[list[str], list[str]] = [], []
     for path, value in list(walk(root)):
         if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
             continue
-        other: Any = copy.deepcopy(module)
+        other: Any = deep_copy(module)
         # The module's parameters are written over this in forward, and what forward keeps is as well.
         put(other.root, path, value * 1.25 + 0.125)
         if not np.array_equal(_outputs(other, inputs), before, equal_nan=True):
@@ -43,7 +43,7 @@ def _outputs(module: nn.Module, inputs: tuple[Any, ...]) -> np.ndarray:
     """All numbers of the output; none where the forward takes no such array."""
     try:
         with no_grad(), np.errstate(all="ignore"):
-            y = module(*copy.deepcopy(inputs))
+            y = module(*deep_copy(inputs))
     except Exception:  # from other people's code, with an array that is not what it should be
         return np.zeros(0)
     return np.concatenate([np.asarray(each, float).reshape(-1) for _, each in leaves(y)])

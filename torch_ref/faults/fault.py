@@ -6,7 +6,6 @@ about a formula but about what a module does around it; those are a wrong versio
 ``backward``.
 """
 
-import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 
 from scratch import functional as F
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.functional import conv_fast, linear_fast, loss_fast, rnn_fast
 
 PARAMETRIC = "any module with parameters"
@@ -123,7 +123,7 @@ def replaced(formulas: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
 
 def inject(fault: Fault, module: Any) -> Any:
     """A copy of ``module`` that makes the mistake."""
-    broken = copy.deepcopy(module)
+    broken = deep_copy(module)
     switch_on(fault, broken)
     return broken
 

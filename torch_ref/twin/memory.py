@@ -21,14 +21,24 @@ def tensor(name: str, array: np.ndarray) -> torch.Tensor:
         raise TypeError(f"{name} is {array.dtype}, which torch does not have") from error
 
 
+# Generators to lend, each with the state at which it is known to stand: to set one takes long.
+_spares: list[tuple[random.Generator, np.ndarray | None]] = []
+
+
 @contextmanager
 def torch_generator(advance: bool = True) -> Iterator[None]:
     """Within, scratch draws from torch's generator; with ``advance=False`` torch's own stays where it is."""
-    before = random.get_rng_state()
-    random.set_rng_state(torch.get_rng_state().numpy())
+    before, after = torch.get_rng_state().numpy(), None
+    spare, stands = _spares.pop() if _spares else (random.Generator(), None)
+    if stands is None or not np.array_equal(stands, before):
+        spare.set_state(before)
+    random.default_generator.swap(spare)
     try:
         yield
         if advance:
-            torch.set_rng_state(torch.from_numpy(random.get_rng_state()))
+            after = random.get_rng_state()
+            if not np.array_equal(after, before):
+                torch.set_rng_state(torch.from_numpy(after))
     finally:
-        random.set_rng_state(before)
+        random.default_generator.swap(spare)
+        _spares.append((spare, after))

@@ -6,7 +6,6 @@ run on the same numbers, and the first that gives the same output is the family.
 made in it gives exactly the wrong gradient; nothing is said because of the family alone.
 """
 
-import copy
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from scratch import functional as F
 from scratch import nn, random
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.nested import leaves
 from torch_ref.adapters.shapes import without_ones
@@ -45,7 +45,7 @@ class Family:
     def of(self, objective: Objective) -> Bound:
         """The module as one of the objective's inputs and parameters, in its dtype."""
         count = len(list(leaves(objective.inputs)))
-        core = copy.deepcopy(self.core).to(objective.dtype)
+        core = deep_copy(self.core).to(objective.dtype)
         _with_buffers(core, objective.model)
         bound = Bound(core, self.inputs, self.parameters, objective.model, count)
         return bound.to(objective.dtype)  # type: ignore[return-value]
@@ -82,7 +82,7 @@ def find_families(
                 off = _off(family, objective, targets)
                 if off <= _SAME[objective.dtype.name]:
                     # As it is now, in training or not: the next guess may be of the same module.
-                    kept = replace(family, core=copy.deepcopy(family.core))
+                    kept = replace(family, core=deep_copy(family.core))
                     found.append((off > _EXACT[objective.dtype.name], kept))
                 if len(found) == _FEW or time.monotonic() > end:
                     break

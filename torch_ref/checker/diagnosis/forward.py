@@ -4,7 +4,6 @@ As a gradient's error, a difference is named only if it was confirmed: the other
 exactly this output.
 """
 
-import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
@@ -166,7 +166,7 @@ def _changed_options(right: nn.Module) -> Iterator[tuple[nn.Module, str]]:
                 continue
             for value in values:
                 if value != now and type(value) is type(now):
-                    changed = copy.deepcopy(right)
+                    changed = deep_copy(right)
                     setattr(dict(changed.named_modules())[at], option, value)
                     yield changed, f"as if {_SAID.get(option, option)} were {value!r}, not {now!r}"
 
@@ -181,7 +181,7 @@ def _inside_the_logarithm(
         for ε in (1e-3, 1e-4, 1e-5, 1e-6, *(10.0**-n for n in range(9, 16))):
             for fault in inside_the_logarithm(ε):
                 if fault.applies(module):
-                    changed = copy.deepcopy(right)
+                    changed = deep_copy(right)
                     switch_on(fault, dict(changed.named_modules())[at])
                     y = _output(t, objective, changed)
                     if y is not None and _matches(t, y):
@@ -197,7 +197,7 @@ def _transposed(t: TensorVerdict, objective: Objective, right: nn.Module | None)
     square = [name for name, p in parameters if p.shape[0] == p.shape[1]]
     for count in range(1, min(3, len(square)) + 1):
         for chosen in itertools.combinations(square, count):
-            changed = copy.deepcopy(right)
+            changed = deep_copy(right)
             for name, p in changed.named_parameters():
                 if name in chosen:
                     p.data = p.data.T.copy()

@@ -1,10 +1,10 @@
 """The arrays that a backward has at hand, by name: what gets into a gradient by mistake is one of them."""
 
-import copy
 from typing import Any
 
 import numpy as np
 
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.gradcheck.objective import named
 from scratch.nested import is_floating, leaves
@@ -33,7 +33,7 @@ def moved(objective: Objective, name: str, move: np.ndarray) -> list[np.ndarray]
     Raises:
         KeyError: there is no floating array of this name.
     """
-    inputs, model = copy.deepcopy(objective.inputs), copy.deepcopy(objective.model)
+    inputs, model = deep_copy(objective.inputs), deep_copy(objective.model)
     arrays = named("input", [x for _, x in leaves(inputs)])
     arrays |= {n: p.data for n, p in model.named_parameters()}
     arrays[name][...] += move

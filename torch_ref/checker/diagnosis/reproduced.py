@@ -1,11 +1,11 @@
 """Mistakes made in a right module of the same kind, on the same numbers: which gives the wrong ones?"""
 
-import copy
 from collections.abc import Iterator
 
 import numpy as np
 
 from scratch import nn
+from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.gradcheck.objective import named
 from scratch.nested import leaves
@@ -105,6 +105,6 @@ def _broken(right: nn.Module) -> Iterator[tuple[nn.Module, str, Fault]]:
         where = at.removeprefix(core).removeprefix(".").removeprefix("model.")
         where = f"{where}: " if where and not nameless and not where.startswith("loss_fn") else ""
         for fault in faults_of(module):
-            broken = copy.deepcopy(right)
+            broken = deep_copy(right)
             switch_on(fault, dict(broken.named_modules())[at])
             yield broken, where, fault

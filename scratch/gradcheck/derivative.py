@@ -30,8 +30,8 @@ from scratch.gradcheck.step import Step
 from scratch.gradcheck.tolerance import VISIBLE
 from scratch.nested import cast, is_floating, leaves
 
-# So many entries are differentiated one by one in any case, at one forward each, and so long one may wait.
-MOST_ENTRIES, MOST_SECONDS = 2_000, 4.0
+# So long one may wait for one forward for each entry; a bit longer where there are few entries.
+MOST_ENTRIES, MOST_SECONDS, LONGEST = 2_000, 4.0, 20.0
 
 
 COMPLEX = "complex step"
@@ -46,7 +46,7 @@ class NumericDerivative(NamedTuple):
 
 
 @contextmanager
-def _other_numbers() -> Iterator[None]:
+def on_other_numbers() -> Iterator[None]:
     """Within, a forward is run on numbers it does not expect: no warning but of a dropped imaginary part.
 
     That one is an error.
@@ -59,7 +59,7 @@ def _other_numbers() -> Iterator[None]:
 
 def numeric_derivative(objective: Objective) -> NumericDerivative:
     """The gradients of an objective, by the best way that its forward allows; none if it allows no way."""
-    with _other_numbers():
+    with on_other_numbers():
         for way in (_complex, _long, _double, _single):
             try:
                 return way(objective)
@@ -125,10 +125,8 @@ def takes_too_long(objective: Objective) -> bool:
     """Whether one forward for each entry would take longer than a person waits."""
     entries = sum(np.size(x) for _, x in leaves(objective.inputs) if is_floating(x))
     entries += sum(p.numel() for p in objective.model.parameters())
-    if entries <= MOST_ENTRIES:
-        return False
     seconds = min(_seconds(objective) for _ in range(3))
-    return entries * seconds > MOST_SECONDS
+    return entries * seconds > (LONGEST if entries <= MOST_ENTRIES else MOST_SECONDS)
 
 
 def _seconds(objective: Objective) -> float:
@@ -143,14 +141,14 @@ def require_slopes(objective: Objective, gradients: dict[str, np.ndarray]) -> No
     Raises:
         ValueError: the slope is another one.
     """
-    with _other_numbers():
+    with on_other_numbers():
         _require_fit(Chain(objective, np.float64), lambda name, v: gradients[name] * v)
 
 
 def has_complex_derivative(objective: Objective) -> bool:
     """Whether the complex step differentiates the forward: along one direction of each tensor it is tried."""
     step = Step("complex", None, objective.dtype)
-    with _other_numbers():
+    with on_other_numbers():
         try:
             require_formula(objective, step)
             chain = Chain(objective, step.dtype)
@@ -194,7 +192,7 @@ def finer(objective: Objective, found: NumericDerivative) -> NumericDerivative:
     step = Step("complex", None, np.dtype(np.longdouble))
     if found.method != COMPLEX or np.finfo(step.real).eps == np.finfo(np.float64).eps:
         return found
-    with _other_numbers():
+    with on_other_numbers():
         try:
             exact = differentiate(objective, step).named()
         except Exception:  # from other people's code, which need not take these numbers

@@ -1,4 +1,4 @@
-"""A layer as a network calls it: some arguments have a gradient, all others are held, those by name included."""
+"""A layer as a network calls it: some arguments have a gradient, the others are held, also those by name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,12 +1,29 @@
-"""The seconds that a check may take: what is not begun when they are over is named in the result."""
+"""The seconds that a check may take, in stages; what is not begun when they are over the result names."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from tqdm import tqdm
 
 SPENT = "the budget of seconds was spent (budget=, --budget)"
 
+_bars: ContextVar[bool] = ContextVar("bars", default=True)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Within, no bar is shown."""
+    before = _bars.set(False)
+    try:
+        yield
+    finally:
+        _bars.reset(before)
+
 
 class Budget:
-    """Seconds from now on.
+    """Seconds from now on, and a bar after two of them, on stderr if that is a terminal.
 
     Args:
         caller: the public function, for its messages.
@@ -19,14 +36,30 @@ class Budget:
     def __init__(self, caller: str, seconds: float) -> None:
         if not seconds > 0:
             raise ValueError(f"{caller}: budget is {seconds!r}, expected seconds, more than 0")
-        self.seconds = seconds
-        self.begin = time.monotonic()
+        self.seconds, self.last = seconds, 0.0
+        self._begin = time.monotonic()
+        self._bar = tqdm(
+            desc=caller,
+            disable=None if _bars.get() else True,
+            delay=2,
+            leave=False,
+            bar_format="{desc}: {n} done in {elapsed}",
+        )
 
-    @property
-    def spent(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self.begin
+    @contextmanager
+    def stage(self) -> Iterator[None]:
+        """One stage; ``last`` are then its seconds, which another may take as well."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.last = time.monotonic() - begin
+            self._bar.update()
 
     def allows(self, seconds: float = 0.0) -> bool:
         """Whether so many seconds are left."""
-        return self.spent + seconds <= self.seconds
+        return time.monotonic() - self._begin + seconds <= self.seconds
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()

@@ -8,7 +8,7 @@ states its detection limit (verdict.py).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
-from scratch.gradcheck.derivative import NumericDerivative, finer, numeric_derivative
+from scratch.gradcheck.derivative import NumericDerivative, finer, numeric_derivative, takes_too_long
+from scratch.gradcheck.directions import Along
 from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
 from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.sampled_derivative import judged_along, sampled_derivative
 from torch_ref.checker.second_opinion import is_slope_of_its_forward
 from torch_ref.checker.torch_side import declared, require_same_start, run_torch
 from torch_ref.checker.verdict import AGREE, DIFFER, NO_DERIVATIVE, SHAPES_DIFFER, TensorVerdict, largest
@@ -48,8 +50,8 @@ def compare(
         twin_loss_fn: the same loss of torch.nn.
         target: the target of both losses.
         cotangent: the weights of that sum; see scratch.gradcheck.Objective.
-        numeric: whether to differentiate numerically as well, once for each entry: for networks of up to some
-            hundred thousand parameters a matter of a second.
+        numeric: whether to differentiate numerically as well: by every entry while that takes seconds, else
+            along random directions, whose detection limits the result states.
 
     Neither side is changed: gradients, buffers and random generators are afterwards as before. Both draw
     their dropout masks from torch's generator as it stands.
@@ -91,7 +93,8 @@ def compare_objective(
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
-    derivative = numeric_derivative(objective) if numeric else NumericDerivative({}, {}, "")
+    is_long = numeric and takes_too_long(objective)
+    derivative = numeric_derivative(objective) if numeric and not is_long else NumericDerivative({}, {}, "")
     for name in declared(twin):
         derivative.gradients.pop(name, None)
     rng = np.random.default_rng(0)
@@ -99,12 +102,16 @@ def compare_objective(
     rounding = _with_numpys(widening_spreads(exactly, runs), objective)
     theirs = exactly if theirs is None else theirs
     tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, rounding)
+    along = None
+    if is_long:
+        tensors, along = judged_along(objective, gradients.named(), tensors)
     tensors = [
         replace(t, confirmed=is_slope_of_its_forward(t, twin, objective, twin_loss_fn)) if _accuses(t) else t
         for t in tensors
     ]
     skipped = tuple(name for name in theirs if name not in ours)
-    return Comparison(tuple(tensors), derivative.method, skipped)
+    method = derivative.method if along is None else along.method
+    return Comparison(tuple(tensors), method, skipped, along=along)
 
 
 def _accuses(t: TensorVerdict) -> bool:
@@ -122,7 +129,7 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
         ValueError: there is none, since the forward takes no other numbers.
     """
     ours = objective.backward().named()
-    derivative = numeric_derivative(objective)
+    derivative, along = _numeric(objective, ours)
     if not derivative.method:
         raise ValueError(
             "compare: without a reference the numeric derivative judges, and there is none, since forward "
@@ -136,7 +143,17 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
     )
     rounding = _with_numpys(widening, objective)
     found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, rounding)
-    return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method)
+    return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method, along=along)
+
+
+def _numeric(objective: Objective, ours: Tensors) -> tuple[NumericDerivative, Along | None]:
+    """The numeric derivative, by every entry or, where that takes too long, along directions; "" for none."""
+    if not takes_too_long(objective):
+        return numeric_derivative(objective), None
+    try:
+        return sampled_derivative(objective, ours)
+    except ValueError:
+        return NumericDerivative({}, {}, ""), None
 
 
 def _shaped(spread: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
@@ -152,9 +169,14 @@ def _require_same_count(ours: Tensors, theirs: Tensors) -> None:
         raise ValueError(f"compare: NumPy's forward returns {counts[0]} arrays, PyTorch's {counts[1]}")
 
 
-def _with_numpys(rounding: Iterable[Tensors], objective: Objective) -> Iterator[Tensors]:
-    """The larger of each spread, on numbers an ulp off, and that of NumPy's own roundings."""
-    for spread, own in zip(rounding, _numpys(objective), strict=False):
+def _with_numpys(rounding: Iterator[Tensors], objective: Objective) -> Iterator[Tensors]:
+    """The larger of each spread, on numbers an ulp off, and that of NumPy's own roundings.
+
+    First the spread alone: NumPy's cost as much again, and are only needed where something exceeds it.
+    """
+    few = next(rounding)
+    yield few
+    for spread, own in zip(chain([few], rounding), _numpys(objective), strict=False):
         fitting = {name: off for name, off in own.items() if off.shape == spread.get(name, off).shape}
         yield {name: np.maximum(off, fitting.get(name, 0)) for name, off in spread.items()}
 

@@ -303,7 +303,7 @@ def _layer(modules: _Modules, pair: _Pair) -> Layer:
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(pair.theirs.generator)
         with torch_generator(advance=False):
-            cotangent = dy[0] if len(dy) == 1 else dy
+            cotangent: Any = dy[0] if len(dy) == 1 else dy
             objective = Objective(AsCalled(ours, arguments), *arguments.inputs, cotangent=cotangent)
         called = TorchAsCalled(theirs, arguments)
         local = _compared(objective, called)

@@ -16,7 +16,6 @@ from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters.as_called import Arguments
 from torch_ref.checker.torch_side import run_torch
 
-
 _NO_ARGUMENTS = Arguments((), (), ())
 
 

@@ -22,7 +22,8 @@ from scratch.gradcheck.tolerance import ROUNDINGS
 from scratch.nested import leaves, unflatten_as
 
 DIRECTIONS = 3
-# An error shows unless it is so near to perpendicular to every direction: of N(0, 1), all within 1/16 of 0.
+# An error shows unless it is so near to perpendicular to every direction: three numbers like N(0, 1), all of
+# them within 1/16 of 0.
 _NEARLY_PERPENDICULAR, CHANCE = 1 / 16, "one chance in 8,000"
 # Parts of a wrong direction that have less than this share of its error are not looked into.
 _LEAST_SHARE = 1e-3
@@ -108,14 +109,20 @@ def _complex_chain(objective: Objective, step: Step) -> Chain | None:
 def _relative(chain: Chain) -> list[Any]:
     """A random direction of each tensor, as large as the tensor."""
     rng = np.random.default_rng(0)
-    return [_drawn(rng, x) for x in chain.tensors().values()]
+    return [_drawn(rng, x.shape, _size(x)) for x in chain.tensors().values()]
 
 
-def _drawn(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
-    """N(0, 1), times the size of the array's entries."""
-    v = rng.standard_normal(array.shape, np.float32)
-    size = float(np.linalg.norm(array.real.reshape(-1))) / max(1, array.size) ** 0.5
-    return np.multiply(v, size or 1.0, out=v, casting="same_kind")
+def _drawn(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.ndarray:
+    """Numbers of this standard deviation: uniform, which takes a third of the time of normal ones."""
+    v = rng.random(shape, np.float32)
+    v -= np.float32(0.5)
+    v *= np.float32(np.sqrt(12) * size)
+    return v
+
+
+def _size(array: np.ndarray) -> float:
+    """The root mean square of the entries, or 1."""
+    return float(np.linalg.norm(array.real.reshape(-1))) / max(1, array.size) ** 0.5 or 1.0
 
 
 def _differences(objective: Objective) -> Slopes:
@@ -172,10 +179,13 @@ class Search:
         self.unit = float(np.finfo(dtype).eps)
         self.names = [name for name, x in line.tensors.items() if x.size and gradients[name].shape == x.shape]
 
+        self.sizes = {name: _size(line.tensors[name]) for name in self.names}
+        self.norms = {name: float(np.linalg.norm(gradients[name].reshape(-1))) for name in self.names}
+
     def directions(self, seed: int) -> dict[str, np.ndarray]:
         """A random direction of each tensor."""
         rng = np.random.Generator(np.random.SFC64(seed))
-        return {name: _drawn(rng, self.line.tensors[name]) for name in self.names}
+        return {name: _drawn(rng, self.line.tensors[name].shape, self.sizes[name]) for name in self.names}
 
     def error(self, parts: Mapping[str, tuple[slice, np.ndarray]]) -> tuple[float, float]:
         """By how much the slope along v in these parts is another than Σ g v, and how much is allowed."""
@@ -198,12 +208,11 @@ class Search:
         directions = self.directions(seed)
         parts = {name: (slice(None), directions[name].reshape(-1)) for name in names}
         error, allowed = self.error(parts)
-        largest = max((_norm(self.gradients[name]) for name in names), default=0.0)
+        largest = max((self.norms[name] for name in names), default=0.0)
         limits = {}
-        for name, (_, v) in parts.items():
-            size = float(np.linalg.norm(v)) / max(1, v.size) ** 0.5
-            standard = max(_norm(self.gradients[name]), largest * self.unit)
-            limits[name] = allowed / (_NEARLY_PERPENDICULAR * size * standard) if standard else 0.0
+        for name in names:
+            standard = max(self.norms[name], largest * self.unit) * self.sizes[name]
+            limits[name] = allowed / (_NEARLY_PERPENDICULAR * standard) if standard else 0.0
         return abs(error) <= allowed, limits
 
     def entries(self, name: str, most: int) -> list[Wrong]:
@@ -229,10 +238,6 @@ class Search:
         part = self.line.tensors[name].reshape(-1)[entry : entry + 1]
         slope, doubt = self.line.slope([(part, np.ones(1))])
         return slope, doubt + float(np.finfo(np.float64).eps) * abs(slope)
-
-
-def _norm(array: np.ndarray) -> float:
-    return float(np.linalg.norm(array.reshape(-1)))
 
 
 def along_directions(search: Search, most: int = 3, tensors: int = 4) -> Along:

@@ -435,6 +435,8 @@ def _examined_under_conditions(
     found: Check, sides: Sides, dtype: str, like: str | None, budget: Budget
 ) -> Check:
     """``found``, and a comparison under each other condition, as long as all is well and time is left."""
+    if any(c.along for c in found.comparisons.values()) and not budget.allows(budget.last):
+        return replace(found, notes=(*found.notes, f"Not tried under other conditions: {SPENT}."))
     for condition, other in other_conditions(sides):
         if not found:
             break

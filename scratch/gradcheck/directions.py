@@ -28,6 +28,10 @@ _NEARLY_PERPENDICULAR, CHANCE = 1 / 16, "one chance in 8,000"
 # Parts of a wrong direction that have less than this share of its error are not looked into.
 _LEAST_SHARE = 1e-3
 
+# Steps of a difference, in units of the one where rounding and truncation are in balance; and how many times
+# its own estimate its error may be.
+_WIDTHS, _SAFETY = (1.0, 1 / 8, 8.0), 4
+
 Gradients = Mapping[str, np.ndarray]
 # How far rounding may move Σ g v, for a tensor and v along the entries of a part of it.
 Roundings = Callable[[str, np.ndarray, slice], float]
@@ -58,9 +62,19 @@ class Line:
         with on_other_numbers():
             if self.differences is None:
                 return _complex_slope(self.chain, self.step, parts), 0.0
-            size = min(float(np.min(scales(part))) for part, _ in parts if part.size)
-            slope, error, kink = self.differences.along(list(parts), self.differences.h * size)
-            return slope, error + kink
+            # Not in float32, where h v would be rounded.
+            moves = [(part, np.asarray(v, self.differences.chain.dtype)) for part, v in parts]
+            return self._by_differences(self.differences, moves)
+
+    def _by_differences(self, slopes: Slopes, parts: list[tuple[np.ndarray, Any]]) -> tuple[float, float]:
+        """The slope of the step whose error is the smallest, and how far it may be off.
+
+        Where many entries are moved some of them cross a kink: by longer and by shorter steps that shows.
+        """
+        size = min(float(np.min(scales(part) / _largest(v))) for part, v in parts if part.size)
+        found = [slopes.along(parts, slopes.h * size * width) for width in _WIDTHS]
+        (slope, error, kink), (second, *_) = sorted(found, key=lambda each: each[1] + each[2])[:2]
+        return slope, _SAFETY * (error + kink) + abs(slope - second)
 
 
 def _lay_out(chain: Chain) -> None:
@@ -94,13 +108,15 @@ def _complex_chain(objective: Objective, step: Step) -> Chain | None:
         size = max(1.0, objective.size) * float(np.finfo(step.real).eps)
         parts = [(x, v) for x, v in zip(chain.tensors().values(), _relative(real), strict=True) if x.size]
         slope = _complex_slope(chain, step, parts)
-        moved = [(x, v) for x, v in zip(real.tensors().values(), _relative(real), strict=True) if x.size]
+        moved = [
+            (x, v.astype(real.dtype)) for x, v in zip(real.tensors().values(), _relative(real), strict=True)
+        ]
         for h in (1e-5, 1e-7, 1e-3):
             right, left, far_right, far_left = (
                 float(moved_loss(real, [(x, k * h * v) for x, v in moved])) for k in (1, -1, 2, -2)
             )
             near, far = (right - left) / (2 * h), (far_right - far_left) / (4 * h)
-            error = abs(near - far) + ROUNDINGS * size / h
+            error = _SAFETY * abs(near - far) + ROUNDINGS * size / h
             if abs(slope - near) <= error <= 1e-4 * max(abs(slope), abs(near)):
                 return chain
     return None
@@ -123,6 +139,10 @@ def _drawn(rng: np.random.Generator, shape: tuple[int, ...], size: float) -> np.
 def _size(array: np.ndarray) -> float:
     """The root mean square of the entries, or 1."""
     return float(np.linalg.norm(array.real.reshape(-1))) / max(1, array.size) ** 0.5 or 1.0
+
+
+def _largest(v: Any) -> float:
+    return float(np.max(np.abs(v), initial=0)) or 1.0
 
 
 def _differences(objective: Objective) -> Slopes:

@@ -9,7 +9,21 @@ from tqdm import tqdm
 
 SPENT = "the budget of seconds was spent (budget=, --budget)"
 
+# By default.
+SECONDS = 10.0
+
 _bars: ContextVar[bool] = ContextVar("bars", default=True)
+
+
+def patience_of(caller: str, budget: float) -> float:
+    """How many times the default a budget is.
+
+    Raises:
+        ValueError: it is not above 0.
+    """
+    if not budget > 0:
+        raise ValueError(f"{caller}: budget is {budget!r}, expected seconds, more than 0")
+    return budget / SECONDS
 
 
 @contextmanager
@@ -34,8 +48,7 @@ class Budget:
     """
 
     def __init__(self, caller: str, seconds: float) -> None:
-        if not seconds > 0:
-            raise ValueError(f"{caller}: budget is {seconds!r}, expected seconds, more than 0")
+        self.patience = patience_of(caller, seconds)
         self.seconds, self.last = seconds, 0.0
         self._begin = time.monotonic()
         self._bar = tqdm(

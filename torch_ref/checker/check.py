@@ -205,7 +205,7 @@ def check(
             "check: double_backward is for code of tensors; a backward in NumPy has no second one"
         )
     sides = Sides(mine, reference, inputs, transposed, held, layout, columns)
-    sides.reference_decides = authority is not None
+    sides.reference_decides, sides.patience = authority is not None, allowed.patience
     for module in sides.module.modules():
         if isinstance(module, TensorCode):
             module.device = device
@@ -305,7 +305,7 @@ def _examined(
     # What slopes along directions say of the forward they have said in the first precision.
     is_known = bool(condition) or any(c.along for c in found.comparisons.values())
     begin = time.monotonic()
-    comparison, said = _compared(objective, twin, not sides.reference_decides, is_known, ties)
+    comparison, said = _compared(sides, objective, twin, is_known, ties)
     seconds = time.monotonic() - begin
     rounded = _rounded_in_torch(found)
     if condition and comparison.wrong and not any(_counts(t, condition, rounded) for t in comparison.wrong):
@@ -347,16 +347,19 @@ def _effects_within(
 
 
 def _compared(
-    objective: Objective, twin: torch.nn.Module | None, derived: bool, is_known: bool, ties: bool
+    sides: Sides, objective: Objective, twin: torch.nn.Module | None, is_known: bool, ties: bool
 ) -> tuple[Comparison, list[str]]:
     """The comparison, by the numeric derivative where it is needed to judge, and words on the reference.
 
     Of a forward that ``is_known`` that is where the sides differ. If both sides give the same, and only the
     numeric derivative differs, the reference decides.
     """
-    comparison = compare_objective(objective, twin, None, numeric=derived and not is_known, ties=ties)
+    derived, patience = not sides.reference_decides, sides.patience
+    numeric = derived and not is_known
+    comparison = compare_objective(objective, twin, None, numeric, ties, patience=patience)
     if not comparison and derived and is_known and not ties and twin is not None:
-        comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
+        # To see which side is wrong, and why.
+        comparison = compare_objective(objective, twin, None, patience=patience)
     rounded = ", ".join(t.name for t in comparison.tensors if t.verdict == ROUNDED)
     if rounded:
         return comparison, [f"PyTorch's gradient of {rounded} has a constant of float32; yours is exact."]

@@ -20,6 +20,7 @@ from scratch.gradcheck.derivative import NumericDerivative, finer, numeric_deriv
 from scratch.gradcheck.directions import Along
 from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
+from torch_ref.checker.budget import patience_of
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.sampled_derivative import judged_along, sampled_derivative
 from torch_ref.checker.second_opinion import is_slope_of_its_forward
@@ -37,6 +38,7 @@ def compare(
     target: np.ndarray | None = None,
     cotangent: Any = None,
     numeric: bool = True,
+    budget: float = 10.0,
 ) -> Comparison:
     """Run both sides forward and backward on the same inputs and compare outputs, buffers and gradients.
 
@@ -50,8 +52,10 @@ def compare(
         twin_loss_fn: the same loss of torch.nn.
         target: the target of both losses.
         cotangent: the weights of that sum; see scratch.gradcheck.Objective.
-        numeric: whether to differentiate numerically as well: by every entry while that takes seconds, else
-            along random directions, whose detection limits the result states.
+        numeric: whether to differentiate numerically as well: by every entry while the budget allows, else
+            along random directions, whose detection limits the result states. Of 28,000 parameters that takes
+            a second, of some millions ten.
+        budget: seconds; a derivative by every entry may take two fifths of them.
 
     Neither side is changed: gradients, buffers and random generators are afterwards as before. Both draw
     their dropout masks from torch's generator as it stands.
@@ -59,9 +63,10 @@ def compare(
     Raises:
         ValueError: the two sides have other parameters, other shapes, or there is nan in the output; they
             return other numbers of arrays, or backward of gradients;
-            loss_fn, twin_loss_fn and target are not given together.
+            loss_fn, twin_loss_fn and target are not given together; budget is not above 0.
         TypeError: an input is not a NumPy array; model has an array with a gradient that is not a Parameter.
     """
+    patience = patience_of("compare", budget)
     if len({loss_fn is None, twin_loss_fn is None, target is None}) > 1:
         raise ValueError("compare: loss_fn, twin_loss_fn and target go together, and one of them is missing")
     for i, (_, x) in enumerate(leaves(inputs)):
@@ -70,7 +75,7 @@ def compare(
     require_same_start(model, twin, "compare")
     with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
-    return compare_objective(objective, twin, twin_loss_fn, numeric)
+    return compare_objective(objective, twin, twin_loss_fn, numeric, patience=patience)
 
 
 def compare_objective(
@@ -80,20 +85,22 @@ def compare_objective(
     numeric: bool = True,
     ties: bool = False,
     theirs: Tensors | None = None,
+    patience: float = 1.0,
 ) -> Comparison:
     """compare, from an objective that knows model, inputs, loss and cotangent.
 
     With ``ties``, numbers of an input that are equal stay equal under noise: which of them the gradient goes
     to is not a matter of rounding. Given ``theirs``, some of the tensors as another framework or device
     computed them, those are judged, and the twin only shows how far rounding moves each entry. Without a twin
-    the numeric derivative judges the gradients, and outputs are not compared.
+    the numeric derivative judges the gradients, and outputs are not compared. ``patience`` says when that is
+    taken along directions (takes_too_long).
     """
     if twin is None:
-        return _against_the_numeric_derivative(objective)
+        return _against_the_numeric_derivative(objective, patience)
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
-    is_long = numeric and takes_too_long(objective)
+    is_long = numeric and takes_too_long(objective, patience)
     derivative = numeric_derivative(objective) if numeric and not is_long else NumericDerivative({}, {}, "")
     for name in declared(twin):
         derivative.gradients.pop(name, None)
@@ -122,14 +129,14 @@ def _accuses(t: TensorVerdict) -> bool:
 _ACCUSING = ("PyTorch is wrong", "both are wrong", NO_DERIVATIVE)
 
 
-def _against_the_numeric_derivative(objective: Objective) -> Comparison:
+def _against_the_numeric_derivative(objective: Objective, patience: float) -> Comparison:
     """A verdict on each gradient by the numeric derivative alone.
 
     Raises:
         ValueError: there is none, since the forward takes no other numbers.
     """
     ours = objective.backward().named()
-    derivative, along = _numeric(objective, ours)
+    derivative, along = _numeric(objective, ours, patience)
     if not derivative.method:
         raise ValueError(
             "compare: without a reference the numeric derivative judges, and there is none, since forward "
@@ -146,9 +153,9 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
     return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method, along=along)
 
 
-def _numeric(objective: Objective, ours: Tensors) -> tuple[NumericDerivative, Along | None]:
+def _numeric(objective: Objective, ours: Tensors, patience: float) -> tuple[NumericDerivative, Along | None]:
     """The numeric derivative, by every entry or, where that takes too long, along directions; "" for none."""
-    if not takes_too_long(objective):
+    if not takes_too_long(objective, patience):
         return numeric_derivative(objective), None
     try:
         return sampled_derivative(objective, ours)

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from scratch import nn
 from scratch.gradcheck import INCONCLUSIVE, Objective
@@ -230,6 +229,7 @@ def first_divergence(
     owners = _other_gradients(our_whole, their_whole, (name for name, _ in model.named_parameters()))
     suspects = _suspects_first(pairs, owners)
     found, untried = _looked_at(_Modules(dict(model.named_modules()), twin), pairs, suspects, allowed)
+    allowed.close()
     layers = tuple(found[i] for i in sorted(found))
     if not all(layer.local for layer in layers):
         return Divergence(layers, None, untried)
@@ -280,12 +280,13 @@ def _looked_at(
     """The layers by their places, and what was left out, with the reason."""
     found: dict[int, Layer] = {}
     reasons: dict[int, str] = {}
-    for i in tqdm(order, "first_divergence", disable=None, delay=2, leave=False):
+    for i in order:
         if found and not budget.allows():
             reasons[i] = SPENT
             continue
         try:
-            found[i] = _layer(modules, pairs[i])
+            with budget.stage():
+                found[i] = _layer(modules, pairs[i])
         except Exception as error:  # from other people's code, which need not take arrays alone
             reasons[i] = str(error).partition("\n")[0] or type(error).__name__
     left: dict[str, list[str]] = defaultdict(list)

@@ -148,24 +148,6 @@ def require_slopes(objective: Objective, gradients: dict[str, np.ndarray]) -> No
         _require_fit(Chain(objective, np.float64), lambda name, v: gradients[name] * v)
 
 
-def has_complex_derivative(objective: Objective) -> bool:
-    """Whether the complex step differentiates the forward: along one direction of each tensor it is tried."""
-    step = Step("complex", None, objective.dtype)
-    with on_other_numbers():
-        try:
-            require_formula(objective, step)
-            chain = Chain(objective, step.dtype)
-            tensors = chain.tensors()
-
-            def by_step(name: str, v: np.ndarray) -> np.ndarray:
-                return np.asarray(step.slope(moved_loss(chain, [(tensors[name], 1j * step.h * v)])))
-
-            _require_fit(Chain(objective, step.real), by_step)
-        except Exception:  # from other people's code, which need not take complex numbers
-            return False
-    return True
-
-
 def moved_loss(chain: Chain, moves: list[tuple[np.ndarray, Any]]) -> Any:
     """L where these parts of the chain's arrays are moved, each by its own array."""
     befores = [part.copy() for part, _ in moves]

@@ -1,13 +1,12 @@
 """Time and memory over size, on one thread, beside torch.autograd.gradcheck(fast_mode=True).
 
-    python tests/properties/test_size.py [WORDS]
+    python tests/properties/test_time_and_memory.py [WORDS]
 
 prints the table of all rows, or of those whose names contain all the words. Each row is a process of its own,
 which ends after two minutes or beyond 8 GB of memory. Seconds are those of the processor.
 """
 
 import functools
-import resource
 import subprocess
 import sys
 import time
@@ -34,7 +33,8 @@ def check_layer(kind: str, arguments: tuple[Any, ...], shapes: tuple[Any, ...], 
     theirs = getattr(torch.nn, kind)(*arguments)
     if by == "gradcheck":
         return fast(theirs, [torch.from_numpy(x) for x in inputs])
-    return timed(lambda: check(getattr(nn, kind)(*arguments), theirs, *inputs))
+    mine = getattr(nn, kind)(*arguments, dtype=np.float64)
+    return timed(lambda: check(mine, theirs, *inputs))
 
 
 def whole(by: str, width: int, layers: int) -> Any:
@@ -114,6 +114,8 @@ def in_process(name: str, by: str) -> tuple[float, float, str]:
 
 def run_row(name: str, by: str) -> None:
     """One row in this process: prints seconds, peak memory in MB and what came out."""
+    import resource  # which Windows has not
+
     resource.setrlimit(resource.RLIMIT_CPU, (PER_ROW, PER_ROW))
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     import torch
@@ -132,10 +134,8 @@ def measured(name: str) -> tuple[str, bool]:
     theirs, their_peak, _ = in_process(name, "gradcheck")
     allowed = max(ALLOWED, TIMES * theirs if theirs > SLOW else 0)
     ok = seconds <= allowed and said.startswith("True")
-    line = (
-        f"| {name} | {seconds:.1f} | {peak:,.0f} | {theirs:.1f} | {their_peak:,.0f} | {'' if ok else said} |"
-    )
-    return line, ok
+    cells = name, f"{seconds:.1f}", f"{peak:,.0f}", f"{theirs:.1f}", f"{their_peak:,.0f}", "" if ok else said
+    return f"| {' | '.join(cells)} |", ok
 
 
 @pytest.mark.campaign

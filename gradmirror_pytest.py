@@ -31,11 +31,13 @@ def assert_twin() -> Callable[..., None]:
                 "it, or keep the tests in another folder",
                 pytrace=False,
             )
+    from torch_ref.checker.budget import without_bars
     from torch_ref.checker.check import check
 
     def assert_twin(mine: Any, reference: Any = None, *inputs: Any, **options: Any) -> None:
         __tracebackhide__ = True
-        found = check(mine, reference, *inputs, **options)
+        with without_bars():
+            found = check(mine, reference, *inputs, **options)
         if not found:
             pytest.fail(str(found), pytrace=False)
 

@@ -10,7 +10,6 @@ relative error that would have shown. Above half of the digits (√u: 1.5e-8 in 
 check is inconclusive, and does not pass.
 """
 
-from contextlib import suppress
 from functools import cached_property
 from html import escape
 from typing import NamedTuple
@@ -18,17 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch import nn
-from scratch.gradcheck.chain import Chain
 from scratch.gradcheck.derivative import (
     COMPLEX,
     NumericDerivative,
-    Slopes,
     finer,
-    has_complex_derivative,
-    moved_loss,
     require_numeric_derivative,
-    scales,
 )
+from scratch.gradcheck.directions import Line, Search
 from scratch.gradcheck.numeric import differentiate
 from scratch.gradcheck.objective import Objective
 from scratch.gradcheck.rounding import numpy_spreads
@@ -273,89 +268,60 @@ def check_directions(
         if count < 1:
             raise ValueError(f"check_directions: {name} is {count}, expected 1 or more")
     objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
-    search = _Search(objective, most)
-    rng = np.random.default_rng(seed)
-    for _ in range(directions):
-        if not search.wrong:
-            search.look(rng.standard_normal(search.size), 0, search.size)
-    method = COMPLEX if search.differences is None else f"central differences in {search.chain.dtype}"
-    return DirectionsResult(not search.wrong, search.wrong, search.slopes, method)
+    halves = _Halves(objective, most)
+    for number in range(directions):
+        if not halves.wrong:
+            halves.look(halves.search.directions(seed + number), 0, halves.size)
+    line = halves.search.line
+    return DirectionsResult(not halves.wrong, halves.wrong, line.slopes, line.method)
 
 
-class _Search:
+class _Halves:
     """The parameters and inputs of a network as one vector, and a bisection over it."""
 
     def __init__(self, objective: Objective, most: int) -> None:
-        self.step = Step("complex", None, objective.dtype)
-        self.differences = None if has_complex_derivative(objective) else _differences(objective)
-        self.chain = self.differences.chain if self.differences else Chain(objective, self.step.dtype)
-        self.unit = float(np.finfo(objective.dtype).eps)
-        self.most, self.slopes = most, 0
+        self.objective, self.most = objective, most
+        self.gradients = objective.backward().named()
+        self.search = Search(Line(objective), self.gradients, objective.dtype, self.roundings)
+        self.stops = np.cumsum([self.gradients[name].size for name in self.search.names])
+        self.size = int(self.stops[-1]) if len(self.stops) else 0
         self.wrong: list[WrongEntry] = []
-        gradients = objective.backward().named()
-        self.tensors = [(name, array, gradients[name]) for name, array in self.chain.tensors().items()]
-        self.stops = np.cumsum([array.size for _, array, _ in self.tensors])
-        self.size = int(self.stops[-1])
-        self.gradient = np.concatenate([g.reshape(-1) for _, _, g in self.tensors]).astype(self.step.real)
-        self.objective = objective
 
     @cached_property
-    def spread(self) -> np.ndarray:
+    def spread(self) -> dict[str, np.ndarray]:
         """How far rounding moves each entry of the gradient: measured only if a direction asks for it."""
         _, spreads = numpy_spreads(self.objective)
-        return np.concatenate([spreads[name].reshape(-1) for name, _, _ in self.tensors])
+        return spreads
 
-    def slope(self, v: np.ndarray, low: int, high: int) -> tuple[float, float]:
-        """The derivative of L along v[low:high], the rest held, and how far it may be off."""
-        self.slopes += 1
-        parts = []
-        for (_, array, _), stop in zip(self.tensors, self.stops, strict=True):
-            start = stop - array.size
-            a, b = max(low, start), min(high, stop)
+    def roundings(self, name: str, v: np.ndarray, where: slice) -> float:
+        """How far rounding moves Σ g v in a part of a tensor."""
+        return SPREADS * float(np.linalg.norm(self.spread[name].reshape(-1)[where] * v))
+
+    def parts(self, v: dict[str, np.ndarray], low: int, high: int) -> dict[str, tuple[slice, np.ndarray]]:
+        """The parts of the tensors that lie between low and high."""
+        found = {}
+        for name, stop in zip(self.search.names, map(int, self.stops), strict=True):
+            start = stop - v[name].size
+            a, b = max(low, start) - start, min(high, stop) - start
             if a < b:
-                parts.append((array.reshape(-1)[a - start : b - start], v[a:b]))
-        if self.differences is None:
-            moves = [(part, 1j * self.step.h * along) for part, along in parts]
-            return float(self.step.slope(moved_loss(self.chain, moves))), 0.0
-        size = min(float(np.min(scales(part))) for part, _ in parts)
-        slope, error, kink = self.differences.along(parts, self.differences.h * size)
-        return slope, error + kink
+                found[name] = (slice(a, b), v[name].reshape(-1)[a:b])
+        return found
 
-    def look(self, v: np.ndarray, low: int, high: int) -> None:
+    def look(self, v: dict[str, np.ndarray], low: int, high: int) -> None:
         """Find the wrong entries between low and high."""
         if len(self.wrong) >= self.most or high <= low:
             return
-        summands = self.gradient[low:high] * v[low:high]
-        slope, doubt = self.slope(v, low, high)
-        error = abs(slope - float(np.add.reduce(summands)))
-        rounding = ROUNDINGS * self.unit * np.linalg.norm(summands) + doubt
-        if error <= rounding:
-            return
-        spread = self.spread[low:high] * v[low:high]
-        if error <= rounding + SPREADS * np.linalg.norm(spread):
+        parts = self.parts(v, low, high)
+        error, allowed = self.search.error(parts)
+        if abs(error) <= allowed:
             return
         if high - low > 1:
             middle = (low + high) // 2
             self.look(v, low, middle)
             self.look(v, middle, high)
             return
-        tensor = int(np.searchsorted(self.stops, low, side="right"))
-        name, array, _ = self.tensors[tensor]
-        offset = low - int(self.stops[tensor]) + array.size
-        index = tuple(int(i) for i in np.unravel_index(offset, array.shape))
-        numeric, _ = self.slope(np.ones(self.size), low, high)
-        self.wrong.append(WrongEntry(name, index, float(self.gradient[low]), numeric))
-
-
-def _differences(objective: Objective) -> Slopes:
-    """Slopes in the longest numbers that forward takes.
-
-    Raises:
-        ValueError: it takes none but its own.
-    """
-    for dtype in (np.longdouble, np.float64):
-        with suppress(Exception):  # from other people's code, which need not take these numbers
-            return Slopes(Chain(objective, dtype))
-    raise ValueError(
-        "check_directions: forward takes neither complex numbers nor long ones; use torch_ref.check"
-    )
+        ((name, (where, _)),) = parts.items()
+        gradient = self.gradients[name]
+        index = tuple(int(i) for i in np.unravel_index(where.start, gradient.shape))
+        numeric, _ = self.search.at(name, where.start)
+        self.wrong.append(WrongEntry(name, index, float(gradient[index]), numeric))

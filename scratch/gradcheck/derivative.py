@@ -16,6 +16,7 @@ A forward may take long numbers and still compute with short ones, as one does t
 the rounding of L is not looked up but measured.
 """
 
+import copy
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,8 +37,8 @@ from scratch.gradcheck.step import Step
 from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import cast, is_floating, leaves
 
-# So many entries are differentiated one by one in any case, at one forward each, and so long one may wait.
-MOST_ENTRIES, MOST_SECONDS = 2_000, 4.0
+# So long one may wait for one forward for each entry; a bit longer where there are few entries.
+MOST_ENTRIES, MOST_SECONDS, LONGEST = 2_000, 4.0, 20.0
 
 
 COMPLEX = "complex step"
@@ -56,7 +57,7 @@ class NumericDerivative(NamedTuple):
 
 
 @contextmanager
-def _other_numbers() -> Iterator[None]:
+def on_other_numbers() -> Iterator[None]:
     """Within, a forward is run on numbers it does not expect: no warning but of a dropped imaginary part.
 
     That one is an error.
@@ -75,7 +76,7 @@ def numeric_derivative(
     Given ``claimed``, the gradients that its backward gives, those are tried along random directions first.
     """
     ways = (_complex, _long, _double, _single)
-    with _other_numbers():
+    with on_other_numbers():
         for way in ways if claimed is None else (partial(_confirmed, claimed), *ways):
             try:
                 return way(objective)
@@ -139,19 +140,19 @@ def require_numeric_derivative(
     return found
 
 
-def takes_too_long(objective: Objective) -> bool:
-    """Whether one forward for each entry would take longer than a person waits."""
+def takes_too_long(objective: Objective, patience: float = 1.0) -> bool:
+    """Whether one forward for each entry takes longer than a person waits, ``patience`` times as long."""
     entries = sum(np.size(x) for _, x in leaves(objective.inputs) if is_floating(x))
     entries += sum(p.numel() for p in objective.model.parameters())
-    if entries <= MOST_ENTRIES:
-        return False
-    seconds = min(_seconds(objective) for _ in range(3))
-    return entries * seconds > MOST_SECONDS
+    most = LONGEST if entries <= MOST_ENTRIES else patience * MOST_SECONDS
+    model, inputs = copy.deepcopy((objective.model, objective.inputs))  # which people's code may change
+    # More than once, since other programs may have slowed the first down.
+    return all(entries * _seconds(objective.of(model), inputs) > most for _ in range(3))
 
 
-def _seconds(objective: Objective) -> float:
+def _seconds(objective: Objective, inputs: tuple[Any, ...]) -> float:
     start = time.perf_counter()
-    objective.forward(objective.model, *objective.inputs)
+    objective.forward(objective.model, *inputs)
     return time.perf_counter() - start
 
 
@@ -161,26 +162,8 @@ def require_slopes(objective: Objective, gradients: dict[str, np.ndarray]) -> No
     Raises:
         ValueError: the slope is another one.
     """
-    with _other_numbers():
+    with on_other_numbers():
         _require_fit(Chain(objective, np.float64), lambda name, v: gradients[name] * v)
-
-
-def has_complex_derivative(objective: Objective) -> bool:
-    """Whether the complex step differentiates the forward: along one direction of each tensor it is tried."""
-    step = Step("complex", None, objective.dtype)
-    with _other_numbers():
-        try:
-            require_formula(objective, step)
-            chain = Chain(objective, step.dtype)
-            tensors = chain.tensors()
-
-            def by_step(name: str, v: np.ndarray) -> np.ndarray:
-                return np.asarray(step.slope(moved_loss(chain, [(tensors[name], 1j * step.h * v)])))
-
-            _require_fit(Chain(objective, step.real), by_step)
-        except Exception:  # from other people's code, which need not take complex numbers
-            return False
-    return True
 
 
 def moved_loss(chain: Chain, moves: list[tuple[np.ndarray, Any]]) -> Any:
@@ -268,7 +251,7 @@ def finer(objective: Objective, found: NumericDerivative) -> NumericDerivative:
     step = Step("complex", None, np.dtype(np.longdouble))
     if found.method != COMPLEX or found.is_finest or not _is_longer(step):
         return found
-    with _other_numbers():
+    with on_other_numbers():
         try:
             exact = differentiate(objective, step).named()
         except Exception:  # from other people's code, which need not take these numbers

@@ -34,7 +34,8 @@ def require_formula(objective: Objective, step: Step) -> None:
     def shaken(x: Any) -> Any:
         if x is None or x.dtype.kind != "c":
             return x
-        return (x + 1j * step.h * rng.standard_normal(x.shape)).view(Formula)
+        x.imag += step.h * rng.standard_normal(x.shape)  # of the chain's own copy
+        return x.view(Formula)
 
     for p in chain.model.parameters():
         p.present(shaken(p.data))

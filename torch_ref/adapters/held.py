@@ -36,8 +36,8 @@ class Holding(Around):
 
     def everything(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
         """All inputs of the inner module, from those that are not held."""
-        dtype = _precision([*inputs, *(p.data for p in self.inner.parameters())])
-        return filled(inputs, {i: _cast(value, dtype) for i, value in self.held.items()})
+        dtype = precision_of([*inputs, *(p.data for p in self.inner.parameters())])
+        return filled(inputs, {i: cast_held(value, dtype) for i, value in self.held.items()})
 
     def backward(self, *dy: Any) -> Any:
         """The gradient by each input that is not held; the inner backward may give those by all."""
@@ -62,7 +62,7 @@ class TorchHolding(TorchAround):
         """The inner module's output; held floating arrays get the precision of the inputs."""
         tensors = [*(x for x in inputs if isinstance(x, torch.Tensor)), *self.parameters()]
         dtype = next((x.dtype for x in tensors if x.is_floating_point()), torch.float64)
-        fixed = {i: _as_tensor(value, dtype) for i, value in self.held.items()}
+        fixed = {i: held_tensor(value, dtype) for i, value in self.held.items()}
         return self.inner(*filled(inputs, fixed))
 
 
@@ -97,18 +97,21 @@ def positions_of(held: Any, inputs: Sequence[Any], names: Sequence[Sequence[str]
     return frozenset(found)
 
 
-def _precision(arrays: Sequence[Any]) -> np.dtype | None:
+def precision_of(arrays: Sequence[Any]) -> np.dtype | None:
+    """The finest dtype of the floating arrays among these; None if there is none."""
     floating = [x.real.dtype for x in arrays if isinstance(x, np.ndarray) and x.dtype.kind in "fc"]
     return np.result_type(*floating) if floating else None
 
 
-def _cast(value: Any, dtype: np.dtype | None) -> Any:
+def cast_held(value: Any, dtype: np.dtype | None) -> Any:
+    """A held value, a floating array in this dtype."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f" and dtype is not None:
         return value.astype(dtype)
     return value
 
 
-def _as_tensor(value: Any, dtype: torch.dtype) -> Any:
+def held_tensor(value: Any, dtype: torch.dtype) -> Any:
+    """A held value, an array as a tensor, of this dtype if it is floating."""
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.from_numpy(np.array(value))

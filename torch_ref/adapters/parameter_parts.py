@@ -23,6 +23,8 @@ class Part:
         """The parameter with these entries, moved by so much along each direction."""
         moved = (whole.astype(at_entries.dtype) + 0 * at_entries[0]).reshape(-1)
         moved[self.entries] = at_entries
+        if type(along) is np.ndarray and not along.any():
+            return moved.reshape(whole.shape)
         return (moved + along @ self.directions).reshape(whole.shape)
 
     def of(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

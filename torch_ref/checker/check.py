@@ -31,12 +31,12 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import INCONCLUSIVE, Objective
-from scratch.gradcheck.derivative import require_slopes, takes_too_long
 from scratch.gradcheck.objective import NotFiniteError
 from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import leaves
 from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
 from torch_ref.adapters.held import filled
+from torch_ref.checker.budget import SPENT, Budget
 from torch_ref.checker.callers import errors_of
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
@@ -59,11 +59,6 @@ from torch_ref.checker.sides import Sides, as_arrays
 from torch_ref.checker.tensor_effects import tensor_effects_of
 from torch_ref.checker.verdict import ROUNDED, TensorVerdict, largest
 from torch_ref.checker.without_gradient import without_gradient
-
-LONG = (
-    "There are too many entries to differentiate by each: the two sides were compared entry by entry, and "
-    "your gradient with a numeric derivative along one random direction of each tensor."
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,11 +101,15 @@ class Check:
         """The errors and their causes, the most telling first; or that there are none. Then the notes."""
         said = [*self.side_effects]
         if self.ok:
-            said = [self.comparisons[min(self.comparisons)].verdict]
+            said = [self.comparisons[min(self.comparisons, key=self._telling)].verdict]
         elif not NO_EVIDENCE & {*said}:
             wrong = [f"{name}: {c.verdict}" for name, c in self.comparisons.items() if not c]
             said = [*wrong, *said, *map(str, self.causes)]
         return "\n".join([*said, *self.notes])
+
+    def _telling(self, name: str) -> tuple[bool, str]:
+        """Comparisons along directions come first, since they say what was not seen."""
+        return self.comparisons[name].along is None, name
 
     def __repr__(self) -> str:
         first = self.verdict.partition("\n")[0]
@@ -177,7 +176,9 @@ def check(
         authority: "reference" where the gradient is no derivative and the reference's is right by definition:
             straight-through, gradient reversal, padding_idx, detached parts. There is no third number then.
         budget: seconds after which no other condition is begun: other weights, shapes and sizes of numbers,
-            eval mode, ties and kinks. The notes list those that were left out.
+            eval mode, ties and kinks; nor one that is likely to take longer than is left. Of a network of
+            many entries that includes the second precision and side effects. The notes list what was left
+            out.
 
     Neither ``mine`` nor ``reference`` is changed.
 
@@ -188,9 +189,7 @@ def check(
             nor a parameter; dtypes is empty, or has another one; like is no formula of ours; authority
             is something else, or there is no reference; budget is not above 0.
     """
-    if not budget > 0:
-        raise ValueError(f"check: budget is {budget!r}, expected seconds, more than 0")
-    end = time.monotonic() + budget
+    allowed = Budget("check", budget)
     names = _checked(mine, reference, dtypes)
     require_known(like, "check")
     if authority not in (None, "reference") or (authority and reference is None):
@@ -206,7 +205,7 @@ def check(
             "check: double_backward is for code of tensors; a backward in NumPy has no second one"
         )
     sides = Sides(mine, reference, inputs, transposed, held, layout, columns)
-    sides.reference_decides = authority is not None
+    sides.reference_decides, sides.patience = authority is not None, allowed.patience
     for module in sides.module.modules():
         if isinstance(module, TensorCode):
             module.device = device
@@ -214,22 +213,28 @@ def check(
     names, note = usable(sides, names, cotangent)
     found = Check(notes=(*filter(None, [note]), *sides.readings))
     for dtype in names:
-        found = _examined(found, sides, dtype, cotangent, like)
+        is_long = any(c.along for c in found.comparisons.values())
+        if is_long and not allowed.allows(_IN_FLOAT32 * allowed.last):
+            found = replace(found, notes=(*found.notes, f"Not tried in {dtype}: {SPENT}."))
+            continue
+        with allowed.stage():
+            found = _examined(found, sides, dtype, cotangent, like, budget=allowed)
     full = [dtype for dtype in names if dtype not in LOW]
     if double_backward and full and found:  # where a gradient is wrong, so is all that follows from it
         found = _examined_twice(found, mine, reference, sides, max(full))
     if full:
-        found = _examined_under_conditions(found, sides, max(full), like, end)
+        found = _examined_under_conditions(found, sides, max(full), like, allowed)
     if reference is None:
         return _with_what_has_no_gradient(found, sides)
     if not full:
         return replace(found, untried="in low precision it is not done")
-    if time.monotonic() > end:
-        return replace(found, untried=_SPENT)
+    if not allowed.allows(allowed.last):
+        return replace(found, untried=SPENT)
     return _examined_on_kinks(found, sides, max(full), cotangent, like)
 
 
-_SPENT = "the budget of seconds was spent (budget=, --budget)"
+# The seconds that a comparison in float32 takes, as a share of one in float64.
+_IN_FLOAT32 = 0.6
 
 
 def _with_what_has_no_gradient(found: Check, sides: Sides) -> Check:
@@ -280,17 +285,28 @@ def require_known(like: str | None, caller: str) -> None:
 
 
 def _examined(
-    found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None, condition: str = ""
+    found: Check,
+    sides: Sides,
+    dtype: str,
+    cotangent: Any,
+    like: str | None,
+    condition: str = "",
+    budget: Budget | None = None,
 ) -> Check:
-    """``found``, and one comparison more; side effects and causes are looked for until there are some."""
+    """``found``, and one comparison more; side effects and causes are looked for until there are some.
+
+    Given a budget, side effects of a network of many entries are left out if it does not allow them.
+    """
     ties = condition in (TIES, ALL_ZERO, ALL_EQUAL)
     if dtype in LOW:
         low = replace(compare_low(sides, dtype, cotangent), words=BESIDE_FLOAT64)
         return replace(found, comparisons={**found.comparisons, dtype: low})
     objective, twin = sides.cast(np.dtype(dtype), cotangent)
-    is_long = twin is not None and not sides.reference_decides and takes_too_long(objective)
-    derived = not sides.reference_decides and not is_long
-    comparison, said = _compared(objective, twin, derived, condition, ties)
+    # What slopes along directions say of the forward they have said in the first precision.
+    is_known = bool(condition) or any(c.along for c in found.comparisons.values())
+    begin = time.monotonic()
+    comparison, said = _compared(sides, objective, twin, is_known, ties)
+    seconds = time.monotonic() - begin
     rounded = _rounded_in_torch(found)
     if condition and comparison.wrong and not any(_counts(t, condition, rounded) for t in comparison.wrong):
         return found
@@ -299,9 +315,10 @@ def _examined(
         raise ValueError("there both sides have gradients of nan or inf")
     if any(isinstance(module, TensorCode) for module in objective.model.modules()):
         comparison = replace(comparison, words=YOURS_AND_REFERENCE)
-    if is_long and LONG not in notes:
-        notes = (*notes, LONG, *(_other_slopes(objective) if comparison else ()))
-    if condition in ("", TIES):
+    if budget is not None and (is_known or comparison.along is not None):
+        effects, left = _effects_within(budget, seconds, found, objective)
+        side_effects, notes = side_effects or effects, (*notes, *left)
+    elif condition in ("", TIES):
         side_effects = side_effects or tuple(side_effects_of(objective))
     if comparison and not side_effects and not condition:
         side_effects = tuple(tensor_effects_of(objective))
@@ -314,16 +331,35 @@ def _examined(
     return replace(found, comparisons=comparisons, side_effects=side_effects, causes=causes, notes=notes)
 
 
+def _effects_within(
+    budget: Budget, seconds: float, found: Check, objective: Objective
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The side effects of a network of many entries, and a note if they were not looked for.
+
+    Once, in the first precision, if they are likely to take no longer than the budget allows: about as many
+    seconds as the comparison.
+    """
+    if found.comparisons:
+        return (), ()
+    if not budget.allows(seconds):
+        return (), (f"Not looked for side effects: {SPENT}.",)
+    return tuple(side_effects_of(objective)), ()
+
+
 def _compared(
-    objective: Objective, twin: torch.nn.Module | None, derived: bool, condition: str, ties: bool
+    sides: Sides, objective: Objective, twin: torch.nn.Module | None, is_known: bool, ties: bool
 ) -> tuple[Comparison, list[str]]:
     """The comparison, by the numeric derivative where it is needed to judge, and words on the reference.
 
-    If both sides give the same, and only the numeric derivative differs, the reference decides.
+    Of a forward that ``is_known`` that is where the sides differ. If both sides give the same, and only the
+    numeric derivative differs, the reference decides.
     """
-    comparison = compare_objective(objective, twin, None, numeric=derived and not condition, ties=ties)
-    if not comparison and derived and condition and not ties and twin is not None:
-        comparison = compare_objective(objective, twin, None)  # to see which side is wrong, and why
+    derived, patience = not sides.reference_decides, sides.patience
+    numeric = derived and not is_known
+    comparison = compare_objective(objective, twin, None, numeric, ties, patience=patience)
+    if not comparison and derived and is_known and not ties and twin is not None:
+        # To see which side is wrong, and why.
+        comparison = compare_objective(objective, twin, None, patience=patience)
     rounded = ", ".join(t.name for t in comparison.tensors if t.verdict == ROUNDED)
     if rounded:
         return comparison, [f"PyTorch's gradient of {rounded} has a constant of float32; yours is exact."]
@@ -344,15 +380,6 @@ def _as_convention(cause: Cause) -> Cause:
     """The cause of a difference that is seen on ties and kinks alone."""
     words = "seen only on ties and kinks, where there is no derivative: a convention, PyTorch's is another"
     return replace(cause, evidence=f"{cause.evidence}; {words}")
-
-
-def _other_slopes(objective: Objective) -> list[str]:
-    """A sentence if the gradient is another than the slope of the forward, though both sides agree in it."""
-    try:
-        require_slopes(objective, objective.backward().named())
-    except ValueError as error:
-        return [f"Both sides give the same gradient, and it is no derivative of the forward: {error}."]
-    return []
 
 
 def _rounded_in_torch(found: Check) -> set[str]:
@@ -407,16 +434,20 @@ def _our_own(sides: Sides, given: Comparison, objective: Objective, like: str | 
     return [family.of(objective) for family in families]
 
 
-def _examined_under_conditions(found: Check, sides: Sides, dtype: str, like: str | None, end: float) -> Check:
+def _examined_under_conditions(
+    found: Check, sides: Sides, dtype: str, like: str | None, budget: Budget
+) -> Check:
     """``found``, and a comparison under each other condition, as long as all is well and time is left."""
+    if any(c.along for c in found.comparisons.values()) and not budget.allows(budget.last):
+        return replace(found, notes=(*found.notes, f"Not tried under other conditions: {SPENT}."))
     for condition, other in other_conditions(sides):
         if not found:
             break
-        if time.monotonic() > end:
-            found = replace(found, notes=(*found.notes, f"Not tried with {condition}: {_SPENT}."))
+        if not budget.allows(budget.last):
+            found = replace(found, notes=(*found.notes, f"Not tried with {condition}: {SPENT}."))
             continue
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), budget.stage():
                 found = _examined(found, other, dtype, None, like, condition)
         except NotFiniteError:
             effect = (

@@ -6,7 +6,7 @@ is given.
 
 A parameter with many entries is judged by some of them, and by all of them together along random directions:
 an error in any entry shows there, unless it is perpendicular to all of them by chance, and is then looked for
-by halves (locating.py).
+by halves (scratch/gradcheck/directions.py).
 """
 
 import time
@@ -16,28 +16,34 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from scratch.copying import deep_copy
 from scratch.gradcheck import Objective
 from scratch.gradcheck.derivative import require_slopes
+from scratch.gradcheck.directions import Line, Search
 from scratch.gradcheck.objective import NotFiniteError
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
+from torch_ref.checker.budget import SPENT, Budget
 from torch_ref.checker.callers import errors_of
 from torch_ref.checker.check import Check, require_known
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose, find_families
-from torch_ref.checker.locating import wrong_entries
 from torch_ref.checker.network_causes import network_causes
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.verdict import AGREE
 
-# Above so many entries, or so many seconds for all of them, only these many of each parameter are tried.
-MOST_ENTRIES, MOST_SECONDS = 20_000, 8.0
-ENTRIES, DIRECTIONS = 16, 3
+# Above so many entries, or so many seconds for all of them, only these many of each parameter are tried:
+# fewer where a call takes long, and one direction instead of three where they would fill the memory.
+MOST_ENTRIES, MOST_SECONDS = 20_000, 4.0
+ENTRIES, DIRECTIONS, LEAST = 16, 3, 2
+_MANY = 10_000_000
+# Seconds of a call in complex numbers, in units of one in real numbers.
+_COMPLEX = 4
+# Wrong entries to look for in a parameter.
+_WRONG = 3
 
 _DTYPES = ("float64", "float32")
 
@@ -50,6 +56,7 @@ def check_loss(
     reference: Any = None,
     dtypes: Any = ("float64", "float32"),
     like: str | None = None,
+    budget: float = 10.0,
 ) -> Check:
     """Compare the gradients that a network gives beside its loss with the numeric derivative of the loss.
 
@@ -71,27 +78,36 @@ def check_loss(
         dtypes: to compare in: "float64", "float32", or both.
         like: the formula that the loss is, of the parameters and data, such as "cross_entropy": its known
             mistakes are then looked for.
+        budget: seconds. The more entries and the longer a call takes, the fewer entries are tried by
+            themselves, beside random directions through all; and the second precision is left out if it is
+            likely to take longer than is left. The notes say so.
 
     Gradients are found by their names (W1, dW1, grad_W1, …), in the order of the parameters, or by their
     shapes; what else is returned is left aside. params and data are not changed.
 
     Raises:
         TypeError: f, params or what f returns has none of these forms.
-        ValueError: dtypes is empty, or has another one; the loss is nan or inf; like is no formula of ours.
+        ValueError: dtypes is empty, or has another one; the loss is nan or inf; like is no formula of ours;
+            budget is not above 0.
     """
     if reference is not None and (not callable(reference) or isinstance(reference, torch.nn.Module)):
         raise TypeError(
             f"check_loss: reference is a {type(reference).__name__}, expected a function of torch tensors, "
             "called as f is, that returns the loss"
         )
+    allowed = Budget("check_loss", budget)
     names = _dtypes(dtypes)
     require_known(like, "check_loss")
     network, notes = _without_numbers_held(Network.of(f, params, data))
     names, more = _precisions(network, names)
     network.require_use()
     found = Check(notes=(*notes, *more, *network.readings()))
-    for dtype in tqdm(names, "check_loss", disable=None, delay=2, leave=False):
-        found = _examined(found, network, dtype, reference, like)
+    for dtype in names:
+        if found.comparisons and network.size > MOST_ENTRIES and not allowed.allows(allowed.last):
+            found = replace(found, notes=(*found.notes, f"Not tried in {dtype}: {SPENT}."))
+            continue
+        with allowed.stage():
+            found = _examined(found, network, dtype, reference, like, allowed.patience)
     return found
 
 
@@ -134,11 +150,13 @@ def _precisions(network: Network, names: list[str]) -> tuple[list[str], list[str
     return names, []
 
 
-def _examined(found: Check, network: Network, dtype: str, reference: Any, like: str | None) -> Check:
+def _examined(
+    found: Check, network: Network, dtype: str, reference: Any, like: str | None, patience: float
+) -> Check:
     """``found``, and one comparison more; side effects and causes are looked for until there are some."""
     whole = deep_copy(network)
     whole.to(dtype)
-    parts = _parts(whole)
+    parts = _parts(whole, patience * MOST_SECONDS)
     network, comparison = _compared(whole, parts, reference)
     more = _with_wrong_entries(whole, parts, comparison) if dtype == "float64" else parts
     if more is not parts:
@@ -182,7 +200,10 @@ def _stale(network: Network) -> list[str]:
     except NotFiniteError:  # the parameters were good ones, and these are not
         return []
     try:
-        require_slopes(objective, gradients)
+        if network.size <= MOST_ENTRIES:
+            require_slopes(objective, gradients)
+        elif not (search := _search(after)).whole(search.names, 0)[0]:
+            raise ValueError("a random direction of all the slope is another")
     except ValueError as error:
         return [
             f"a call keeps state: after one with other parameters, its gradients are not those of its loss. "
@@ -191,18 +212,21 @@ def _stale(network: Network) -> list[str]:
     return []
 
 
-def _parts(network: Network) -> dict[str, Part]:
-    """Some entries of each large parameter, and directions through all, if there are too many to try all."""
+def _parts(network: Network, seconds: float) -> dict[str, Part]:
+    """Some entries of each large parameter, and directions through all, if all would take too long."""
     start = time.perf_counter()
     network.loss_at(0)
-    seconds = time.perf_counter() - start
-    if network.size <= MOST_ENTRIES and network.size * seconds <= MOST_SECONDS:
+    each = time.perf_counter() - start
+    if network.size <= MOST_ENTRIES and network.size * each <= seconds:
         return {}
     rng = np.random.default_rng(0)
+    directions = DIRECTIONS if network.size <= _MANY else 1
+    affordable = int(seconds / (_COMPLEX * each * len(network.leaves))) - directions
+    entries = min(ENTRIES, max(LEAST, affordable))
     return {
         name: Part(
-            np.sort(rng.choice(p.numel(), ENTRIES, replace=False)),
-            rng.standard_normal((DIRECTIONS, p.numel())),
+            np.sort(rng.choice(p.numel(), entries, replace=False)),
+            rng.standard_normal((directions, p.numel()), np.float32 if network.size > _MANY else np.float64),
         )
         for name, p in network.named_parameters()
         if p.numel() > 2 * ENTRIES
@@ -212,9 +236,12 @@ def _parts(network: Network) -> dict[str, Part]:
 def _said_of(parts: Mapping[str, Part], size: int) -> list[str]:
     if not parts:
         return []
+    part = next(iter(parts.values()))
+    directions = len(part.directions)
     return [
-        f"Not all of the {size:,} entries were tried by themselves, but {ENTRIES} each of "
-        f"{', '.join(parts)}, and all together along {DIRECTIONS} random directions."
+        f"Not all of the {size:,} entries were tried by themselves, but {len(part.entries)} each of "
+        f"{', '.join(parts)}, and all together along {directions} random direction{'s' * (directions > 1)}, "
+        "where an error shows that is no smaller than the detection limit beside the gradient of all."
     ]
 
 
@@ -233,11 +260,15 @@ def _with_wrong_entries(whole: Network, parts: dict[str, Part], comparison: Comp
     for name, part in parts.items():
         along = by_name[name + ALONG]
         if by_name[name].verdict == AGREE and along.verdict != AGREE:
-            direction = part.directions[np.argmax(np.abs(along.ours - along.expected))]
-            method = "complex" if comparison.method.startswith("complex") else "central"
-            wrong = wrong_entries(whole, name, direction, method)
+            wrong = [each.at for each in _search(whole).entries(name, _WRONG)]
             found[name] = replace(part, entries=np.union1d(part.entries, wrong))
     return {**parts, **found} if found else parts
+
+
+def _search(whole: Network) -> Search:
+    """The whole network beside slopes."""
+    objective = Objective(whole, cotangent=np.ones(()))
+    return Search(Line(objective), objective.backward().named(), objective.dtype, lambda *_: 0.0)
 
 
 def _with_places(comparison: Comparison, network: Network) -> Comparison:

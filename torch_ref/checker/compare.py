@@ -8,7 +8,7 @@ states its detection limit (verdict.py).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,13 @@ import torch
 
 from scratch import nn
 from scratch.gradcheck import Objective
-from scratch.gradcheck.derivative import NumericDerivative, finer, numeric_derivative
+from scratch.gradcheck.derivative import NumericDerivative, finer, numeric_derivative, takes_too_long
+from scratch.gradcheck.directions import Along
 from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads, widening_spreads
 from scratch.nested import leaves
+from torch_ref.checker.budget import patience_of
 from torch_ref.checker.comparison import Comparison
+from torch_ref.checker.sampled_derivative import judged_along, sampled_derivative
 from torch_ref.checker.second_opinion import is_slope_of_its_forward
 from torch_ref.checker.torch_side import declared, require_same_start, run_torch
 from torch_ref.checker.verdict import AGREE, DIFFER, NO_DERIVATIVE, SHAPES_DIFFER, TensorVerdict, largest
@@ -35,6 +38,7 @@ def compare(
     target: np.ndarray | None = None,
     cotangent: Any = None,
     numeric: bool = True,
+    budget: float = 10.0,
 ) -> Comparison:
     """Run both sides forward and backward on the same inputs and compare outputs, buffers and gradients.
 
@@ -48,8 +52,10 @@ def compare(
         twin_loss_fn: the same loss of torch.nn.
         target: the target of both losses.
         cotangent: the weights of that sum; see scratch.gradcheck.Objective.
-        numeric: whether to differentiate numerically as well, once for each entry: for networks of up to some
-            hundred thousand parameters a matter of a second.
+        numeric: whether to differentiate numerically as well: by every entry while the budget allows, else
+            along random directions, whose detection limits the result states. Of 28,000 parameters that takes
+            a second, of some millions ten.
+        budget: seconds; a derivative by every entry may take two fifths of them.
 
     Neither side is changed: gradients, buffers and random generators are afterwards as before. Both draw
     their dropout masks from torch's generator as it stands.
@@ -57,9 +63,10 @@ def compare(
     Raises:
         ValueError: the two sides have other parameters, other shapes, or there is nan in the output; they
             return other numbers of arrays, or backward of gradients;
-            loss_fn, twin_loss_fn and target are not given together.
+            loss_fn, twin_loss_fn and target are not given together; budget is not above 0.
         TypeError: an input is not a NumPy array; model has an array with a gradient that is not a Parameter.
     """
+    patience = patience_of("compare", budget)
     if len({loss_fn is None, twin_loss_fn is None, target is None}) > 1:
         raise ValueError("compare: loss_fn, twin_loss_fn and target go together, and one of them is missing")
     for i, (_, x) in enumerate(leaves(inputs)):
@@ -68,7 +75,7 @@ def compare(
     require_same_start(model, twin, "compare")
     with torch_generator(advance=False):
         objective = Objective(model, *inputs, loss_fn=loss_fn, target=target, cotangent=cotangent)
-    return compare_objective(objective, twin, twin_loss_fn, numeric)
+    return compare_objective(objective, twin, twin_loss_fn, numeric, patience=patience)
 
 
 def compare_objective(
@@ -78,22 +85,25 @@ def compare_objective(
     numeric: bool = True,
     ties: bool = False,
     theirs: Tensors | None = None,
+    patience: float = 1.0,
 ) -> Comparison:
     """compare, from an objective that knows model, inputs, loss and cotangent.
 
     With ``ties``, numbers of an input that are equal stay equal under noise: which of them the gradient goes
     to is not a matter of rounding. Given ``theirs``, some of the tensors as another framework or device
     computed them, those are judged, and the twin only shows how far rounding moves each entry. Without a twin
-    the numeric derivative judges the gradients, and outputs are not compared.
+    the numeric derivative judges the gradients, and outputs are not compared. ``patience`` says when that is
+    taken along directions (takes_too_long).
     """
     if twin is None:
-        return _against_the_numeric_derivative(objective)
+        return _against_the_numeric_derivative(objective, patience)
     outputs, gradients = objective.run()
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
-    derivative = (
-        numeric_derivative(objective, gradients.named()) if numeric else NumericDerivative({}, {}, "")
-    )
+    is_long = numeric and takes_too_long(objective, patience)
+    derivative = NumericDerivative({}, {}, "")
+    if numeric and not is_long:
+        derivative = numeric_derivative(objective, gradients.named())
     for name in declared(twin):
         derivative.gradients.pop(name, None)
     rng = np.random.default_rng(0)
@@ -101,12 +111,16 @@ def compare_objective(
     rounding = _with_numpys(widening_spreads(exactly, runs), objective, ours)
     theirs = exactly if theirs is None else theirs
     tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, rounding)
+    along = None
+    if is_long:
+        tensors, along = judged_along(objective, gradients.named(), tensors)
     tensors = [
         replace(t, confirmed=is_slope_of_its_forward(t, twin, objective, twin_loss_fn)) if _accuses(t) else t
         for t in tensors
     ]
     skipped = tuple(name for name in theirs if name not in ours)
-    return Comparison(tuple(tensors), derivative.method, skipped)
+    method = derivative.method if along is None else along.method
+    return Comparison(tuple(tensors), method, skipped, along=along)
 
 
 def _accuses(t: TensorVerdict) -> bool:
@@ -117,7 +131,7 @@ def _accuses(t: TensorVerdict) -> bool:
 _ACCUSING = ("PyTorch is wrong", "both are wrong", NO_DERIVATIVE)
 
 
-def _against_the_numeric_derivative(objective: Objective) -> Comparison:
+def _against_the_numeric_derivative(objective: Objective, patience: float) -> Comparison:
     """A verdict on each gradient by the numeric derivative alone.
 
     Raises:
@@ -125,7 +139,7 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
     """
     outputs, gradients = objective.run()
     ours = gradients.named()
-    derivative = numeric_derivative(objective, ours)
+    derivative, along = _numeric(objective, ours, patience)
     if not derivative.method:
         raise ValueError(
             "compare: without a reference the numeric derivative judges, and there is none, since forward "
@@ -139,7 +153,17 @@ def _against_the_numeric_derivative(objective: Objective) -> Comparison:
     )
     rounding = _with_numpys(widening, objective, outputs | ours)
     found = _judged(objective, ours, {*ours}, derivative.gradients, derivative, rounding)
-    return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method)
+    return Comparison(tuple(replace(t, has_reference=False) for t in found), derivative.method, along=along)
+
+
+def _numeric(objective: Objective, ours: Tensors, patience: float) -> tuple[NumericDerivative, Along | None]:
+    """The numeric derivative, by every entry or, where that takes too long, along directions; "" for none."""
+    if not takes_too_long(objective, patience):
+        return numeric_derivative(objective, ours), None
+    try:
+        return sampled_derivative(objective, ours)
+    except ValueError:
+        return NumericDerivative({}, {}, ""), None
 
 
 def _shaped(spread: np.ndarray, expected: np.ndarray | None) -> np.ndarray:
@@ -155,9 +179,14 @@ def _require_same_count(ours: Tensors, theirs: Tensors) -> None:
         raise ValueError(f"compare: NumPy's forward returns {counts[0]} arrays, PyTorch's {counts[1]}")
 
 
-def _with_numpys(rounding: Iterable[Tensors], objective: Objective, ours: Tensors) -> Iterator[Tensors]:
-    """The larger of each spread, on numbers an ulp off, and that of NumPy's own roundings."""
-    for spread, own in zip(rounding, _numpys(objective, ours), strict=False):
+def _with_numpys(rounding: Iterator[Tensors], objective: Objective, ours: Tensors) -> Iterator[Tensors]:
+    """The larger of each spread, on numbers an ulp off, and that of NumPy's own roundings.
+
+    First the spread alone: NumPy's cost as much again, and are only needed where something exceeds it.
+    """
+    few = next(rounding)
+    yield few
+    for spread, own in zip(chain([few], rounding), _numpys(objective, ours), strict=False):
         fitting = {name: off for name, off in own.items() if off.shape == spread.get(name, off).shape}
         yield {name: np.maximum(off, fitting.get(name, 0)) for name, off in spread.items()}
 

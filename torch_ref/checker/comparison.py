@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from scratch.gradcheck.directions import CHANCE, Along
 from scratch.gradcheck.tolerance import INCONCLUSIVE
 from torch_ref.checker.verdict import (
     AGREE,
@@ -18,6 +19,9 @@ from torch_ref.checker.verdict import (
     SHAPES_DIFFER,
     TensorVerdict,
 )
+
+# Above this share of its norm an error in a gradient along directions is not seen, and that is said.
+LARGEST_LIMIT = 1e-3
 
 # Texts say NumPy and PyTorch; these words, in this order, are put in the place of those.
 Words = tuple[tuple[str, str], ...]
@@ -39,6 +43,8 @@ class Comparison:
         tensors: all that was compared, outputs first.
         method: how the numeric derivative was found, or "" if it was not asked for, or not found.
         skipped: buffers of PyTorch's side that NumPy's does not have.
+        along: how the gradients fit slopes along random directions, where there are too many entries to
+            differentiate by each.
         words: pairs of words: how the sides are called in texts, where they are not NumPy and PyTorch.
 
     ``frame`` has a row for each tensor:
@@ -63,6 +69,7 @@ class Comparison:
     method: str = ""
     skipped: tuple[str, ...] = ()
     words: Words = ()
+    along: Along | None = None
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -140,7 +147,24 @@ class Comparison:
         if kinks := sum(t.kinks for t in self.tensors):
             entries = sum(t.expected.size for t in self.tensors)
             agree += f"; {kinks:,} of {entries:,} entries sit on kinks and are not judged"
-        return self._said(f"The {'two sides' if self.has_reference else 'backward'} {agree}.")
+        whole = f"The {'two sides' if self.has_reference else 'backward'} {agree}."
+        return self._said(" ".join([whole, *self._directions()]))
+
+    def _directions(self) -> list[str]:
+        """Which errors slopes along random directions could not have seen."""
+        if self.along is None:
+            return []
+        limits = self.along.limits
+        limit = max((limit for limit in limits.values() if limit <= LARGEST_LIMIT), default=0.0)
+        faint = [name for name, limit in limits.items() if limit > LARGEST_LIMIT]
+        said = [
+            f"There are too many entries to differentiate by each. {self.along.method.capitalize()} an error "
+            f"in NumPy's gradient of a tensor shows from {limit:.1e} of its norm on, but for {CHANCE}: not a "
+            "smaller one, as in a few entries of little weight."
+        ]
+        if faint:
+            said.append(f"Too small a part of the slope to be judged so: {', '.join(faint)}.")
+        return said
 
     def details(self, count: int = 3) -> str:
         """The first wrong entries of each wrong tensor: index, values, NumPy's ratio to the expected one."""

@@ -10,24 +10,29 @@ connection that is forgotten. It lies where what arrives becomes wrong.
 """
 
 import copy
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
 from scratch import nn
-from scratch.gradcheck import Objective
+from scratch.gradcheck import INCONCLUSIVE, Objective
+from scratch.gradcheck.rounding import Tensors
 from scratch.gradcheck.tolerance import VISIBLE
-from scratch.nested import leaves, unflatten_as
+from scratch.nested import leaves
+from torch_ref.adapters.as_called import Arguments, AsCalled, TorchAsCalled
+from torch_ref.checker.budget import SPENT, Budget
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import Cause, diagnose
-from torch_ref.checker.torch_side import run_torch
-from torch_ref.checker.verdict import DIFFER, SHAPES_DIFFER
+from torch_ref.checker.recorded_calls import Call, layers_of, record_numpy, record_torch
+from torch_ref.checker.verdict import NO_DERIVATIVE
 from torch_ref.twin.memory import torch_generator
 from torch_ref.twin.mirror import reflect
 
@@ -57,13 +62,15 @@ class Layer:
 class Divergence:
     """The layers in the order of the forward. Falsy if one of them, or what joins them, is wrong.
 
-    ``whole`` compares both networks as wholes, if every layer is right by itself.
+    ``whole`` compares both networks as wholes, if every layer is right by itself. ``untried`` are layers that
+    were not looked at by themselves, and why.
     ``frame`` has a row for each layer: local and propagated errors of its output and of the gradient that it
     passes on, relative to the largest entry, and a verdict.
     """
 
     layers: tuple[Layer, ...]
     whole: Comparison | None = None
+    untried: tuple[str, ...] = ()
 
     @cached_property
     def first(self) -> Layer | None:
@@ -80,7 +87,7 @@ class Divergence:
     def differing(self) -> list[str]:
         """The tensors of the whole networks that differ although every layer is right by itself."""
         wrong = [] if self.whole is None else self.whole.wrong
-        return [t.name for t in wrong if t.verdict in (DIFFER, SHAPES_DIFFER)]
+        return [t.name for t in wrong if t.verdict not in (INCONCLUSIVE, NO_DERIVATIVE)]
 
     @property
     def between(self) -> tuple[str, str] | None:
@@ -115,23 +122,28 @@ class Divergence:
 
     @property
     def verdict(self) -> str:
-        """One sentence, and the causes."""
-        if self.first is None:
-            right = f"Each of the {len(self.layers)} layers is right by itself"
-            if self:
-                return f"{right}."
-            joined = f"{right}, and what joins them is not: {', '.join(self.differing)} of the whole differ."
-            if self.between is None:
-                return joined
-            before, after = self.between
-            return (
-                f"{joined} {before} passes on the right numbers, {after} wrong ones: look at the module that "
-                "holds both."
-            )
-        first = (
-            f"{self.first.name} ({self.first.kind}) is the first that is wrong. {self.first.local.verdict}"
+        """One sentence, the causes, and what was not looked at."""
+        return "\n".join([*self._said(), *(f"Not looked at by itself: {each}." for each in self.untried)])
+
+    def _said(self) -> list[str]:
+        if self.first is not None:
+            name = self.first.name or "The network itself"
+            first = f"{name} ({self.first.kind}) is the first that is wrong. {self.first.local.verdict}"
+            return [first, *map(str, self.first.causes)]
+        right = f"Each of the {len(self.layers)} layers is right by itself"
+        if self:
+            return [f"{right}."]
+        others = ", or one of those that were not looked at," if self.untried else ""
+        joined = (
+            f"{right}, and what joins them{others} is not: {', '.join(self.differing)} of the whole differ."
         )
-        return "\n".join([first, *map(str, self.first.causes)])
+        if self.between is None:
+            return [joined]
+        before, after = self.between
+        return [
+            f"{joined} {before} passes on the right numbers, {after} wrong ones: look at the module that "
+            "holds both."
+        ]
 
     def __str__(self) -> str:
         return f"{self.verdict}\n\n{self.frame.to_markdown(index=False, floatfmt='.2g')}"
@@ -142,6 +154,38 @@ def _relative(comparison: Comparison, kind: str) -> float:
     return float(rows["relative"].max()) if len(rows) else float("nan")
 
 
+class _Modules(NamedTuple):
+    """Both networks."""
+
+    ours: dict[str, nn.Module]
+    twin: torch.nn.Module
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One call of one layer on both sides."""
+
+    theirs: Call
+    ours: Call
+
+    @property
+    def output(self) -> float:
+        """How far apart the outputs are in the whole networks."""
+        return _apart(_arrays(self.ours.output), _arrays(self.theirs.output))
+
+    @property
+    def incoming(self) -> float:
+        """How far apart the incoming gradients are."""
+        ours, theirs = _arrays(self.ours.dy), _arrays(self.theirs.dy)
+        return _apart(ours, theirs) if len(ours) == len(theirs) else 0.0
+
+    @property
+    def visible(self) -> float:
+        """The relative error that counts."""
+        dtypes = [a.dtype.name for a in _arrays(self.theirs.output) if a.dtype.kind == "f"]
+        return VISIBLE[dtypes[0]] if dtypes else 0.0
+
+
 def first_divergence(
     model: nn.Module,
     twin: torch.nn.Module,
@@ -149,143 +193,138 @@ def first_divergence(
     loss_fn: nn.Loss | None = None,
     twin_loss_fn: torch.nn.Module | None = None,
     target: np.ndarray | None = None,
+    budget: float = 10.0,
 ) -> Divergence:
     """Walk both networks layer by layer, and find the first that is wrong.
 
-    Args: as compare. The layers are the modules without children; both sides must give them the same names.
+    The layers are the smallest modules that both sides have under the same name and call equally often. A
+    module that is used twice is two of them. Both sides of a layer are compared entry by entry; where they
+    differ, the numeric derivative says which is wrong.
+
+    Args:
+        model: as for compare, like twin, inputs, loss_fn, twin_loss_fn and target.
+        twin: the PyTorch side.
+        inputs: NumPy arrays, or tuples of them.
+        loss_fn: a loss of scratch.nn.
+        twin_loss_fn: the same of torch.nn.
+        target: of both.
+        budget: seconds after which no other layer is begun. Those that the whole networks throw suspicion on
+            come first, and the first in any case; the result lists those that were left out.
 
     Raises:
         TypeError: model or twin is not a Module.
-        ValueError: the layers have other names, or one is called more often on one side; see compare for the
-            rest.
+        ValueError: the layers have other names, or one is called more often on one side; budget is not above
+            0; see compare for the rest.
     """
-    names = _layer_names(model, twin)
-    with torch_generator(advance=False):
-        objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
-    calls = _record_torch(twin, objective, twin_loss_fn, names)
-    mine = _by_name(_record_numpy(objective, names), calls, names)
-    # By name, since branches may be computed in another order.
-    layers = tuple(_layer(model, twin, call, mine[call.name].pop(0)) for call in calls)
-    if not all(layer.local for layer in layers):
-        return Divergence(layers)
-    return Divergence(layers, compare_objective(objective, twin, twin_loss_fn, numeric=False))
-
-
-def _layer_names(model: nn.Module, twin: torch.nn.Module) -> list[str]:
-    """The modules without children, which both sides must have under the same names."""
+    allowed = Budget("first_divergence", budget)
     if not isinstance(model, nn.Module):
         raise TypeError(f"first_divergence: model is {type(model).__name__}, expected a Module of scratch.nn")
     if not isinstance(twin, torch.nn.Module):
         raise TypeError(f"first_divergence: twin is {type(twin).__name__}, expected a torch.nn.Module")
-    ours = [name for name, m in model.named_modules() if not list(m.children())]
-    theirs = [name for name, m in twin.named_modules() if not list(m.children())]
-    if ours != theirs:
-        raise ValueError(f"first_divergence: model has the layers {ours}, twin {theirs}")
-    return ours
+    with torch_generator(advance=False):
+        objective = Objective(model, *inputs, loss_fn=loss_fn, target=target)
+    theirs, their_whole = record_torch(twin, objective, twin_loss_fn)
+    ours, our_whole = record_numpy(objective)
+    pairs = _pairs(ours, layers_of(ours, theirs))
+    owners = _other_gradients(our_whole, their_whole, (name for name, _ in model.named_parameters()))
+    suspects = _suspects_first(pairs, owners)
+    found, untried = _looked_at(_Modules(dict(model.named_modules()), twin), pairs, suspects, allowed)
+    allowed.close()
+    layers = tuple(found[i] for i in sorted(found))
+    if not all(layer.local for layer in layers):
+        return Divergence(layers, None, untried)
+    return Divergence(layers, _compared(objective, twin, twin_loss_fn), untried)
 
 
-def _by_name(ours: list["_Call"], theirs: list["_Call"], names: list[str]) -> dict[str, list["_Call"]]:
-    """Our calls of each layer, which must be as many as theirs."""
-    calls = {name: [call for call in ours if call.name == name] for name in names}
-    for name in names:
-        here, there = len(calls[name]), sum(call.name == name for call in theirs)
-        if here != there:
-            raise ValueError(f"first_divergence: {name} is called {here} times in model, {there} in twin")
-    return calls
-
-
-@dataclass
-class _Call:
-    """One call of one layer: inputs, output and gradient."""
-
-    name: str
-    inputs: Any
-    output: Any
-    generator: Any = None
-    grad: Any = None
-
-
-def _record_torch(
-    twin: torch.nn.Module, objective: Objective, loss_fn: torch.nn.Module | None, names: list[str]
-) -> list[_Call]:
-    """Each call with PyTorch's inputs, output, incoming gradient, and its generator's state before."""
-    model, calls, states = copy.deepcopy(twin), list[_Call](), dict[str, Any]()
-    for name in names:
-        module = model.get_submodule(name)
-
-        def before(module: Any, inputs: Any, name: str = name) -> None:
-            states[name] = torch.get_rng_state()
-
-        def after(module: Any, inputs: Any, output: Any, name: str = name) -> None:
-            for _, y in leaves(output):
-                if y.requires_grad:
-                    y.retain_grad()
-            calls.append(_Call(name, inputs, output, states[name]))
-
-        module.register_forward_pre_hook(before)
-        module.register_forward_hook(after)
-    run_torch(model, objective, loss_fn)
-    for call in calls:
-        grads = [y.grad for _, y in leaves(call.output)]
-        call.grad = unflatten_as(call.output, (None if g is None else g.numpy() for g in grads))
-        call.inputs, call.output = (_arrays(each) for each in (call.inputs, call.output))
-    return calls
-
-
-def _record_numpy(objective: Objective, names: list[str]) -> list[_Call]:
-    """Each call with NumPy's output and the gradient that it passes on."""
-    model, calls, waiting = copy.deepcopy(objective.model), list[_Call](), list[_Call]()
-    for name, module in model.named_modules():
-        if name in names:
-            _listen(module, name, calls, waiting)
-    objective.of(model).run()
-    return calls
-
-
-def _listen(module: nn.Module, name: str, calls: list[_Call], waiting: list[_Call]) -> None:
-    """Let ``module`` enter each of its forwards in ``calls``, and the gradient of its backward there."""
-    kind: Any = type(module)
-
-    def forward(self: Any, *inputs: Any, **options: Any) -> Any:
-        y = kind.forward(self, *inputs, **options)
-        calls.append(_Call(name, inputs, y))
-        waiting.append(calls[-1])
-        return y
-
-    def backward(self: Any, *dy: Any, **options: Any) -> Any:
-        dx = kind.backward(self, *dy, **options)
-        waiting.pop().grad = dx
-        return dx
-
-    module.__class__ = type(kind.__name__, (kind,), {"forward": forward, "backward": backward})
-
-
-def _arrays(value: Any) -> Any:
-    return unflatten_as(
-        value, (x.detach().numpy() if isinstance(x, torch.Tensor) else x for _, x in leaves(value))
+def _compared(
+    objective: Objective, twin: torch.nn.Module, loss_fn: torch.nn.Module | None = None
+) -> Comparison:
+    """Entry by entry; if the sides differ, by the numeric derivative as well, which says which is wrong."""
+    return compare_objective(objective, twin, loss_fn, numeric=False) or compare_objective(
+        objective, twin, loss_fn
     )
 
 
-def _layer(model: nn.Module, twin: torch.nn.Module, call: _Call, mine: _Call) -> Layer:
-    ours, theirs = dict(model.named_modules())[call.name], twin.get_submodule(call.name)
+def _pairs(ours: list[Call], layers: list[Call]) -> list[_Pair]:
+    """Each call of PyTorch's with ours: by name, since branches may be computed in another order."""
+    waiting = {call.name: [each for each in ours if each.name == call.name] for call in layers}
+    return [_Pair(call, waiting[call.name].pop(0)) for call in layers]
+
+
+def _other_gradients(ours: Tensors, theirs: Tensors, parameters: Iterable[str]) -> set[str]:
+    """The modules that own a parameter whose gradient is another one in the two whole networks."""
+    return {
+        name.rpartition(".")[0]
+        for name in parameters
+        if name not in theirs or _apart([ours[name]], [theirs[name]]) > VISIBLE[theirs[name].dtype.name]
+    }
+
+
+def _suspects_first(pairs: list[_Pair], owners: set[str]) -> list[int]:
+    """All layers, in the order in which they are looked at.
+
+    First the first whose output differs in the two whole networks; then those whose parameters have other
+    gradients, and the one that the last wrong gradient comes from, each time the last one first.
+    """
+    forward = [i for i, pair in enumerate(pairs) if pair.output > pair.visible][:1]
+    incoming = [i for i, pair in enumerate(pairs) if pair.incoming > pair.visible]
+    backward = {i for i, pair in enumerate(pairs) if pair.theirs.name in owners}
+    if incoming and incoming[-1] + 1 < len(pairs):
+        backward |= {incoming[-1] + 1}
+    return list(dict.fromkeys([*forward, *sorted(backward, reverse=True), *range(len(pairs))]))
+
+
+def _looked_at(
+    modules: _Modules, pairs: list[_Pair], order: list[int], budget: Budget
+) -> tuple[dict[int, Layer], tuple[str, ...]]:
+    """The layers by their places, and what was left out, with the reason."""
+    found: dict[int, Layer] = {}
+    reasons: dict[int, str] = {}
+    for i in order:
+        if found and not budget.allows():
+            reasons[i] = SPENT
+            continue
+        try:
+            with budget.stage():
+                found[i] = _layer(modules, pairs[i])
+        except Exception as error:  # from other people's code, which need not take arrays alone
+            reasons[i] = str(error).partition("\n")[0] or type(error).__name__
+    left: dict[str, list[str]] = defaultdict(list)
+    for i in sorted(reasons):
+        left[reasons[i]].append(pairs[i].theirs.name)
+    return found, tuple(f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in left.items())
+
+
+def _layer(modules: _Modules, pair: _Pair) -> Layer:
+    """One layer by itself: entry by entry, and if the sides differ with the numeric derivative as well."""
+    name, arguments = pair.theirs.name, pair.theirs.arguments
+    ours, theirs = modules.ours[name], modules.twin.get_submodule(name)
+    both = zip(leaves(pair.theirs.dy), leaves(pair.theirs.output), strict=True)
+    dy = tuple(g for (_, g), (_, y) in both if y is not None)
     with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(call.generator)
+        torch.set_rng_state(pair.theirs.generator)
         with torch_generator(advance=False):
-            objective = Objective(ours, *call.inputs, cotangent=call.grad)
-        local = compare_objective(objective, theirs, None)
+            cotangent: Any = dy[0] if len(dy) == 1 else dy
+            objective = Objective(AsCalled(ours, arguments), *arguments.inputs, cotangent=cotangent)
+        called = TorchAsCalled(theirs, arguments)
+        local = _compared(objective, called)
+        causes = () if local else diagnose(objective, local, *_right(theirs, arguments))
+    passed_on = [t.reference for t in local.tensors if t.name == "input" or t.name.startswith("input ")]
+    passed = _apart(_arrays(pair.ours.dx), passed_on)
+    return Layer(name, type(ours).__name__, local, pair.output, passed, tuple(causes))
+
+
+def _right(theirs: torch.nn.Module, arguments: Arguments) -> list[nn.Module]:
+    """Our own module of this kind, if we have it."""
     try:
-        right = [reflect(copy.deepcopy(theirs))]
-    except TypeError:  # a kind that we do not have
-        right = []
-    passed_on = [t.reference for t in local.tensors if t.name.startswith("input")]
-    return Layer(
-        call.name,
-        type(ours).__name__,
-        local,
-        _apart([y for _, y in leaves(mine.output)], [y for _, y in leaves(call.output)]),
-        _apart([g for _, g in leaves(mine.grad) if g is not None], passed_on),
-        tuple(diagnose(objective, local, *right)),
-    )
+        return [AsCalled(reflect(copy.deepcopy(theirs)), arguments)]
+    except (TypeError, ValueError):
+        return []
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    """The arrays in nested tuples."""
+    return [x for _, x in leaves(value) if isinstance(x, np.ndarray)]
 
 
 def _apart(ours: list[Any], theirs: list[Any]) -> float:

@@ -62,6 +62,7 @@ class Sides:
         self.twin: torch.nn.Module | None
         inputs = tuple(tuple(x) if _is_list_of_arrays(x) else x for x in inputs)
         self.reference_decides = False  # also where the numeric derivative is another
+        self.patience = 1.0  # see takes_too_long
         self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
         positions = positions_of(held, inputs, [_names_of_inputs(mine), _names_of_inputs(reference)])
         self.target_at = _target_of(reference)

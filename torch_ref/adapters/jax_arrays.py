@@ -21,8 +21,8 @@ def precision(dtype: Any) -> Any:
     if real not in (np.float32, np.float64):
         raise TypeError(f"check: code of JAX is for float32 and float64, not {np.dtype(dtype)}")
     jax = loaded_jax()
-    enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # by JAX's version
-    return enable_x64(real == np.float64)
+    owner = jax if hasattr(jax, "enable_x64") else jax.experimental  # by JAX's version
+    return owner.enable_x64(real == np.float64)
 
 
 def as_jax(x: Any) -> Any:

@@ -278,7 +278,7 @@ def mistakes(chain: Chain, trace: Trace) -> list[Mistake]:
     return [
         *_skips(chain),
         *_ties(chain),
-        *_dropout(chain),
+        *_dropout(chain, trace),
         *_softmax_diagonal(chain),
         *_slopes(chain),
         *_in_the_loss(chain),
@@ -306,34 +306,56 @@ def _ties(chain: Chain) -> list[Mistake]:
     """The gradient of a weight that is used more than once has not the sum of all uses."""
     found = []
     for layers in chain.tied:
-        places = [f"layer {at + 1}" for at in layers]
-        for at, place in zip(layers, places, strict=True):
-            name = (
-                f"the weight is used in {' and '.join(places)}, and the gradient has not what {place} gives"
-            )
-            fix = "add up what every use gives, dW += …"
+        places = " and ".join(str(at + 1) for at in layers)
+        for at in layers:
+            missing = f"what layer {at + 1} adds to its gradient is missing"
+            name = f"the weight is used in layers {places}, and {missing}"
+            fix = "add up what every use gives: dW = what one use gives, then dW += that of the next"
             found.append(Mistake(name, fix, Way(left_out=frozenset([at]))))
     return found
 
 
-def _dropout(chain: Chain) -> list[Mistake]:
-    """The error passes through dropout otherwise than the activations did."""
+def _dropout(chain: Chain, trace: Trace) -> list[Mistake]:
+    """The error passes through dropout otherwise than the activations did, or what was dropped is used."""
     found = []
     for at, factor in chain.dropped.items():
-        kept, scale = factor != 0, float(np.max(factor))
-        fix = "da = da * mask / keep: what the forward multiplied by, of the same draw"
-        ways = [("the mask of the dropout", np.full_like(factor, scale))]
-        if scale != 1:
-            ways = [
-                ("the mask of the dropout and its factor 1 / keep", np.ones_like(factor)),
-                *ways,
-                ("the factor 1 / keep of the dropout", kept * 1.0),
-            ]
-        for words, other in ways:
-            verb = "are" if " and " in words else "is"
-            name = f"{words} behind layer {at + 1} {verb} missing in the backward"
-            found.append(Mistake(name, fix, Way(dropped={at: other})))
+        forgotten = _forgotten(factor)
+        found += [_without(f"behind layer {at + 1}", words, {at: x}) for words, x in forgotten.items()]
+        name = f"the gradient of the weights of layer {at + 2} is made of activations before the dropout"
+        fix = f"dW = aᵀ dz, a what goes into layer {at + 2}: after the dropout"
+        found.append(Mistake(name, fix, Way(inputs={at + 1: trace.f[at]})))
+        act, dropped = chain.activations[at], trace.f[at] * factor
+        by: dict[int, Derivative] = {at: lambda da, z, f, act=act, a=dropped: act.backward(da, z, a)}  # type: ignore[misc]
+        name = f"the derivative in layer {at + 1} is taken of the activations after the dropout"
+        fix = f"take it of f(z) before the dropout, {act.formula}"
+        found.append(Mistake(name, fix, Way(own=by, passed=by)))
+        for words, other in forgotten.items():
+            way = Way(own=by, passed=by, dropped={at: other})
+            found.append(Mistake(f"{name}, and {words} missing", fix, way))
+    if len(chain.dropped) > 1:
+        every = {at: _forgotten(factor) for at, factor in chain.dropped.items()}
+        for words in next(iter(every.values())):
+            others = {at: forgotten.get(words, chain.dropped[at]) for at, forgotten in every.items()}
+            found.append(_without("behind all layers that have it", words, others))
     return found
+
+
+def _forgotten(factor: np.ndarray) -> dict[str, np.ndarray]:
+    """What dropout may be taken for, by what is forgotten of it."""
+    whole = np.full_like(factor, np.max(factor))
+    if np.max(factor) == 1:
+        return {"the mask of the dropout": whole}
+    return {
+        "the mask of the dropout and its factor 1 / keep": np.ones_like(factor),
+        "the mask of the dropout": whole,
+        "the factor 1 / keep of the dropout": (factor != 0) * 1.0,
+    }
+
+
+def _without(where: str, words: str, dropped: dict[int, np.ndarray]) -> Mistake:
+    verb = "are" if " and " in words else "is"
+    fix = "da = da * mask / keep: what the forward multiplied by, of the same draw"
+    return Mistake(f"{words} {where} {verb} missing in the backward", fix, Way(dropped=dropped))
 
 
 class _Wrong(NamedTuple):

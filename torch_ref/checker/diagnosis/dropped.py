@@ -5,11 +5,12 @@ through that neuron: if it does not, the neuron is dropped there. Random numbers
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from scratch.grad_mode import no_grad
 from torch_ref.adapters.networks import Network
 from torch_ref.faults.chains import Affine
 
@@ -18,7 +19,7 @@ _MOST = 400
 # If none of so many entries is dropped, the layer has no dropout.
 _SOME = 24
 # Other numbers are tried for a neuron that seems dropped, since a ReLU may be closed there.
-_TRIES = 12
+_TRIES = 8
 
 
 class Map(Protocol):
@@ -36,14 +37,14 @@ class Map(Protocol):
         """Add W and b where they are stored."""
 
 
-def _scaled(keep: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda mask: mask / keep
+# The shares that people keep; 1 where the rest is not scaled by 1 / keep.
+KEEPS = (*(0.05 * k for k in range(1, 20)), 1.0)
 
 
-# What the activations are multiplied by, from what is kept: by 1 / keep, or not at all.
-SCALES = [
-    _scaled(keep) for keep in (0.5, 0.8, 1.0, 0.9, 0.7, 0.75, 0.6, 0.4, 0.3, 0.25, 0.2, 0.1, 0.85, 0.95)
-]
+def likeliest(masks: Iterable[np.ndarray]) -> list[float]:
+    """What the masks may be divided by, the likeliest first."""
+    share = float(np.mean(np.concatenate([mask.reshape(-1) for mask in masks])))
+    return sorted(KEEPS, key=lambda keep: 0.0 if keep == 1 else abs(keep - share))
 
 
 def drawn_masks(network: Network, stored: Sequence[Map], X: np.ndarray) -> dict[int, np.ndarray]:
@@ -54,7 +55,9 @@ def drawn_masks(network: Network, stored: Sequence[Map], X: np.ndarray) -> dict[
         return {}
     found = {}
     for layer, size in enumerate(sizes):
-        through = _Through(network, stored, at, X, layer)
+        through = _Through(copy.deepcopy(network), network.held, stored, at, X, layer)
+        if through.leaks():  # it is not this layer that the parameters belong to
+            return {}
         some = np.random.default_rng(0).permutation(size)[:_SOME]
         if all(map(through.counts, some)):
             continue
@@ -70,9 +73,13 @@ def _is(x: Any, X: np.ndarray) -> bool:
 
 
 class _Through(NamedTuple):
-    """The network as a function of datum ``at``, which is X, through one neuron of a layer."""
+    """A network as a function of datum ``at``, which is X, through one neuron of a layer.
+
+    The network is changed; ``held`` are its data as they were.
+    """
 
     network: Network
+    held: tuple[Any, ...]
     stored: Sequence[Map]
     at: int
     X: np.ndarray
@@ -83,29 +90,38 @@ class _Through(NamedTuple):
         sample, unit = divmod(int(entry), self.stored[self.layer].outputs)
         rng = np.random.default_rng([entry, self.layer])
         for _ in range(_TRIES):
-            network = self._at_random(unit, rng)
+            self._draw(unit, rng)
             X, other = (rng.standard_normal(self.X.shape) for _ in range(2))
             other = np.where(np.arange(len(X))[:, None] == sample, other, X)
-            here, there = (network.on(self._data(x)).loss_at(0) for x in (X, other))
+            here, there = map(self._loss, (X, other))
             if np.isfinite(here - there) and not np.isclose(here, there, rtol=1e-9, atol=0):
                 return True
         return False
 
-    def _at_random(self, unit: int, rng: np.random.Generator) -> Network:
-        """The network at other parameters, all weights behind the layer 0 but those of this neuron."""
+    def leaks(self) -> bool:
+        """Whether the loss depends on the data although all weights behind the layer are 0."""
+        rng = np.random.default_rng(0)
+        self._draw(-1, rng)
+        here, there = (self._loss(rng.standard_normal(self.X.shape)) for _ in range(2))
+        return not np.isclose(here, there, rtol=1e-9, atol=0)
+
+    def _draw(self, unit: int, rng: np.random.Generator) -> None:
+        """Give the network other parameters, all weights behind the layer 0 but those of this neuron."""
         values = {name: np.zeros(value.shape) for name, value in self.network.values().items()}
         for at, layer in enumerate(self.stored):
             W = rng.standard_normal((layer.inputs, layer.outputs))
             if at == self.layer + 1:
                 W *= np.arange(layer.inputs)[:, None] == unit
             layer.add(Affine(W, rng.standard_normal(layer.outputs)), values)
-        network = copy.deepcopy(self.network)
         for name, value in values.items():
-            p = getattr(network, name)
+            p = getattr(self.network, name)
             p.data = value.astype(p.dtype)
-        return network
 
-    def _data(self, X: np.ndarray) -> tuple[Any, ...]:
-        x = self.network.held[self.at]
-        data = (X if np.array_equal(x, self.X) else X.T).astype(x.dtype)
-        return (*self.network.held[: self.at], data, *self.network.held[self.at + 1 :])
+    def _loss(self, X: np.ndarray) -> float:
+        """The loss on these data."""
+        data = X.astype(self.held[self.at].dtype)
+        if not np.array_equal(self.held[self.at], self.X):
+            data = data.T
+        self.network.held = (*self.held[: self.at], data, *self.held[self.at + 1 :])
+        with no_grad():
+            return float(self.network.forward())

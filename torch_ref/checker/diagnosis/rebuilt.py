@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from torch_ref.adapters.networks import Network
-from torch_ref.checker.diagnosis.dropped import SCALES, drawn_masks
+from torch_ref.checker.diagnosis.dropped import KEEPS, drawn_masks, likeliest
 from torch_ref.faults.chains import (
     BINARY,
     CROSS,
@@ -37,13 +37,14 @@ from torch_ref.faults.chains import (
     Skip,
 )
 
-# The search ends after so many seconds; it is made where something is wrong already.
+# The search ends after so many seconds of this process; it is made where something is wrong already.
 SECONDS = 3.0
+# And after so many with each of what is rarer: skips, ties, dropout.
+MORE_SECONDS = 3.0
 # The losses are compared at so many points; there are three unknowns at most.
 POINTS = 8
 _SAME = {"float64": 1e-9, "float32": 1e-5}
 _MOST_LAYERS, _MOST_ARRANGEMENTS = 6, 100
-_FEW = 3  # arrangements in which masks are looked for, which takes many calls
 _MIXED = (SIGMOID, TANH, RELU, LINEAR)
 
 Arrays = Mapping[str, np.ndarray]
@@ -137,18 +138,27 @@ def rebuild(network: Network) -> Rebuilt | None:
     limit = _SAME[next(network.parameters()).dtype.name] * float(np.max(np.abs(losses)))
     with np.errstate(all="ignore"):
         for forms in (_plain, _with_skips, _with_ties, _with_dropout):
-            end = time.monotonic() + SECONDS
+            end = time.process_time() + (SECONDS if forms is _plain else MORE_SECONDS)
+            stored: Sequence[Stored] = ()
             for form in forms(network, values[0]):
-                many = [_at_all(layer, values) for layer in form.stored]
+                if form.stored is not stored:  # as many forms have in turn
+                    stored = form.stored
+                    many = [_at_all(layer, values) for layer in stored]
                 chain = Chain(
-                    form.X, form.targets[0], many, form.activations, LOSSES[0],
-                    skips=form.skips, dropped=form.dropped, tied=_ties_of(form.stored),
-                )  # fmt: skip
+                    form.X,
+                    form.targets[0],
+                    many,
+                    form.activations,
+                    LOSSES[0],
+                    skips=form.skips,
+                    dropped=form.dropped,
+                    tied=_ties_of(form.stored),
+                )
                 fitted = _with_loss(chain, form.targets, losses, limit)
                 if fitted is not None:
                     layers = [layer.read(values[0]) for layer in form.stored]
                     return Rebuilt(replace(fitted, layers=layers), form.stored)
-                if time.monotonic() > end:
+                if time.process_time() > end:
                     break
     return None
 
@@ -188,7 +198,7 @@ def _skips(stored: Sequence[Stored]) -> Iterator[tuple[Skip, ...]]:
     for length, is_inside in itertools.product((1, 2), (True, False)):
         fitting = [
             Skip(start, start + length - 1, is_inside)
-            for start in range(1, len(stored) - length + 1)
+            for start in range(len(stored) - length + 1)
             if widths[start] == widths[start + length]
         ]
         behind = []
@@ -208,14 +218,19 @@ def _with_ties(network: Network, values: Arrays) -> Iterator[Form]:
 
 def _with_dropout(network: Network, values: Arrays) -> Iterator[Form]:
     """With the masks that the network draws, behind one hidden layer or several."""
-    for stored, X, targets in itertools.islice(_arrangements(network, values), _FEW):
+    found: list[Form] = []
+    end = time.process_time() + MORE_SECONDS / 2
+    for stored, X, targets in _arrangements(network, values):
+        if time.process_time() > end:
+            break
         masks = drawn_masks(network, stored, X)
-        if not masks:
-            continue
-        for scale in SCALES:
-            dropped = {at: scale(mask) for at, mask in masks.items()}
-            for activations in _activations(len(stored)):
-                yield Form(stored, X, targets, activations, (), dropped)
+        found += [Form(stored, X, targets, (), (), masks)] if masks else []
+    for at in range(len(KEEPS) if found else 0):
+        for form in found:
+            keep = likeliest(form.dropped.values())[at]
+            dropped = {layer: mask / keep for layer, mask in form.dropped.items()}
+            for activations in _activations(len(form.stored)):
+                yield form._replace(activations=activations, dropped=dropped)
 
 
 def _ties_of(stored: Sequence[Stored]) -> tuple[tuple[int, ...], ...]:
@@ -252,8 +267,8 @@ def _arrangements(
     """
     pairs = list(_data(network.held))
     if tied:
-        heights = sorted({array.shape[0] for array in values.values() if array.ndim == 2})
-        pairs += [(chosen, T) for X, T in pairs for V in heights for chosen in _one_hot(X, V)]
+        heights = sorted({array.shape[0] for array in values.values() if array.ndim == 2}, reverse=True)
+        pairs = [*((chosen, T) for X, T in pairs for V in heights for chosen in _one_hot(X, V)), *pairs]
     for X, T in pairs:
         for pieces in _pieces(values, X.shape[1]):
             every = [[*pieces, Piece(*each)] for each in pieces if len(each.shape) == 2] if tied else [pieces]

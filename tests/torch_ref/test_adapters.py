@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sampled import one_in
-from torch_ref import check
+from torch_ref import check, check_loss
 from torch_ref.checker.check import Check
 
 RNG = np.random.default_rng(0)
@@ -1461,3 +1461,64 @@ def test_an_output_that_has_no_part_in_a_gradient_is_not_its_cause():
     found = check(TwoOutputs(), None, normal(4, 5), dtypes="float64")
     assert not found
     assert "is left out" not in found.verdict
+
+
+# ---- errors in people's code
+
+
+class WithoutArray:
+    """Its backward takes a list for an array."""
+
+    def __init__(self):
+        self.saved = []
+
+    def forward(self, x):
+        return x * x
+
+    def backward(self, dy):
+        return self.saved.swapaxes(0, 1)
+
+
+def test_an_error_in_a_layer_says_whose_it_is_and_where():
+    words = r"^check: WithoutArray.backward raises AttributeError: .*swapaxes.*\(test_adapters.py, line \d+"
+    with pytest.raises(ValueError, match=words):
+        check(WithoutArray(), None, np.ones(3))
+
+
+def test_an_error_in_a_network_says_whose_it_is_and_where():
+    def loss(params, X):
+        return (params["W"] * X).sum(), params["V"]
+
+    with pytest.raises(
+        ValueError, match=r"^check_loss: .*loss raises KeyError: 'V' \(test_adapters.py, line"
+    ):
+        check_loss(loss, {"W": np.ones(3)}, np.ones(3))
+
+
+def test_an_error_of_the_checker_is_none_of_peoples(monkeypatch):
+    monkeypatch.setattr("torch_ref.checker.check.usable", None)
+    with pytest.raises(TypeError, match=r"^'NoneType' object is not callable"):
+        check((lambda x: x, lambda dy, x: dy), None, np.ones(3))
+
+
+class KeptGenerator:
+    """Dropout that draws from a generator of its own."""
+
+    def __init__(self, kind):
+        self.rng = kind(0)
+
+    def forward(self, x):
+        self.mask = self.rng.uniform(size=x.shape) < 0.5
+        return x * self.mask
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+@pytest.mark.parametrize("kind", [np.random.default_rng, np.random.RandomState])
+def test_dropout_with_a_generator_of_its_own_is_called_random(kind):
+    found = check(KeptGenerator(kind), None, np.ones((4, 5)))
+
+    assert not found
+    assert "forward is random: it keeps a generator" in found.verdict
+    assert "keeps state" not in found.verdict

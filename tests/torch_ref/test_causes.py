@@ -571,3 +571,23 @@ def test_a_sum_over_everything_is_named(shape):
 
     (cause,) = found.causes
     assert cause.name == "it is summed over all its entries too, so that there is one number for all"
+
+
+def test_a_padding_row_that_alone_is_negative_is_no_closed_unit():
+    rows = np.array([0, 1, 2, 0, 3])
+    table = np.abs(draw(4, 3)) + 0.1
+    table[0] *= -1
+
+    def forward(w):
+        return w[rows] * (rows > 0)[:, None]
+
+    def backward(dy, w):
+        dw = np.zeros_like(w)
+        np.add.at(dw, rows, dy)
+        return dw
+
+    found = check((forward, backward), None, table, dtypes="float64")
+
+    assert not found
+    assert "closed unit: set" not in found.verdict
+    assert [cause.name for cause in found.causes] == ["a gradient arrives where there is none"]

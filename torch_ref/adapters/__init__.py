@@ -1,7 +1,9 @@
-"""People's code as it comes: objects, pairs of functions, losses with a target, as modules of scratch.nn."""
+"""People's code as it comes: objects, functions of arrays, tensors and JAX, as modules of scratch.nn."""
 
 from torch_ref.adapters.constants import with_constants
 from torch_ref.adapters.held import Holding, TorchHolding
+from torch_ref.adapters.jax_forms import is_jax_function, jax_input_names
+from torch_ref.adapters.jax_functions import JaxCode, as_torch_reference
 from torch_ref.adapters.layers import adapt
 from torch_ref.adapters.returned import Given
 from torch_ref.adapters.second import GradientOf
@@ -12,10 +14,14 @@ __all__ = [
     "Given",
     "GradientOf",
     "Holding",
+    "JaxCode",
     "TensorCode",
     "TorchHolding",
     "adapt",
+    "as_torch_reference",
     "device_of",
+    "is_jax_function",
+    "jax_input_names",
     "takes_tensors",
     "with_constants",
 ]

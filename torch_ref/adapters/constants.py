@@ -1,4 +1,4 @@
-"""Arguments that are no arrays (a number, a string, sizes), for code of tensors: handed on as they are."""
+"""Arguments that are no arrays (a number, a string, sizes), for code of tensors or of JAX: handed on."""
 
 import copy
 from collections.abc import Callable
@@ -8,13 +8,15 @@ import numpy as np
 import torch
 
 from scratch.nested import leaves, unflatten_as
+from torch_ref.adapters.jax_arrays import as_numpy
 from torch_ref.adapters.tensor_forms import as_function, known_name
 
 
 def with_constants(mine: Any, reference: Any, inputs: tuple[Any, ...]) -> tuple[Any, Any, tuple[Any, ...]]:
     """(mine, reference, inputs), with None in the place of each constant, and both sides knowing them.
 
-    Tensors become arrays, and a list is an array. If there would be no array left, a number is one.
+    Tensors and arrays of JAX become arrays of NumPy, and a list is an array. If there would be no array left,
+    a number is one.
     """
     inputs = tuple(_without_tensors(x) for x in inputs)
     constants = {at: x for at, x in enumerate(inputs) if x is not None and not _is_array(x)}
@@ -33,7 +35,7 @@ def _is_array(x: Any) -> bool:
 
 
 def _without_tensors(x: Any) -> Any:
-    return unflatten_as(x, (_as_array(each) for _, each in leaves(x)))
+    return unflatten_as(x, (_as_array(as_numpy(each)) for _, each in leaves(x)))
 
 
 def _as_array(x: Any) -> Any:

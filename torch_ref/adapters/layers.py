@@ -17,7 +17,8 @@ People write layers in many ways. Understood are
     - arrays whose gradients backward returns, or that backward itself moves along them, by a learning rate;
     - all of these in the objects that it keeps, such as the layers of a network;
 * a torch.autograd.Function, an operator of torch.library, a torch.nn.Module or function that uses them: their
-  backward runs inside torch's autograd.
+  backward runs inside torch's autograd;
+* a jax.custom_vjp, or a function of JAX that uses one: its backward runs inside jax.vjp.
 
 An array may be kept in several places, as ``W`` and as ``params[0]``: it is written into all of them.
 """
@@ -31,6 +32,8 @@ from scratch.stray_parameters import refuse_stray_parameters
 from torch_ref.adapters.applied import with_parameters
 from torch_ref.adapters.buffers import Renamed
 from torch_ref.adapters.finding import found_slots
+from torch_ref.adapters.jax_forms import gives_backward, is_jax_function
+from torch_ref.adapters.jax_functions import JaxCode
 from torch_ref.adapters.messages import findings, require_input_gradients
 from torch_ref.adapters.methods import as_object, has_method, is_static
 from torch_ref.adapters.names import Transposed, doubtful, match_names
@@ -75,6 +78,8 @@ def adapt(
         raise TypeError(
             f"check: transposed is {transposed!r}, expected names of parameters, or a dict of orders of axes"
         )
+    if is_jax_function(thing) and not (given and gives_backward(thing, given.inputs)):
+        return JaxCode(thing)
     if takes_tensors(thing):
         return adapt_tensor_code(thing, shapes, transposed)
     shapes_of_buffers, given = buffers or {}, given or Given()

@@ -5,21 +5,19 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-# The likeliest first, in small letters and without underscores.
-_FORWARD = """
-    forward forwardpass fprop forwardprop forwardpropagation forwardpropagate propagateforward feedforward fwd
-    forwards propagate updateoutput apply compute activate activation function func fn evaluate loss call run
-    calculate predict f __call__
-"""
-_BACKWARD = """
-    backward backwardpass bprop backprop backwardprop backpropagation backpropagate backwardpropagation
-    backwardpropagate propagatebackward feedbackward bwd backwards backword vjp pullback
-"""
-_DERIVATIVE = """
-    gradient derivative grad deriv derivate prime gradients derivation computegradient inputgradient df fprime
-    dfn functionprime diff activationderivative activationprime derivativefunction functionderivative
-    lossderivative lossprime lossgrad lossgradient dactivation dloss
-"""
+from torch_ref.adapters.usual_names import BACKWARD, FORWARD, plain
+
+_FORWARD = (
+    *FORWARD,
+    *("updateoutput", "apply", "compute", "activate", "activation", "function", "func", "fn", "evaluate"),
+    *("loss", "call", "run", "calculate", "predict", "f", "__call__"),
+)
+_DERIVATIVE = (
+    *("gradient", "derivative", "grad", "deriv", "derivate", "prime", "gradients", "derivation"),
+    *("computegradient", "inputgradient", "df", "fprime", "dfn", "functionprime", "diff"),
+    *("activationderivative", "activationprime", "derivativefunction", "functionderivative"),
+    *("lossderivative", "lossprime", "lossgrad", "lossgradient", "dactivation", "dloss"),
+)
 
 
 def find_methods(thing: Any) -> tuple[str, str] | None:
@@ -29,12 +27,12 @@ def find_methods(thing: Any) -> tuple[str, str] | None:
     """
     if inspect.isroutine(thing):
         return "__call__", ""
-    names = {name.lower().replace("_", ""): name for name in reversed(dir(thing)) if name[:2] != "__"}
+    names = {plain(name): name for name in reversed(dir(thing)) if name[:2] != "__"}
     names = {short: name for short, name in names.items() if has_method(thing, name)}
     if "__call__" in dir(type(thing)):
         names["__call__"] = "__call__"
-    backward = next((names[each] for each in f"{_BACKWARD} {_DERIVATIVE}".split() if each in names), None)
-    forward = next((names[each] for each in _FORWARD.split() if each in names), None)
+    backward = next((names[each] for each in (*BACKWARD, *_DERIVATIVE) if each in names), None)
+    forward = next((names[each] for each in _FORWARD if each in names), None)
     if "calculate" in names and "forward" in names:  # the mean of the losses that forward gives
         forward = names["calculate"]
     return None if forward is None or backward is None else (forward, backward)
@@ -50,7 +48,7 @@ def has_method(thing: Any, name: str) -> bool:
 
 def is_derivative(method: str) -> bool:
     """Whether a method of that name may be f', which is not given the incoming gradient."""
-    return method.lower().replace("_", "") in _DERIVATIVE.split()
+    return plain(method) in _DERIVATIVE
 
 
 def is_static(kind: type) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from torch_ref.adapters.learning_rates import RATES
 from torch_ref.adapters.methods import has_method
 from torch_ref.adapters.paths import ABSENT
+from torch_ref.adapters.usual_names import BACKWARD, FORWARD, LOSS, OUTPUT, plain
 
 DATA = ("x", "inputs", "input", "data", "features", "batch", "images", "xs", "x_train", "x_batch", "samples")
 _TARGETS = (
@@ -23,38 +24,18 @@ _TARGETS = (
     *("expected", "truth", "ground_truth"),
 )
 _OUTPUTS = (
-    *(
-        "out",
-        "output",
-        "outputs",
-        "o",
-        "y_pred",
-        "y_hat",
-        "yhat",
-        "pred",
-        "preds",
-        "predictions",
-        "predicted",
-    ),
-    *("prediction", "a", "al", "a2", "a3", "probs", "logits", "scores"),
+    *(*OUTPUT, "o", "y_hat", "yhat", "pred", "preds", "predictions", "predicted", "prediction"),
+    *("al", "a2", "a3", "logits", "scores"),
 )
 _ROUNDS = ("epochs", "epoch", "n_epochs", "iterations", "num_iters", "n_iter", "steps", "num_epochs", "iters")
 
-_LOSSES = (
-    *("loss_and_grads", "loss_and_grad", "loss_and_gradients", "loss", "compute_loss", "calculate_loss"),
-    *("calc_loss", "get_loss", "loss_function", "loss_func", "lossfun", "loss_fn", "cost", "compute_cost"),
-    *("cost_function", "costfunction", "calculate_cost", "calc_cost", "error", "compute_error", "objective"),
+_FORWARDS = (*FORWARD, "predict", "__call__")
+_GRADIENTS = (
+    *("gradient", "gradients", "grad", "computegradients", "computegradient", "getgradients"),
+    *("calcgradients", "calculategradients"),
 )
-_FORWARDS = (
-    *("forward", "feedforward", "feed_forward", "forward_pass", "forward_propagation", "forward_prop"),
-    *("forwardpropagation", "fprop", "propagate", "predict", "__call__"),
-)
-_BACKWARDS = (
-    *("gradient", "gradients", "grad", "compute_gradients", "compute_gradient", "get_gradients"),
-    *("calc_gradients", "calculate_gradients", "backward", "backprop", "back_propagation", "backpropagation"),
-    *("backward_pass", "backward_propagation", "back_prop", "backpropagate", "bprop", "backward_prop"),
-    *("costfunctionprime", "train_step", "train_on_batch", "step", "train", "update", "learn", "fit"),
-)
+_STEPS = ("costfunctionprime", "trainstep", "trainonbatch", "step", "train", "update", "learn", "fit")
+_BACKWARDS = (*_GRADIENTS, *BACKWARD, *_STEPS)
 _KEPT = ("params", "parameters", "theta")
 
 
@@ -62,7 +43,7 @@ def is_object(f: Any) -> bool:
     """Whether it is no function but an object with methods of a network."""
     if inspect.isroutine(f) or isinstance(f, type | tuple | list):
         return False
-    return any(_method(f, names) for names in (_LOSSES, _FORWARDS[:-1], _BACKWARDS))
+    return any(_method(f, names) for names in (LOSS, _FORWARDS[:-1], _BACKWARDS))
 
 
 def functions_of(net: Any) -> tuple[Callable[..., Any], ...]:
@@ -71,7 +52,7 @@ def functions_of(net: Any) -> tuple[Callable[..., Any], ...]:
     Raises:
         TypeError: none of its methods is a loss.
     """
-    loss, backward = _method(net, _LOSSES), _method(net, _BACKWARDS)
+    loss, backward = _method(net, LOSS), _method(net, _BACKWARDS)
     if not loss:
         methods = [name for name in dir(type(net)) if not name.startswith("_")]
         kind = type(net).__name__
@@ -172,6 +153,6 @@ def _names_in(code: Any) -> Iterator[str]:
 
 
 def _method(net: Any, names: Sequence[str]) -> str:
-    """The first of these names that is a method of the object, whatever its case; or ""."""
-    methods = {name.lower(): name for name in dir(type(net)) if has_method(net, name)}
+    """The first of these names that is a method of the object, however it is spelled; or ""."""
+    methods = {plain(name): name for name in reversed(dir(type(net))) if has_method(net, name)}
     return next((methods[name] for name in names if name in methods), "")

@@ -282,16 +282,6 @@ class Network(nn.Module):
                 f"those that f reads; {HOW}"
             )
 
-    def computes_in_float32(self) -> bool:
-        """Whether it rounds to float32, or gives gradients of float32, even if its parameters are float64."""
-        double = copy.deepcopy(self)
-        double.to(np.float64)
-        if any(gradient.dtype == np.float32 for gradient in double.answer()[0].values()):
-            return True
-        # A step that float64 shows, and float32 does not.
-        here = double.loss_at(0)
-        return double.loss_at(1e-10) == here != double.loss_at(1e-4)
-
     def changed_data(self) -> list[str]:
         """Which data a call changes, in words."""
         other = copy.deepcopy(self)

@@ -19,6 +19,7 @@ from typing import Any
 
 from torch_ref.adapters.calls import parameter_names, takes
 from torch_ref.adapters.learning_rates import RATES
+from torch_ref.adapters.usual_names import OUTPUT
 
 Roles = tuple[str, ...]
 
@@ -35,7 +36,7 @@ CACHES = {
     "tape",
     "state",
 }
-_OUTPUTS = {"y", "out", "output", "outputs", "a", "activation", "activated", "s", "y_pred", "probs", "result"}
+_OUTPUTS = {*OUTPUT, "y", "activation", "activated", "s", "result"}
 _INCOMING = re.compile(
     r"(d|g|ct|cotangent|eta|up|upstream|err|error|errors|sensitivity|residual"
     r"|d_\w+|d[A-Z]\w*|d[yzahxlosg]|dout\w*|dval\w*|dnext\w*|dloss\w*|dl_?d?\w*|\w*grad\w*|\w*delta\w*|\w*err(or)?_?\w*)"

@@ -6,16 +6,14 @@ function of Python that uses any of these.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from types import FunctionType, MethodType, ModuleType
+from collections.abc import Callable
+from types import MethodType, ModuleType
 from typing import Any
 
 import torch
 
 from torch_ref.adapters.calls import parameter_names
-
-# So deep are functions followed that a function calls.
-_DEPTH = 4
+from torch_ref.adapters.reached import package, reaches
 
 
 def takes_tensors(thing: Any) -> bool:
@@ -26,7 +24,7 @@ def takes_tensors(thing: Any) -> bool:
         return True
     if isinstance(thing, torch.nn.Module):
         return not _has_own_backward(thing)
-    return callable(thing) and not hasattr(thing, "backward") and _uses_torch(thing, _DEPTH)
+    return callable(thing) and not hasattr(thing, "backward") and reaches(thing, _is_torchs)
 
 
 def as_function(thing: Any) -> Callable[..., Any]:
@@ -69,57 +67,14 @@ def _has_own_backward(module: torch.nn.Module) -> bool:
     return method is not None and "lightning" not in getattr(method, "__module__", "")
 
 
-def _uses_torch(value: Any, depth: int) -> bool:
-    """Whether a function, or one that it calls, is torch's or names something of torch."""
-    if _is_torchs(value):
-        return True
-    if depth == 0:
-        return False
-    return any(_uses_torch(each, depth - 1) for each in _parts(value))
-
-
 def _is_torchs(value: Any) -> bool:
     if isinstance(value, ModuleType):
-        return _package(value.__name__) == "torch"
+        return package(value.__name__) == "torch"
     if isinstance(value, type) and issubclass(value, torch.autograd.Function | torch.nn.Module):
         return True
-    if isinstance(value, torch.nn.Module | torch.Tensor) or _package(type(value).__module__) == "torch":
+    if isinstance(value, torch.nn.Module | torch.Tensor) or package(type(value).__module__) == "torch":
         return True
     names = getattr(value, "__module__", None), getattr(value, "__name__", None)
-    return _package(names[0] or "") == "torch" or (
+    return package(names[0] or "") == "torch" or (
         isinstance(names[1], str) and value is getattr(torch, names[1], None)
     )
-
-
-def _package(name: str) -> str:
-    return name.partition(".")[0]
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """The things that a function is made of: what it names, closes over, or is bound to."""
-    if isinstance(value, functools.partial):
-        yield from (value.func, *value.args, *value.keywords.values())
-    elif isinstance(value, MethodType):
-        yield from (value.__self__, value.__func__)
-    elif isinstance(value, FunctionType):
-        yield from _named(value)
-        yield from (value.__defaults__ or ())
-        if wrapped := getattr(value, "__wrapped__", None):
-            yield wrapped
-    elif callable(value) and not isinstance(value, type) and isinstance(type(value).__call__, FunctionType):
-        yield type(value).__call__
-        yield from getattr(value, "__dict__", {}).values()
-
-
-def _named(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not filled yet
-            continue
-    codes = [function.__code__]
-    for code in codes:
-        codes += [each for each in code.co_consts if isinstance(each, type(code))]
-        if "torch" in code.co_names:
-            yield torch
-        yield from (function.__globals__[name] for name in code.co_names if name in function.__globals__)

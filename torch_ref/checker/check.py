@@ -34,7 +34,15 @@ from scratch.gradcheck import INCONCLUSIVE, Objective
 from scratch.gradcheck.objective import NotFiniteError
 from scratch.gradcheck.tolerance import VISIBLE, half_of_digits
 from scratch.nested import leaves
-from torch_ref.adapters import GradientOf, TensorCode, device_of, takes_tensors, with_constants
+from torch_ref.adapters import (
+    GradientOf,
+    JaxCode,
+    TensorCode,
+    device_of,
+    is_jax_function,
+    takes_tensors,
+    with_constants,
+)
 from torch_ref.adapters.held import filled
 from torch_ref.checker.budget import SPENT, Budget
 from torch_ref.checker.callers import errors_of
@@ -42,6 +50,7 @@ from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
 from torch_ref.checker.conditions import is_large, other_conditions
 from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
+from torch_ref.checker.jax_effects import jax_effects_of
 from torch_ref.checker.kinks import (
     ALL_EQUAL,
     ALL_ZERO,
@@ -149,11 +158,11 @@ def check(
     check(MyFunction, torch.nn.functional.gelu, x)        # a torch.autograd.Function, or what uses one
 
     Args:
-        mine: an object with forward and backward, a pair of functions, or code of tensors; see
-            torch_ref.adapters.layers.
-        reference: a torch module, whose weights both sides get, or a function of tensors. If it is a loss
-            of torch.nn, the input that its forward calls target is held. None: the numeric derivative of
-            your forward alone judges your backward, on the weights that mine has; nothing is then said
+        mine: an object with forward and backward, a pair of functions, code of tensors, or a function of JAX,
+            such as a jax.custom_vjp; see torch_ref.adapters.layers.
+        reference: a torch module, whose weights both sides get, or a function of tensors or of JAX. If it is
+            a loss of torch.nn, the input that its forward calls target is held. None: the numeric derivative
+            of your forward alone judges your backward, on the weights that mine has; nothing is then said
             about your forward, and nothing tried on ties and kinks, where there is no derivative.
         inputs: NumPy arrays, numbers or lists, or tuples of them; cast to each dtype. For code of tensors
             also tensors; numbers, strings and sizes beside them are handed on as they are.
@@ -198,9 +207,10 @@ def check(
             "expected None, or 'reference' with a reference that decides"
         )
     device = device_of(inputs, mine)
-    if takes_tensors(mine):
+    takes_constants = takes_tensors(mine) or is_jax_function(mine)
+    if takes_constants:
         mine, reference, inputs = with_constants(mine, reference, inputs)
-    elif double_backward:
+    if double_backward and not takes_tensors(mine):
         raise TypeError(
             "check: double_backward is for code of tensors; a backward in NumPy has no second one"
         )
@@ -313,7 +323,7 @@ def _examined(
     side_effects, notes = found.side_effects, tuple(dict.fromkeys((*found.notes, *said)))
     if ties and not _has_gradient(comparison):
         raise ValueError("there both sides have gradients of nan or inf")
-    if any(isinstance(module, TensorCode) for module in objective.model.modules()):
+    if any(isinstance(module, TensorCode | JaxCode) for module in objective.model.modules()):
         comparison = replace(comparison, words=YOURS_AND_REFERENCE)
     if budget is not None and (is_known or comparison.along is not None):
         effects, left = _effects_within(budget, seconds, found, objective)
@@ -321,7 +331,7 @@ def _examined(
     elif condition in ("", TIES):
         side_effects = side_effects or tuple(side_effects_of(objective))
     if comparison and not side_effects and not condition:
-        side_effects = tuple(tensor_effects_of(objective))
+        side_effects = (*tensor_effects_of(objective), *jax_effects_of(objective))
     causes = found.causes
     if not comparison and not causes and not NO_EVIDENCE & {*side_effects}:
         given = found.comparisons.get(dtype, comparison) if ties else comparison

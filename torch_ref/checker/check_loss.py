@@ -22,6 +22,7 @@ from scratch.gradcheck import Objective
 from scratch.gradcheck.derivative import require_slopes
 from scratch.gradcheck.directions import Line, Search
 from scratch.gradcheck.objective import NotFiniteError
+from torch_ref.adapters.jax_networks import out_of_jax
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG, Part
 from torch_ref.adapters.torch_networks import TorchNetwork
@@ -32,6 +33,7 @@ from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import Comparison
 from torch_ref.checker.diagnosis import UNKNOWN, Cause, diagnose, find_families
 from torch_ref.checker.network_causes import network_causes
+from torch_ref.checker.precision import computes_in_float32
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.verdict import AGREE
 
@@ -98,7 +100,7 @@ def check_loss(
     allowed = Budget("check_loss", budget)
     names = _dtypes(dtypes)
     require_known(like, "check_loss")
-    network, notes = _without_numbers_held(Network.of(f, params, data))
+    network, notes = _without_numbers_held(Network.of(*out_of_jax(f, params, data)))
     names, more = _precisions(network, names)
     network.require_use()
     found = Check(notes=(*notes, *more, *network.readings()))
@@ -144,10 +146,16 @@ def _precisions(network: Network, names: list[str]) -> tuple[list[str], list[str
         others = [name for name in names if name != "float64"]
         note = "Not tried in float32: the parameters are Python's numbers, which have float64's digits."
         return ["float64"], [note] if others else []
-    if "float64" in names and network.computes_in_float32():
+    if "float64" in names and _computes_in_float32(network):
         note = "Judged in float32 alone, since the network computes in float32 whatever it is given."
         return ["float32"], [note]
     return names, []
+
+
+def _computes_in_float32(network: Network) -> bool:
+    double = deep_copy(network)
+    double.to(np.float64)
+    return computes_in_float32(Objective(double, cotangent=np.ones(())), double.answer()[0].values())
 
 
 def _examined(

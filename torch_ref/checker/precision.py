@@ -1,12 +1,16 @@
 """The precision that code computes in, whatever it is given: some knows float32 alone."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
 
 from scratch.gradcheck import Objective
 from scratch.gradcheck.chain import Chain
+from scratch.nested import leaves
+from torch_ref.adapters import JaxCode
 from torch_ref.checker.sides import Sides
+from torch_ref.checker.verdict import largest
 
 # So many entries tell of most gradients that they are not rounded.
 _FIRST = 4096
@@ -27,12 +31,31 @@ def usable(sides: Sides, dtypes: list[str], cotangent: object) -> tuple[list[str
             raise error from None
         reason = str(error).partition("\n")[0] or type(error).__name__
         return others, f"Judged in float32 alone: in float64 your code does not run ({reason})."
-    if _computes_in_float32(objective) or any(map(_is_rounded, gradients.values())):
+    if computes_in_float32(objective, gradients.values()):
         return others, "Judged in float32 alone: your code computes in it, also where it is given float64."
+    if _draws_by_precision(sides, objective, cotangent):
+        return [dtype for dtype in dtypes if dtype != "float32"], (
+            "Judged in float64 alone: in float32 your function gives another output, as JAX draws other "
+            "random numbers there, or as it loses all digits."
+        )
     return dtypes, ""
 
 
-def _computes_in_float32(objective: Objective) -> bool:
+def computes_in_float32(objective: Objective, gradients: Iterable[np.ndarray]) -> bool:
+    """Whether it rounds to float32 what it is given in float64; ``gradients`` as it gives them."""
+    return any(map(_is_rounded, gradients)) or _takes_no_notice(objective)
+
+
+def _draws_by_precision(sides: Sides, objective: Objective, cotangent: object) -> bool:
+    """Whether code of JAX gives another output in float32: its random numbers depend on the precision."""
+    if not any(isinstance(module, JaxCode) for module in objective.model.modules()):
+        return False
+    low, _ = sides.cast(np.dtype(np.float32), cotangent)
+    pairs = zip(leaves(low.y), leaves(objective.y), strict=True)
+    return not all(np.allclose(a, b, 1e-2, 1e-2 * largest(np.asarray(b, float))) for (_, a), (_, b) in pairs)
+
+
+def _takes_no_notice(objective: Objective) -> bool:
     """Whether the forward takes no notice of what float32 cannot hold, in some input or parameter.
 
     One that is not defined beside its inputs, such as rows that must sum up to 1, does not tell.
@@ -60,6 +83,8 @@ def _is_rounded(gradient: np.ndarray) -> bool:
     Whole numbers and halves are no evidence; an incoming gradient that is random leaves none of those.
     """
     g = np.asarray(gradient)
+    if g.dtype == np.float32:
+        return True
     first = g.reshape(-1)[:_FIRST]
     if np.any(np.isfinite(first) & (first != first.astype(np.float32))):
         return False

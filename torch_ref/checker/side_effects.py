@@ -5,6 +5,7 @@ first mask is right, and so is that of one whose backward takes a step. So each 
 other numbers before its own, and must give what a fresh one gives.
 """
 
+import random
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -15,11 +16,16 @@ from scratch.copying import deep_copy
 from scratch.gradcheck import Objective, named
 from scratch.gradcheck.tolerance import half_of_digits
 from scratch.nested import leaves, unflatten_as
+from torch_ref.adapters.paths import walk
 from torch_ref.checker.unwritten import marked_memory
 
 RANDOM = (
     "forward is random: the same input gives another output the second time. Pass the mask as an input, "
     "or compare in eval mode"
+)
+DRAWING = (
+    "forward is random: it keeps a generator of random numbers, so that after another call the same input "
+    "gives another output. Pass the mask as an input, or compare without dropout: its rate 0, or eval mode"
 )
 UNSTEADY = "the same call gives other gradients the second time"
 STATEFUL = (
@@ -37,7 +43,7 @@ KEPT = (
 # So many calls in all: some code changes its ways only after a few.
 _CALLS = 5
 # With these, no number that a call gave is evidence of anything.
-NO_EVIDENCE = {RANDOM, UNSTEADY, STATEFUL, UNWRITTEN}
+NO_EVIDENCE = {RANDOM, DRAWING, UNSTEADY, STATEFUL, UNWRITTEN}
 
 
 def side_effects_of(objective: Objective) -> list[str]:
@@ -92,7 +98,7 @@ def _after_effects(objective: Objective, first: "_Call") -> list[str]:
     model, other = _after_another_call(objective)
     later = _call(model, objective, objective.inputs)
     if not all(is_close(y, first.outputs[name]) for name, y in later.outputs.items()):
-        return [STATEFUL]
+        return [DRAWING if _keeps_generator(model) else STATEFUL]
     stale = [name for name, dx in later.dx.items() if not is_close(dx, first.dx[name])]
     overwritten: list[str] = []
     for name, g in later.grads.items():
@@ -106,6 +112,11 @@ def _after_effects(objective: Objective, first: "_Call") -> list[str]:
         names = ", ".join(stale)
         found.append(f"a call keeps state: after another one, backward gives another gradient of {names}")
     return found or _after_many_calls(model, objective, first)
+
+
+def _keeps_generator(model: nn.Module) -> bool:
+    kinds = np.random.Generator | np.random.RandomState | random.Random
+    return any(isinstance(value, kinds) for _, value in walk([model]))
 
 
 def _after_many_calls(model: nn.Module, objective: Objective, first: "_Call") -> list[str]:

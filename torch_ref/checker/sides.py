@@ -13,7 +13,17 @@ from scratch.copying import deep_copy
 from scratch.grad_mode import no_grad
 from scratch.gradcheck import Objective
 from scratch.nested import leaves, unflatten_as
-from torch_ref.adapters import Given, Holding, TensorCode, TorchHolding, adapt, takes_tensors
+from torch_ref.adapters import (
+    Given,
+    Holding,
+    TensorCode,
+    TorchHolding,
+    adapt,
+    as_torch_reference,
+    is_jax_function,
+    jax_input_names,
+    takes_tensors,
+)
 from torch_ref.adapters.calls import parameter_names
 from torch_ref.adapters.flat import copied
 from torch_ref.adapters.held import filled, positions_of
@@ -41,7 +51,7 @@ class Sides:
 
     Args:
         mine: what is checked; see adapt.
-        reference: a torch module or a function of tensors, or None.
+        reference: a torch module or a function of tensors or of JAX, or None.
         inputs: all inputs.
         transposed: see adapt.
         held: positions or names of inputs without a gradient.
@@ -65,6 +75,7 @@ class Sides:
         self.patience = 1.0  # see takes_too_long
         self.regular = self  # also of the copy that on_kinks makes: the sides on the inputs as given
         positions = positions_of(held, inputs, [_names_of_inputs(mine), _names_of_inputs(reference)])
+        reference = as_torch_reference(reference)
         self.target_at = _target_of(reference)
         if self.target_at is not None:
             positions |= {self.target_at}
@@ -229,14 +240,16 @@ def _target_of(reference: Any) -> int | None:
 
 
 def _copied(mine: Any) -> Any:
-    """A copy, but of an operator of torch, which cannot be copied."""
-    return mine if takes_tensors(mine) else copied(mine)
+    """A copy, but of an operator of torch or a function of JAX, which cannot be copied."""
+    return mine if takes_tensors(mine) or is_jax_function(mine) else copied(mine)
 
 
 def _names_of_inputs(thing: Any) -> list[str]:
     """The names of the arguments of its forward."""
     if isinstance(thing, torch.nn.Module):
         return parameter_names(thing.forward)
+    if is_jax_function(thing):
+        return jax_input_names(thing)
     if takes_tensors(thing) or inspect.isroutine(thing):
         return input_names(thing)
     found = as_object(thing)

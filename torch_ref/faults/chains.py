@@ -140,17 +140,30 @@ class Affine(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """z of every layer, and a before every layer and after the last: samples are rows."""
+    """z of every layer, f(z), and a before every layer and after the last: samples are rows.
+
+    a is f(z), but for dropout and for what a skip adds.
+    """
 
     z: list[np.ndarray]
+    f: list[np.ndarray]
     a: list[np.ndarray]
+
+
+class Skip(NamedTuple):
+    """What goes into layer ``start`` is added to layer ``end``: to its z if ``is_inside``, else to f(z)."""
+
+    start: int
+    end: int
+    is_inside: bool
 
 
 @dataclass(frozen=True)
 class Chain:
     """A network: X (N, D) through affine maps and activations, and a loss beside T (N, K).
 
-    The loss is scale · Σ loss(y, T) + decay · ΣW², biases included if ``decays_biases``.
+    The loss is scale · Σ loss(y, T) + decay · ΣW², biases included if ``decays_biases``. ``dropped`` is what
+    dropout multiplies f(z) of a layer by, ``tied`` has the layers that share a weight.
     """
 
     X: np.ndarray
@@ -161,20 +174,30 @@ class Chain:
     scale: float = 1.0
     decay: float = 0.0
     decays_biases: bool = False
+    skips: tuple[Skip, ...] = ()
+    dropped: Mapping[int, np.ndarray] = field(default_factory=dict)
+    tied: tuple[tuple[int, ...], ...] = ()
 
     def forward(self) -> Trace:
         """All that the backward needs."""
-        z, a = [], [self.X]
-        for (W, b), activation in zip(self.layers, self.activations, strict=True):
-            z.append(a[-1] @ W + b)
-            a.append(activation.f(z[-1]))
-        return Trace(z, a)
+        z, f, a = [], [], [self.X]
+        for at, ((W, b), activation) in enumerate(zip(self.layers, self.activations, strict=True)):
+            z.append(a[-1] @ W + b + self._skipped(a, at, True))
+            f.append(activation.f(z[-1]))
+            a.append(f[-1] * self.dropped.get(at, 1.0) + self._skipped(a, at, False))
+        return Trace(z, f, a)
+
+    def _skipped(self, a: Sequence[np.ndarray], at: int, is_inside: bool) -> np.ndarray | float:
+        """What skips add to this layer."""
+        return sum((a[s.start] for s in self.skips if s.end == at and s.is_inside == is_inside), 0.0)
 
     def __str__(self) -> str:
         names = [each.name for each in self.activations if each is not LINEAR]
         of = f" of {', '.join(names)}" if names else ""
         return (
             f"a network of {len(self.layers)} layer{'s' * (len(self.layers) > 1)}{of} with {self.loss.name}"
+            + ", skips" * bool(self.skips)
+            + ", dropout" * bool(self.dropped)
         )
 
 
@@ -187,7 +210,9 @@ class Way:
 
     By the number of the layer: the derivative of the activation in what the parameters of the layer get,
     ``own``, and in what is passed on, ``passed``; the input of the layer that dW is made of; (W, dW) -> what
-    the error is passed on through; whether dW and db come from the last sample alone.
+    the error is passed on through; whether dW and db come from the last sample alone; what dropout multiplies
+    the error by; whether dW is left out, where the weight is used elsewhere as well. And the factor of what
+    goes back along skips.
     """
 
     own: Mapping[int, Derivative] = field(default_factory=dict)
@@ -198,25 +223,34 @@ class Way:
     dy: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     decay: float = 1.0
     bias_decay: float | None = None
+    dropped: Mapping[int, np.ndarray | float] = field(default_factory=dict)
+    left_out: frozenset[int] = frozenset()
+    skipped: float = 1.0
 
 
 def gradients(chain: Chain, trace: Trace, way: Way) -> list[Affine]:
     """(dW, db) of each layer, this way."""
-    da = chain.scale * (way.dy or chain.loss.dy)(trace.a[-1], chain.T)
+    da: dict[int, np.ndarray] = {
+        len(chain.layers): chain.scale * (way.dy or chain.loss.dy)(trace.a[-1], chain.T)
+    }
     found: list[Affine] = []
     for at in reversed(range(len(chain.layers))):
         (W, b), right = chain.layers[at], chain.activations[at].backward
-        z, a = trace.z[at], trace.a[at + 1]
-        own = way.own.get(at, right)(da, z, a)
-        passed = way.passed.get(at, right)(da, z, a)
+        z, f, above = trace.z[at], trace.f[at], da[at + 1]
+        df = above * way.dropped.get(at, chain.dropped.get(at, 1.0))
+        own = way.own.get(at, right)(df, z, f)
+        passed = way.passed.get(at, right)(df, z, f)
         x = way.inputs.get(at, trace.a[at])
         if at in way.last:
             x, own = x[-1:], own[-1:]
-        dW, db = x.T @ own, own.sum(axis=0)
+        dW, db = x.T @ own * (at not in way.left_out), own.sum(axis=0)
         dW = dW + 2 * chain.decay * way.decay * W
         on_biases = way.decay * chain.decays_biases if way.bias_decay is None else way.bias_decay
         found.append(Affine(dW, db + 2 * chain.decay * on_biases * b))
-        da = passed @ way.through.get(at, _itself)(W, dW).T
+        da[at] = da.get(at, 0.0) + passed @ way.through.get(at, _itself)(W, dW).T
+        for skip in chain.skips:
+            if skip.end == at:
+                da[skip.start] = da.get(skip.start, 0.0) + way.skipped * (passed if skip.is_inside else above)
     return found[::-1]
 
 
@@ -242,6 +276,9 @@ class Mistake(NamedTuple):
 def mistakes(chain: Chain, trace: Trace) -> list[Mistake]:
     """The mistakes that can be made in this network, those that are made most often first."""
     return [
+        *_skips(chain),
+        *_ties(chain),
+        *_dropout(chain, trace),
         *_softmax_diagonal(chain),
         *_slopes(chain),
         *_in_the_loss(chain),
@@ -250,6 +287,75 @@ def mistakes(chain: Chain, trace: Trace) -> list[Mistake]:
         *_sums(chain),
         *_decay(chain),
     ]
+
+
+def _skips(chain: Chain) -> list[Mistake]:
+    """One of the two ways back is forgotten where a skip leads past layers."""
+    if not chain.skips:
+        return []
+    fix = "y = x + f(x), so dx = dy + f'(x) dy: what goes into both gets the sum of both"
+    branch = Way(through={skip.start: lambda W, dW: np.zeros_like(W) for skip in chain.skips})
+    return [
+        Mistake("the gradient along the skip connection is missing", fix, Way(skipped=0.0)),
+        Mistake("only the gradient along the skip connection is passed on, not the branch's", fix, branch),
+        Mistake("the gradient along the skip connection counts twice", fix, Way(skipped=2.0)),
+    ]
+
+
+def _ties(chain: Chain) -> list[Mistake]:
+    """The gradient of a weight that is used more than once has not the sum of all uses."""
+    found = []
+    for layers in chain.tied:
+        places = " and ".join(str(at + 1) for at in layers)
+        for at in layers:
+            missing = f"what layer {at + 1} adds to its gradient is missing"
+            name = f"the weight is used in layers {places}, and {missing}"
+            fix = "add up what every use gives: dW = what one use gives, then dW += that of the next"
+            found.append(Mistake(name, fix, Way(left_out=frozenset([at]))))
+    return found
+
+
+def _dropout(chain: Chain, trace: Trace) -> list[Mistake]:
+    """The error passes through dropout otherwise than the activations did, or what was dropped is used."""
+    found = []
+    for at, factor in chain.dropped.items():
+        forgotten = _forgotten(factor)
+        found += [_without(f"behind layer {at + 1}", words, {at: x}) for words, x in forgotten.items()]
+        name = f"the gradient of the weights of layer {at + 2} is made of activations before the dropout"
+        fix = f"dW = aᵀ dz, a what goes into layer {at + 2}: after the dropout"
+        found.append(Mistake(name, fix, Way(inputs={at + 1: trace.f[at]})))
+        act, dropped = chain.activations[at], trace.f[at] * factor
+        by: dict[int, Derivative] = {at: lambda da, z, f, act=act, a=dropped: act.backward(da, z, a)}  # type: ignore[misc]
+        name = f"the derivative in layer {at + 1} is taken of the activations after the dropout"
+        fix = f"take it of f(z) before the dropout, {act.formula}"
+        found.append(Mistake(name, fix, Way(own=by, passed=by)))
+        for words, other in forgotten.items():
+            way = Way(own=by, passed=by, dropped={at: other})
+            found.append(Mistake(f"{name}, and {words} missing", fix, way))
+    if len(chain.dropped) > 1:
+        every = {at: _forgotten(factor) for at, factor in chain.dropped.items()}
+        for words in next(iter(every.values())):
+            others = {at: forgotten.get(words, chain.dropped[at]) for at, forgotten in every.items()}
+            found.append(_without("behind all layers that have it", words, others))
+    return found
+
+
+def _forgotten(factor: np.ndarray) -> dict[str, np.ndarray]:
+    """What dropout may be taken for, by what is forgotten of it."""
+    whole = np.full_like(factor, np.max(factor))
+    if np.max(factor) == 1:
+        return {"the mask of the dropout": whole}
+    return {
+        "the mask of the dropout and its factor 1 / keep": np.ones_like(factor),
+        "the mask of the dropout": whole,
+        "the factor 1 / keep of the dropout": (factor != 0) * 1.0,
+    }
+
+
+def _without(where: str, words: str, dropped: dict[int, np.ndarray]) -> Mistake:
+    verb = "are" if " and " in words else "is"
+    fix = "da = da * mask / keep: what the forward multiplied by, of the same draw"
+    return Mistake(f"{words} {where} {verb} missing in the backward", fix, Way(dropped=dropped))
 
 
 class _Wrong(NamedTuple):
@@ -413,7 +519,7 @@ def _inputs(chain: Chain, trace: Trace) -> list[Mistake]:
         if before.shape == after.shape:
             for here, there in ((below, above), (above, below)):
                 act = chain.activations[here]
-                z, a = trace.z[there], trace.a[there + 1]
+                z, a = trace.z[there], trace.f[there]
                 by: dict[int, Derivative] = {
                     here: lambda da, *_, act=act, z=z, a=a: act.backward(da, z, a)  # type: ignore[misc]
                 }

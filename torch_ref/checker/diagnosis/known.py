@@ -27,6 +27,21 @@ def with_cotangent(objective: Objective, cotangent: Any) -> Objective:
     return other
 
 
+def negated(objective: Objective, name: str) -> Objective:
+    """The same objective, that input or parameter with the other sign.
+
+    Raises:
+        KeyError: there is no floating array of this name.
+        NotFiniteError: the output is not defined there.
+    """
+    inputs, model = deep_copy(objective.inputs), deep_copy(objective.model)
+    arrays = named("input", [x for _, x in leaves(inputs)])
+    arrays |= {n: p.data for n, p in model.named_parameters()}
+    array = arrays[name]
+    array[...] = -array
+    return Objective(model, *inputs, cotangent=objective.cotangent)
+
+
 def moved(objective: Objective, name: str, move: np.ndarray) -> list[np.ndarray]:
     """The outputs with that input or parameter moved by so much.
 

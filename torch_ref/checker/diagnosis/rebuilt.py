@@ -2,7 +2,8 @@
 
 Which parameters are weights, which biases, how they are stored, which activations and which loss there are:
 all that fits the shapes is tried, and what gives the same losses at several points is the network. So nothing
-needs to be known of the code. A factor of the loss, and its regularisation, are fitted.
+needs to be known of the code. A factor of the loss, and its regularisation, are fitted. If that is none, it
+is tried again with skips past layers, with a weight that is used twice, and with dropout.
 """
 
 import itertools
@@ -10,11 +11,13 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from torch_ref.adapters.networks import Network
+from torch_ref.checker.diagnosis.dropped import KEEPS, drawn_masks, likeliest
 from torch_ref.faults.chains import (
     BINARY,
     CROSS,
@@ -31,10 +34,13 @@ from torch_ref.faults.chains import (
     Affine,
     Chain,
     Loss,
+    Skip,
 )
 
-# The search ends after so many seconds; it is made where something is wrong already.
+# The search ends after so many seconds of this process; it is made where something is wrong already.
 SECONDS = 3.0
+# And after so many with each of what is rarer: skips, ties, dropout.
+MORE_SECONDS = 3.0
 # The losses are compared at so many points; there are three unknowns at most.
 POINTS = 8
 _SAME = {"float64": 1e-9, "float32": 1e-5}
@@ -63,11 +69,11 @@ class Piece(NamedTuple):
         """Its numbers."""
         return np.concatenate(self._blocks(arrays)).reshape(self.shape)
 
-    def put(self, value: np.ndarray, into: Arrays) -> None:
-        """Write numbers where it is."""
+    def add(self, value: np.ndarray, into: Arrays) -> None:
+        """Add numbers where it is."""
         blocks = self._blocks(into)
         for block, part in zip(blocks, value.reshape(len(blocks), -1), strict=True):
-            block[...] = part
+            block += part
 
     def _blocks(self, arrays: Arrays) -> list[np.ndarray]:
         size = self.size // len(self.names)
@@ -98,14 +104,14 @@ class Stored:
         b = np.zeros(self.outputs) if self.bias is None else self.bias.of(arrays).reshape(self.outputs)
         return Affine(W, b)
 
-    def write(self, gradient: Affine, into: Arrays) -> None:
-        """Put the gradients where the map is stored."""
+    def add(self, gradient: Affine, into: Arrays) -> None:
+        """Add the gradients where the map is stored."""
         dW, db = gradient
         if self.ones:
             dW = np.vstack([db, dW] if self.ones == "first" else [dW, db])
-        self.weight.put(dW.T if self.is_turned else dW, into)
+        self.weight.add(dW.T if self.is_turned else dW, into)
         if self.bias is not None:
-            self.bias.put(db, into)
+            self.bias.add(db, into)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class Rebuilt:
         """The gradients in the places of the parameters."""
         found = {name: np.zeros(np.shape(array)) for name, array in like.items()}
         for layer, gradient in zip(self.stored, gradients, strict=True):
-            layer.write(gradient, found)
+            layer.add(gradient, found)
         return found
 
 
@@ -130,20 +136,109 @@ def rebuild(network: Network) -> Rebuilt | None:
     if not np.all(np.isfinite(losses)):
         return None
     limit = _SAME[next(network.parameters()).dtype.name] * float(np.max(np.abs(losses)))
-    end = time.monotonic() + SECONDS
     with np.errstate(all="ignore"):
-        for stored, X, targets in _arrangements(network, values[0]):
-            many = [_at_all(layer, values) for layer in stored]
-            for activations in _activations(len(stored)):
-                chain = Chain(X, targets[0], many, activations, LOSSES[0])
-                fitted = _with_loss(chain, targets, losses, limit)
+        for forms in (_plain, _with_skips, _with_ties, _with_dropout):
+            end = time.process_time() + (SECONDS if forms is _plain else MORE_SECONDS)
+            stored: Sequence[Stored] = ()
+            for form in forms(network, values[0]):
+                if form.stored is not stored:  # as many forms have in turn
+                    stored = form.stored
+                    many = [_at_all(layer, values) for layer in stored]
+                chain = Chain(
+                    form.X,
+                    form.targets[0],
+                    many,
+                    form.activations,
+                    LOSSES[0],
+                    skips=form.skips,
+                    dropped=form.dropped,
+                    tied=_ties_of(form.stored),
+                )
+                fitted = _with_loss(chain, form.targets, losses, limit)
                 if fitted is not None:
-                    return Rebuilt(
-                        replace(fitted, layers=[layer.read(values[0]) for layer in stored]), stored
-                    )
-                if time.monotonic() > end:
-                    return None
+                    layers = [layer.read(values[0]) for layer in form.stored]
+                    return Rebuilt(replace(fitted, layers=layers), form.stored)
+                if time.process_time() > end:
+                    break
     return None
+
+
+class Form(NamedTuple):
+    """A chain that the network may be, but for the loss."""
+
+    stored: Sequence[Stored]
+    X: np.ndarray
+    targets: Sequence[np.ndarray]
+    activations: Sequence[Activation]
+    skips: tuple[Skip, ...] = ()
+    dropped: Mapping[int, np.ndarray] = MappingProxyType({})
+
+
+def _plain(network: Network, values: Arrays) -> Iterator[Form]:
+    for stored, X, targets in _arrangements(network, values):
+        for activations in _activations(len(stored)):
+            yield Form(stored, X, targets, activations)
+
+
+def _with_skips(network: Network, values: Arrays) -> Iterator[Form]:
+    for stored, X, targets in _arrangements(network, values):
+        for skips in _skips(stored):
+            for activations in _activations(len(stored)):
+                yield Form(stored, X, targets, activations, skips)
+            for activations in _activations(len(stored)):
+                ends = {skip.end for skip in skips}
+                if any(activations[end] is not LINEAR for end in ends):
+                    linear = tuple(LINEAR if at in ends else a for at, a in enumerate(activations))
+                    yield Form(stored, X, targets, linear, skips)
+
+
+def _skips(stored: Sequence[Stored]) -> Iterator[tuple[Skip, ...]]:
+    """Skips past one or two layers: one, or one behind the other wherever they fit."""
+    widths = [stored[0].inputs, *(layer.outputs for layer in stored)]
+    for length, is_inside in itertools.product((1, 2), (True, False)):
+        fitting = [
+            Skip(start, start + length - 1, is_inside)
+            for start in range(len(stored) - length + 1)
+            if widths[start] == widths[start + length]
+        ]
+        behind: list[Skip] = []
+        for skip in fitting:
+            if not behind or skip.start > behind[-1].end:
+                behind.append(skip)
+        if len(behind) > 1:
+            yield tuple(behind)
+        yield from ((skip,) for skip in fitting)
+
+
+def _with_ties(network: Network, values: Arrays) -> Iterator[Form]:
+    for stored, X, targets in _arrangements(network, values, tied=True):
+        for activations in _activations(len(stored)):
+            yield Form(stored, X, targets, activations)
+
+
+def _with_dropout(network: Network, values: Arrays) -> Iterator[Form]:
+    """With the masks that the network draws, behind one hidden layer or several."""
+    found: list[Form] = []
+    end = time.process_time() + MORE_SECONDS / 2
+    for stored, X, targets in _arrangements(network, values):
+        if time.process_time() > end:
+            break
+        masks = drawn_masks(network, stored, X)
+        found += [Form(stored, X, targets, (), (), masks)] if masks else []
+    for at in range(len(KEEPS) if found else 0):
+        for form in found:
+            keep = likeliest(form.dropped.values())[at]
+            dropped = {layer: mask / keep for layer, mask in form.dropped.items()}
+            for activations in _activations(len(form.stored)):
+                yield form._replace(activations=activations, dropped=dropped)
+
+
+def _ties_of(stored: Sequence[Stored]) -> tuple[tuple[int, ...], ...]:
+    """The layers that share a weight."""
+    by_weight: dict[Piece, list[int]] = {}
+    for at, layer in enumerate(stored):
+        by_weight.setdefault(layer.weight, []).append(at)
+    return tuple(tuple(layers) for layers in by_weight.values() if len(layers) > 1)
 
 
 def _at_all(layer: Stored, values: Sequence[Arrays]) -> Affine:
@@ -164,15 +259,30 @@ def _points(network: Network) -> Iterator[tuple[dict[str, np.ndarray], float]]:
 
 
 def _arrangements(
-    network: Network, values: Arrays
+    network: Network, values: Arrays, tied: bool = False
 ) -> Iterator[tuple[list[Stored], np.ndarray, list[np.ndarray]]]:
-    """Layers that use every parameter once, the data as rows, and what their targets may be."""
-    for X, T in _data(network.held):
+    """Layers that use every parameter once, the data as rows, and what their targets may be.
+
+    ``tied``: one of the weights is used twice; then whole numbers may also choose its rows.
+    """
+    pairs = list(_data(network.held))
+    if tied:
+        heights = sorted({array.shape[0] for array in values.values() if array.ndim == 2}, reverse=True)
+        pairs = [*((chosen, T) for X, T in pairs for V in heights for chosen in _one_hot(X, V)), *pairs]
+    for X, T in pairs:
         for pieces in _pieces(values, X.shape[1]):
-            for stored in itertools.islice(_layers(pieces, X.shape[1]), _MOST_ARRANGEMENTS):
-                targets = list(_targets(T, len(X), stored[-1].outputs))
-                if targets:
-                    yield stored, X, targets
+            every = [[*pieces, Piece(*each)] for each in pieces if len(each.shape) == 2] if tied else [pieces]
+            for each in every:
+                yield from _arranged(each, X, T)
+
+
+def _arranged(
+    pieces: list[Piece], X: np.ndarray, T: np.ndarray
+) -> Iterator[tuple[list[Stored], np.ndarray, list[np.ndarray]]]:
+    for stored in itertools.islice(_layers(pieces, X.shape[1]), _MOST_ARRANGEMENTS):
+        targets = list(_targets(T, len(X), stored[-1].outputs))
+        if targets:
+            yield stored, X, targets
 
 
 def _pieces(values: Arrays, D: int) -> Iterator[list[Piece]]:
@@ -281,6 +391,12 @@ def _data(held: Sequence[Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield X[:, None], T
         elif X.ndim == 0:
             yield X[None, None], T
+
+
+def _one_hot(X: np.ndarray, V: int) -> Iterator[np.ndarray]:
+    """Whole numbers below V as rows with a single 1, which choose rows of a matrix."""
+    if min(X.shape) == 1 and not np.any(X % 1) and np.min(X) >= 0 and np.max(X) < V:
+        yield np.eye(V)[X.astype(int).reshape(-1)]
 
 
 def _arrays(datum: Any) -> list[np.ndarray]:

@@ -6,8 +6,9 @@ import numpy as np
 
 from scratch.functional.elementary import sigma
 from scratch.gradcheck import Objective
+from scratch.gradcheck.derivative import numeric_derivative
 from torch_ref.checker.diagnosis.cause import Cause, is_right
-from torch_ref.checker.diagnosis.known import arrays_of
+from torch_ref.checker.diagnosis.known import arrays_of, negated
 from torch_ref.checker.verdict import TensorVerdict
 
 # ---- a term
@@ -91,7 +92,7 @@ def multiplied(t: TensorVerdict, objective: Objective) -> Cause | None:
     for name, x in arrays_of(objective).items():
         if x.shape != t.ours.shape:
             continue
-        if found := _masked(t, name, x):
+        if found := _masked(t, name, x, objective):
             return found
         for words, f in _ENTRIES.items():
             with np.errstate(all="ignore"):
@@ -111,16 +112,46 @@ def _named(name: str, by: str, t: TensorVerdict) -> Cause:
     return Cause(name, f"{by} it equals the numeric derivative", "", (t.name,))
 
 
-def _masked(t: TensorVerdict, name: str, x: np.ndarray) -> Cause | None:
+def _masked(t: TensorVerdict, name: str, x: np.ndarray, objective: Objective) -> Cause | None:
     """Wrong exactly where an input is on one side of a number: not cut off there, or cut off."""
     wrong = t.wrong(t.ours)
     if np.all(wrong) or not np.any(wrong):
         return None
-    for where, on in ((f"{name} ≤ 0", x <= 0), (f"{name} > 0", x > 0)):
-        if np.all(on[wrong]) and is_right(t, np.where(on, 0, t.ours)):
+    for where, sign in ((f"{name} ≤ 0", -1.0), (f"{name} > 0", 1.0)):
+        on = _is_closed(x, sign)
+        if np.all(on[wrong]) and is_right(t, np.where(on, 0, t.ours)) and _shown(t, name, objective, sign):
             fix = f"no gradient passes there: multiply by the mask, 0 where {where}"
-            evidence = "set to 0 there, it equals the numeric derivative"
+            evidence = (
+                "set to 0 there, it equals the numeric derivative; at numbers of the other sign as well"
+            )
             return Cause(f"the gradient passes where {where}: a closed unit", evidence, fix, (t.name,))
+    return _beyond(t, name, x, wrong)
+
+
+def _is_closed(x: np.ndarray, sign: float) -> np.ndarray:
+    return x > 0 if sign > 0 else x <= 0
+
+
+def _shown(t: TensorVerdict, name: str, objective: Objective, sign: float) -> bool:
+    """Whether the same is wrong where the numbers have the other sign, and so the other entries.
+
+    Were the entries on that side by chance, as those of a padding row may be, others would be wrong there.
+    """
+    try:
+        other = negated(objective, name)
+        ours, exact = other.run()[1].named()[t.name], numeric_derivative(other).gradients[t.name]
+        x = arrays_of(other)[name]
+    except (KeyError, TypeError, ValueError):  # no input or parameter, or not defined there
+        return False
+    on = _is_closed(x, sign)
+    if ours.shape != exact.shape or not np.any(on) or not np.any(ours[on]):
+        return False
+    off = np.abs(np.where(on, 0, ours) - exact)
+    return bool(np.all(off <= np.sqrt(np.finfo(objective.dtype).eps) * np.max(np.abs(ours))))
+
+
+def _beyond(t: TensorVerdict, name: str, x: np.ndarray, wrong: np.ndarray) -> Cause | None:
+    """Wrong exactly where a number is larger than some limit."""
     size = np.abs(x)
     beyond, within = np.min(size[wrong]), np.max(size[~wrong])
     closed, opened = np.all(t.ours[wrong] == 0), np.all(t.expected[wrong] == 0)

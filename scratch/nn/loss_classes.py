@@ -17,8 +17,7 @@ __all__ = [
     "NLLLoss",
 ]
 
-# As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
-UNSIGNED = {np.dtype(f"{kind}{size}"): np.dtype(f"u{size}") for kind in "iu" for size in (1, 2, 4, 8)}
+INT64, UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
 class _ClassLoss(Loss):
@@ -117,19 +116,22 @@ class CrossEntropyLoss(_ClassLoss):
 
     def forward(self, input: np.ndarray, target: np.ndarray) -> Any:
         """L = -Σ q log p / Z, p = softmax(x)."""
+        is_integer = isinstance(target, np.ndarray) and target.dtype.kind in "iu"
+        classes = target.astype(INT64, copy=False) if is_integer else target
+        # As an unsigned number a negative class is a large one: one maximum finds both kinds out of range.
         usual = (
-            type(input) is type(target) is np.ndarray
+            is_integer
+            and type(input) is type(classes) is np.ndarray
             and input.dtype.kind in "fc"
-            and (unsigned := UNSIGNED.get(target.dtype)) is not None
             and input.ndim == 2
-            and target.shape == input.shape[:1] != (0,)
-            and np.maximum.reduce(target.view(unsigned)) < input.shape[1]
+            and classes.shape == input.shape[:1] != (0,)
+            and np.maximum.reduce(classes.view(UINT64)) < input.shape[1]
             and self.weight is None
             and self.ignore_index < 0
             and not self.label_smoothing
         )
         if usual:
-            return self.run_loss(loss_fast.cross_entropy, loss_fast.cross_entropy_backward, input, target)
+            return self.run_loss(loss_fast.cross_entropy, loss_fast.cross_entropy_backward, input, classes)
         Z, options = self._check(input, target), (self.weight, self.ignore_index, self.label_smoothing)
         return self.run_loss(
             F.cross_entropy, F.cross_entropy_backward, input, target, *options, total_weight=Z

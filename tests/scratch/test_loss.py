@@ -306,3 +306,12 @@ def test_reprs_tell_what_was_given() -> None:
         "MultiMarginLoss(p=1, margin=1.0, weight=[1.0, 1.0], reduction='mean')"
     )
     assert repr(nn.MSELoss()) == "MSELoss(reduction='mean')"
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("C", [10, 200, 40000])
+def test_a_class_out_of_range_is_refused_in_every_type_of_integers(dtype, C) -> None:
+    """-1 as an unsigned number of 8 bits is 255, which could be one of 40,000 classes."""
+    wrong = np.array([0, C if dtype == "uint64" else -1]).astype(dtype)
+    with pytest.raises(IndexError, match=rf"target holds class {wrong[1]}, expected 0 to {C - 1}"):
+        nn.CrossEntropyLoss()(np.zeros((2, C), np.float32), wrong)

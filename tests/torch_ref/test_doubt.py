@@ -212,8 +212,8 @@ def doubtful(monkeypatch):
     """A numeric derivative that is off in one entry, as one whose step is too long would be."""
     right = comparing.numeric_derivative
 
-    def wrong(objective):
-        found = right(objective)
+    def wrong(objective, claimed):
+        found = right(objective, claimed)
         found.gradients["input"][0, 0] += 0.01
         return found
 

@@ -22,7 +22,7 @@ from scratch.gradcheck.rounding import ALL_RUNS, Tensors, jitter, numpy_spreads,
 from scratch.nested import leaves
 from torch_ref.checker.budget import patience_of
 from torch_ref.checker.comparison import Comparison
-from torch_ref.checker.sampled_derivative import judged_along, sampled_derivative
+from torch_ref.checker.sampled_derivative import directions_of, judged_along, sampled_derivative
 from torch_ref.checker.second_opinion import is_slope_of_its_forward
 from torch_ref.checker.torch_side import declared, require_same_start, run_torch
 from torch_ref.checker.verdict import AGREE, DIFFER, NO_DERIVATIVE, SHAPES_DIFFER, TensorVerdict, largest
@@ -98,9 +98,11 @@ def compare_objective(
     if twin is None:
         return _against_the_numeric_derivative(objective, patience)
     outputs, gradients = objective.run()
+    is_long = numeric and takes_too_long(objective, patience)
+    # Before all else, when least memory is in use.
+    along = directions_of(objective, gradients.named()) if is_long else None
     ours, exactly = outputs | gradients.named(), run_torch(twin, objective, twin_loss_fn)
     _require_same_count(ours, exactly)
-    is_long = numeric and takes_too_long(objective, patience)
     derivative = NumericDerivative({}, {}, "")
     if numeric and not is_long:
         derivative = numeric_derivative(objective, gradients.named())
@@ -111,9 +113,8 @@ def compare_objective(
     rounding = _with_numpys(widening_spreads(exactly, runs), objective, ours)
     theirs = exactly if theirs is None else theirs
     tensors = _judged(objective, ours, {*gradients.named()}, theirs, derivative, rounding)
-    along = None
-    if is_long:
-        tensors, along = judged_along(objective, gradients.named(), tensors)
+    if along is not None:
+        tensors = judged_along(objective, gradients.named(), tensors, along)
     tensors = [
         replace(t, confirmed=is_slope_of_its_forward(t, twin, objective, twin_loss_fn)) if _accuses(t) else t
         for t in tensors

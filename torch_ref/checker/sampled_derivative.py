@@ -23,26 +23,28 @@ ENTRIES, DIFFERING = 16, 4
 _TENSORS = 8
 
 
-def judged_along(
-    objective: Objective, gradients: Tensors, tensors: list[TensorVerdict]
-) -> tuple[list[TensorVerdict], Along | None]:
-    """Verdicts on tensors that were compared entry by entry: which side is wrong, or are both?
-
-    Nothing is said if forward takes no other numbers.
-    """
-    by_name = {t.name: t for t in tensors}
-
-    def roundings(name: str, v: np.ndarray, where: slice) -> float:
-        return SPREADS * float(np.linalg.norm(by_name[name].roundings.reshape(-1)[where] * v))
-
+def directions_of(objective: Objective, gradients: Tensors) -> Along | None:
+    """The gradients beside slopes along random directions; None if forward takes no other numbers."""
     try:
-        search = Search(Line(objective), gradients, objective.dtype, roundings)
+        return along_directions(_search(objective, gradients))
     except ValueError:
-        return tensors, None
-    along = along_directions(search)
-    differing = [t for t in tensors if t.verdict == DIFFER and t.name in search.names][:_TENSORS]
-    known = {t.name: _tried(search, t.name, _worst(t)) for t in differing}
-    return [_filled(t, known.get(t.name, along.wrong.get(t.name, []))) for t in tensors], along
+        return None
+
+
+def _search(objective: Objective, gradients: Tensors) -> Search:
+    return Search(Line(objective), gradients, objective.dtype, _OwnRoundings(objective))
+
+
+def judged_along(
+    objective: Objective, gradients: Tensors, tensors: list[TensorVerdict], along: Along
+) -> list[TensorVerdict]:
+    """Verdicts on tensors that were compared entry by entry: which side is wrong, or are both?"""
+    known = dict(along.wrong)
+    differing = [t for t in tensors if t.verdict == DIFFER and t.name in along.limits][:_TENSORS]
+    if differing:
+        search = _search(objective, gradients)
+        known |= {t.name: _tried(search, t.name, _worst(t)) for t in differing}
+    return [_filled(t, known.get(t.name, [])) for t in tensors]
 
 
 def _worst(t: TensorVerdict) -> list[int]:
@@ -98,7 +100,7 @@ def sampled_derivative(objective: Objective, gradients: Tensors) -> tuple[Numeri
     Raises:
         ValueError: forward takes no other numbers.
     """
-    search = Search(Line(objective), gradients, objective.dtype, _OwnRoundings(objective))
+    search = _search(objective, gradients)
     along, rng = along_directions(search), np.random.default_rng(0)
     filled, errors = {}, {}
     for name, x in search.line.tensors.items():

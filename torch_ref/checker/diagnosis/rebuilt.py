@@ -201,7 +201,7 @@ def _skips(stored: Sequence[Stored]) -> Iterator[tuple[Skip, ...]]:
             for start in range(len(stored) - length + 1)
             if widths[start] == widths[start + length]
         ]
-        behind = []
+        behind: list[Skip] = []
         for skip in fitting:
             if not behind or skip.start > behind[-1].end:
                 behind.append(skip)

@@ -1,9 +1,11 @@
 """Learning rates: the names that people give to them, in small letters, and those written in a function."""
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any
 
 # By these also an attribute of a layer is one, where alpha is a slope, and rate that of a dropout.
@@ -24,10 +26,10 @@ def rate_in_source(function: Any, owner: Any = None) -> float | None:
     Also in the methods of its owner that it calls. None if there is none, or if it would be a guess: there
     are several, or it may be a part of the gradient.
     """
-    trees = [*_tree(function)]
+    trees = _trees(getattr(function, "__func__", function))
     named = [node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     methods = (getattr(type(owner), name, None) for name in dict.fromkeys(named))
-    trees += [tree for method in methods if inspect.isfunction(method) for tree in _tree(method)]
+    trees += [tree for method in methods if inspect.isfunction(method) for tree in _trees(method)]
     held = {rate for tree in trees for rate in _held(tree)}
     if held:
         return held.pop() if len(held) == 1 else None
@@ -35,11 +37,18 @@ def rate_in_source(function: Any, owner: Any = None) -> float | None:
     return first if not others and abs(first) < _OF_GRADIENTS else None
 
 
-def _tree(function: Any) -> Iterator[ast.AST]:
+def _trees(function: Any) -> list[ast.AST]:
+    """The function's source, parsed, if it can be had."""
+    code = getattr(function, "__code__", None)
+    return [] if code is None else list(_parsed(code))
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(code: CodeType) -> tuple[ast.AST, ...]:
     try:
-        yield ast.parse(textwrap.dedent(inspect.getsource(function)))
+        return (ast.parse(textwrap.dedent(inspect.getsource(code))),)
     except (OSError, TypeError, SyntaxError):  # typed at a prompt, or a lambda in the middle of a line
-        return
+        return ()
 
 
 def _held(tree: ast.AST) -> Iterator[float]:

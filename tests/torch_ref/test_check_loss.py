@@ -1030,3 +1030,75 @@ def test_the_formula_that_a_loss_is_may_be_said(like, cause):
 def test_like_is_a_formula_of_ours():
     with pytest.raises(ValueError, match=r"check_loss: like is 'cross', expected the name of a formula"):
         check_loss(cross_entropy, {"z": normal(6, 3)}, LABELS, like="cross")
+
+
+# ---- a learning rate that the network's own loop holds
+
+
+class OwnLoop:
+    """tanh and squares, trained by its own loop; ``factor`` is 2 in a right gradient."""
+
+    factor = 2.0
+
+    def __init__(self):
+        self.W, self.V = normal(3, 4), normal(4, 2)
+
+    def loss(self, X, y):
+        self.h = np.tanh(X @ self.W)
+        return ((self.h @ self.V - y) ** 2).sum()
+
+    def _slopes(self, X, y):
+        self.loss(X, y)
+        d = self.factor * (self.h @ self.V - y)
+        return X.T @ (d @ self.V.T * (1 - self.h**2)), self.h.T @ d
+
+
+class HeldRate(OwnLoop):
+    def train(self, X, y, epochs=1):
+        lr = 0.1
+        for _ in range(epochs):
+            dW, dV = self._slopes(X, y)
+            self.W -= lr * dW
+            self.V -= lr * dV
+
+
+class RateInSteps(OwnLoop):
+    def train(self, X, y):
+        dW, dV = self._slopes(X, y)
+        self.W -= 0.01 * dW
+        self.V -= dV * 0.01
+
+
+class RateInAnotherMethod(OwnLoop):
+    def train(self, X, y):
+        self._move(*self._slopes(X, y))
+
+    def _move(self, dW, dV):
+        learning_rate = 0.05
+        self.W -= learning_rate * dW
+        self.V -= learning_rate * dV
+
+
+class UnnamedRate(OwnLoop):
+    def train(self, X, y):
+        dW, dV = self._slopes(X, y)
+        little = 0.3
+        self.W = self.W - little * dW
+        self.V = self.V - little * dV
+
+
+@pytest.mark.parametrize("kind", [HeldRate, RateInSteps, RateInAnotherMethod])
+def test_a_learning_rate_in_the_source_is_found(kind, monkeypatch):
+    assert check_loss(kind(), None, normal(6, 3), normal(6, 2))
+    monkeypatch.setattr(OwnLoop, "factor", 1.0)
+    found = check_loss(kind(), None, normal(6, 3), normal(6, 2))
+
+    assert [cause.name for cause in found.causes] == ["a factor of 1/2 too much"]
+
+
+def test_a_learning_rate_that_is_not_found_is_asked_for():
+    found = check_loss(UnnamedRate(), None, normal(6, 3), normal(6, 2), dtypes="float64")
+    (cause,) = found.causes
+
+    assert cause.name.startswith("the learning rate of the step is not known; 0.3 would make all gradients")
+    assert cause.fix.startswith("call it lr or learning_rate")

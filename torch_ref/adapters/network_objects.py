@@ -13,7 +13,7 @@ from functools import partial
 from types import CodeType
 from typing import Any
 
-from torch_ref.adapters.learning_rates import RATES
+from torch_ref.adapters.learning_rates import RATES, rate_in_source
 from torch_ref.adapters.methods import has_method
 from torch_ref.adapters.paths import ABSENT
 from torch_ref.adapters.usual_names import BACKWARD, FORWARD, LOSS, OUTPUT, plain
@@ -134,13 +134,15 @@ def _argument(name: str, at: int, net: Any, data: Sequence[Any]) -> Any:
 
 
 def learning_rate(function: Any, owner: Any) -> float:
-    """The learning rate of a step: kept in the object, or a global name that the function reads; else 1."""
+    """The learning rate of a step: kept in the object, a global name or a number in the function; else 1."""
     if isinstance(function, Filled) and function.fills_rate(owner):
         return 1.0
     keepers = (owner, getattr(function, "__self__", None))
     kept = [getattr(keeper, name, None) for keeper in keepers for name in RATES]
     names, known = _names_in(getattr(function, "__code__", None)), getattr(function, "__globals__", {})
     kept += [known.get(name) for name in names if name.lower() in RATES]
+    called = getattr(owner, function.__name__) if isinstance(function, Filled) else function
+    kept += [rate_in_source(called, owner)]
     return next((float(value) for value in kept if isinstance(value, int | float) and value), 1.0)
 
 

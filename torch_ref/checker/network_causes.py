@@ -70,7 +70,10 @@ def _rate(network: Network, wrong: Sequence[TensorVerdict]) -> Iterator[Cause]:
     named = {t.name.removesuffix(ALONG) for t in wrong}
     if len(factors) == len(wrong) and named == {*network.leaves} and network.steps_at_a_hidden_rate():
         name = f"the learning rate of the step is not known; {factors[0]:.6g} would make all gradients right"
-        fix = "keep the rate as lr in the object, or return the gradients: a factor of them looks the same"
+        fix = (
+            "call it lr or learning_rate, in the function, among its arguments or in the object; or return "
+            "the gradients: a factor of them looks the same"
+        )
         evidence = "the gradients are read from the step that is taken, divided by a rate of 1"
         yield Cause(name, evidence, fix, tuple(t.name for t in wrong))
 

@@ -7,7 +7,7 @@ in other places, and then equals the numeric derivative. Any other is called unk
 pattern of its wrong entries.
 
 * causes.py: the order in which all is tried
-* family.py, templates.py, bound.py: the formula of ours that gives this forward, found from the numbers alone
+* family.py, templates/, bound.py: the formula of ours that gives this forward, found from the numbers alone
 * reproduced.py: the mistakes made in it
 * forward.py: by what the two forwards differ
 * incoming.py: another incoming gradient: is it used, and is the gradient linear in it?

@@ -1,7 +1,7 @@
 """The formula of ours that gives people's forward, found from the numbers alone.
 
 A reference may be a lambda, a module of one's own, or missing; then nothing says which of our modules people
-have written. So all that could give an output of this shape from arrays of these shapes (templates.py) are
+have written. So all that could give an output of this shape from arrays of these shapes (templates/) are
 run on the same numbers, and the first that gives the same output is the family. It is a guess until a mistake
 made in it gives exactly the wrong gradient; nothing is said because of the family alone.
 """

@@ -137,29 +137,43 @@ def rebuild(network: Network) -> Rebuilt | None:
         return None
     limit = _SAME[next(network.parameters()).dtype.name] * float(np.max(np.abs(losses)))
     with np.errstate(all="ignore"):
-        for forms in (_plain, _with_skips, _with_ties, _with_dropout):
-            end = time.process_time() + (SECONDS if forms is _plain else MORE_SECONDS)
-            stored: Sequence[Stored] = ()
-            for form in forms(network, values[0]):
-                if form.stored is not stored:  # as many forms have in turn
-                    stored = form.stored
-                    many = [_at_all(layer, values) for layer in stored]
-                chain = Chain(
-                    form.X,
-                    form.targets[0],
-                    many,
-                    form.activations,
-                    LOSSES[0],
-                    skips=form.skips,
-                    dropped=form.dropped,
-                    tied=_ties_of(form.stored),
-                )
-                fitted = _with_loss(chain, form.targets, losses, limit)
-                if fitted is not None:
-                    layers = [layer.read(values[0]) for layer in form.stored]
-                    return Rebuilt(replace(fitted, layers=layers), form.stored)
-                if time.process_time() > end:
-                    break
+        for forms, seconds in (
+            (_plain, SECONDS),
+            (_with_skips, MORE_SECONDS),
+            (_with_ties, MORE_SECONDS),
+            (_with_dropout, MORE_SECONDS),
+        ):
+            found = _fitting(forms(network, values[0]), values, losses, limit, seconds)
+            if found is not None:
+                return found
+    return None
+
+
+def _fitting(
+    forms: Iterator["Form"], values: Sequence[Arrays], losses: np.ndarray, limit: float, seconds: float
+) -> Rebuilt | None:
+    """The first of the forms that has these losses at these parameters; None if the seconds are over."""
+    end = time.process_time() + seconds
+    stored: Sequence[Stored] = ()
+    for form in forms:
+        if form.stored is not stored:  # as many forms have in turn
+            stored = form.stored
+            many = [_at_all(layer, values) for layer in stored]
+        chain = Chain(
+            form.X,
+            form.targets[0],
+            many,
+            form.activations,
+            LOSSES[0],
+            skips=form.skips,
+            dropped=form.dropped,
+            tied=_ties_of(stored),
+        )
+        fitted = _with_loss(chain, form.targets, losses, limit)
+        if fitted is not None:
+            return Rebuilt(replace(fitted, layers=[layer.read(values[0]) for layer in stored]), stored)
+        if time.process_time() > end:
+            return None
     return None
 
 

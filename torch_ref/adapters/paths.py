@@ -26,15 +26,18 @@ def entries(kept: Any) -> list[tuple[Any, Any]]:
     return [entry for each in states if each for entry in each.items()]
 
 
-def walk(kept: Any, path: Path = (), seen: set[int] | None = None) -> Iterator[tuple[Path, Any]]:
-    """(path, value) of everything in ``kept`` and below; below an object only once."""
-    seen = set() if seen is None else seen
-    if id(kept) in seen:
-        return
-    seen.add(id(kept))
-    for key, value in entries(kept):
-        yield (*path, key), value
-        yield from walk(value, (*path, key), seen)
+def walk(kept: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """(path, value) of everything in ``kept`` and below; below an object only once, at its shortest path."""
+    seen, level = {id(kept)}, [(path, kept)]
+    while level:
+        below = []
+        for at, thing in level:
+            for key, value in entries(thing):
+                yield (*at, key), value
+                if id(value) not in seen:
+                    seen.add(id(value))
+                    below.append(((*at, key), value))
+        level = below
 
 
 def get(kept: Any, path: Path) -> Any:

@@ -1495,6 +1495,23 @@ def test_an_error_in_a_network_says_whose_it_is_and_where():
         check_loss(loss, {"W": np.ones(3)}, np.ones(3))
 
 
+def test_a_gradient_that_is_kept_in_fewer_digits_than_its_weight_is_refused():
+    class Layer:
+        def __init__(self):
+            self.W = np.random.default_rng(0).standard_normal((5, 3))
+            self.dW = np.zeros((5, 3), np.float16)
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, dy):
+            self.dW[:] = self.x.T @ dy
+            return dy @ self.W.T
+
+    assert "NumPy is wrong: weight" in check(Layer(), torch.nn.Linear(5, 3, bias=False), X).verdict
+
+
 def test_an_error_of_the_checker_is_none_of_peoples(monkeypatch):
     monkeypatch.setattr("torch_ref.checker.check.usable", None)
     with pytest.raises(TypeError, match=r"^'NoneType' object is not callable"):

@@ -12,6 +12,8 @@ def takes(function: Any, count: int, **named: Any) -> bool:
     """Whether it can be called with ``count`` arguments, and these by name; assumed without a signature."""
     if not callable(function):
         return False
+    if isinstance(function, np.ufunc):  # a signature it has from NumPy 2.2 on
+        return count == function.nin and not named
     try:
         inspect.signature(function).bind(*[None] * count, **named)
     except TypeError:
@@ -45,6 +47,8 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 def parameter_names(function: Any, required: bool = False) -> list[str]:
     """The names of its positional parameters; none where it has no signature."""
+    if isinstance(function, np.ufunc):
+        return [f"x{i}" for i in range(1, function.nin + 1)] if function.nin > 1 else ["x"]
     try:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -29,7 +29,8 @@ class Adapted(Keeping):
     ``root`` is a list of it, of what its last backward returned, and of the objects that are its parameters.
     ``misshapen`` are gradients of another shape than their parameter's, which cannot hold them. ``remarks``
     are side effects that its form alone shows. ``states`` are arrays that a backward which takes steps itself
-    has from call to call, as at the start. ``doubtful`` are the other orders of axes that the shapes of
+    has from call to call, as at the start. ``short`` are the dtypes of gradients that have fewer digits than
+    their parameters. ``doubtful`` are the other orders of axes that the shapes of
     some of its arrays allow.
     """
 
@@ -47,6 +48,7 @@ class Adapted(Keeping):
         self.written: dict[str, np.ndarray] = {}
         self.misshapen: dict[str, np.ndarray] = {}
         self.states: dict[Path, np.ndarray] = {}
+        self.short: dict[str, np.dtype[Any]] = {}
         self.doubtful: dict[str, list[tuple[int, ...]]] = {}
 
     def take(self, own: str, slot: Slot, pieces: tuple[Piece, ...]) -> None:
@@ -56,6 +58,9 @@ class Adapted(Keeping):
             data = piece.of(np.asarray(array, None if isinstance(array, np.ndarray) else float))
             setattr(self, piece.name, nn.Parameter(np.array(data)))
         is_array = isinstance(array, np.ndarray)
+        kept = [getattr(each, "dtype", np.dtype(float)) for each in (slot.grad, array)]
+        if all(dtype.kind == "f" for dtype in kept) and kept[0].itemsize < kept[1].itemsize:
+            self.short[own] = kept[0]
         places = [path for path, value in walk(self.root) if is_array and value is array]
         self.taken[own] = slot, places or [slot.path], pieces
 
@@ -199,7 +204,10 @@ class Adapted(Keeping):
         for name in filter(None, self.passes.gradients):
             if not isinstance(getattr(type(thing), name, None), property):
                 setattr(thing, name, None)
-        grads = [(slot.grad, np.zeros_like(np.asarray(slot.data))) for slot, *_ in self.taken.values()]
+        grads = [
+            (slot.grad, np.zeros_like(np.asarray(slot.data), self.short.get(own)))
+            for own, (slot, *_) in self.taken.items()
+        ]
         zeros = {id(grad): zero for grad, zero in grads if isinstance(grad, np.ndarray | np.generic | list)}
         # Arrays that only backward knows, and hands out as the gradient, are left alone.
         known = {*self.start, *(path for slot, *_ in self.taken.values() for path in slot.grad_paths)}

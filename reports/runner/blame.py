@@ -39,7 +39,8 @@ def blamed(error: BaseException, options: argparse.Namespace) -> str:
     if at is None:
         return ""
     nothing = "" if isinstance(error, Exception) else "; nothing was checked"
-    return f"your {at.function} raises {named(error)} ({at.line}){nothing}"
+    raised = getattr(error, "raised", error)  # of check's errors, that of the user's code
+    return f"your {at.function} raises {named(raised)} ({at.line}){nothing}"
 
 
 def named(error: BaseException) -> str:

@@ -964,7 +964,7 @@ class AddedUpAndZeroed(AddedUp):
     ("kind", "effect"),
     [
         (Kept, ""),
-        (FilledOnce, "a call keeps state: after one with other parameters, its gradients are not those of"),
+        (FilledOnce, "after one with other parameters and data, its gradients are not those of its loss"),
         (AddedUp, "a call adds its gradients of W, b to those of the call before"),
         (AddedUpAndZeroed, ""),
     ],
@@ -984,7 +984,9 @@ def test_gradients_of_the_first_call_kept_in_a_closure():
         return np.sum(e**2) / 2, {"W": kept.setdefault("W", X.T @ d)}
 
     found = check_loss(f, {"W": normal(4, 2)}, X, Y)
-    assert "after one with other parameters, its gradients are not those of its loss" in found.verdict
+    assert (
+        "after one with other parameters and data, its gradients are not those of its loss" in found.verdict
+    )
 
 
 def test_parameters_with_data_and_grad_kept_by_a_network():

@@ -15,12 +15,18 @@ _LIBRARIES = {"numpy", "scipy", "torch", "jax", "jaxlib", "copy", "functools", "
 _OURS = {"scratch", "torch_ref", "reports", "gradmirror_pytest"}
 
 
+class CodeError(ValueError):
+    """An error that people's code raised, with whose code it was: ``raised`` is the error itself."""
+
+    raised: Exception
+
+
 @contextmanager
 def errors_of(caller: str) -> Iterator[None]:
     """Within, and in a function that it decorates, messages begin with this name, and say whose code it was.
 
     Raises:
-        ValueError: people's code raises an error of Python's or of a library.
+        CodeError: people's code raises an error of Python's or of a library.
     """
     try:
         yield
@@ -33,12 +39,14 @@ def errors_of(caller: str) -> Iterator[None]:
             raise
         frame, line = place
         source = linecache.getline(frame.f_code.co_filename, line).strip()
-        raise ValueError(
+        told = CodeError(
             f"{caller}: {frame.f_code.co_qualname.replace('<locals>.', '')} raises "
             f"{type(error).__name__}: {text.partition(chr(10))[0]} "
             f"({Path(frame.f_code.co_filename).name}, line {line}{f': {source}' if source else ''}). "
             "Expected are inputs that it is made for, in shape and kind; call it by itself with them, twice"
-        ).with_traceback(error.__traceback__) from error
+        )
+        told.raised = error
+        raise told.with_traceback(error.__traceback__) from error
 
 
 def _place_in_peoples_code(error: Exception) -> tuple[FrameType, int] | None:

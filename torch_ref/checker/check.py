@@ -48,7 +48,7 @@ from torch_ref.checker.budget import SPENT, Budget
 from torch_ref.checker.callers import errors_of
 from torch_ref.checker.compare import compare_objective
 from torch_ref.checker.comparison import BESIDE_FLOAT64, YOURS_AND_REFERENCE, Comparison
-from torch_ref.checker.conditions import is_large, other_conditions
+from torch_ref.checker.conditions import is_large, is_of_shape, other_conditions
 from torch_ref.checker.diagnosis import Cause, diagnose, find_families, formulas_named, is_output
 from torch_ref.checker.jax_effects import jax_effects_of
 from torch_ref.checker.kinks import (
@@ -66,7 +66,7 @@ from torch_ref.checker.precision import usable
 from torch_ref.checker.side_effects import NO_EVIDENCE, side_effects_of
 from torch_ref.checker.sides import Sides, as_arrays
 from torch_ref.checker.tensor_effects import tensor_effects_of
-from torch_ref.checker.verdict import ROUNDED, TensorVerdict, largest
+from torch_ref.checker.verdict import ROUNDED, SHAPES_DIFFER, TensorVerdict, largest
 from torch_ref.checker.without_gradient import without_gradient
 
 
@@ -458,8 +458,10 @@ def _examined_under_conditions(
             continue
         try:
             with np.errstate(all="ignore"), budget.stage():
-                found = _examined(found, other, dtype, None, like, condition)
+                found = _unless_of_another_shape(found, _examined(found, other, dtype, None, like, condition))
         except NotFiniteError:
+            if sides.twin is None:
+                continue
             effect = (
                 f"with {condition} your output holds nan or inf, and PyTorch's does not: a number overflows "
                 "on the way. Subtract the largest before an exponential, or branch"
@@ -469,6 +471,21 @@ def _examined_under_conditions(
             reason = str(error).partition("\n")[0] or type(error).__name__
             found = replace(found, notes=(*found.notes, f"Not tried with {condition}: {reason}."))
     return found
+
+
+def _unless_of_another_shape(before: Check, found: Check) -> Check:
+    """``found`` or, if its last output has another shape than the reference's, what was there and a note.
+
+    A layer that is meant for even sizes need not be the reference's function on odd ones.
+    """
+    name, comparison = next(reversed(found.comparisons.items()))
+    condition = name.partition(", ")[2]
+    other = [t for t in comparison.forwards_differ if t.verdict == SHAPES_DIFFER and is_output(t)]
+    if not (other and is_of_shape(condition)):
+        return found
+    shapes = f"{other[0].ours.shape}, the reference's {other[0].reference.shape}"
+    note = f"Not tried with {condition}: there your output has shape {shapes}, so they are two functions."
+    return replace(before, notes=(*before.notes, note))
 
 
 def _examined_on_kinks(found: Check, sides: Sides, dtype: str, cotangent: Any, like: str | None) -> Check:

@@ -11,6 +11,7 @@ by halves (scratch/gradcheck/directions.py).
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from scratch.gradcheck import Objective
 from scratch.gradcheck.derivative import require_slopes
 from scratch.gradcheck.directions import Line, Search
 from scratch.gradcheck.objective import NotFiniteError
+from scratch.nested import leaves, unflatten_as
 from torch_ref.adapters.jax_networks import out_of_jax
 from torch_ref.adapters.networks import Network
 from torch_ref.adapters.parameter_parts import ALONG, Part
@@ -198,26 +200,48 @@ def _of_formula(objective: Objective, comparison: Comparison, like: str | None) 
 
 
 def _stale(network: Network) -> list[str]:
-    """A sentence if a call after one with other parameters gives gradients that are not those of its loss."""
-    after = deep_copy(network)
-    after.forward()
-    after.move(0.3)
+    """A sentence if a call after one with others gives gradients that are not those of its loss.
+
+    Other parameters, and the data the other way round, which leaves samples beside their targets; the data as
+    they are if the network does not take them so.
+    """
+    for data in (_other_way_round(network.held), network.held):
+        after = deep_copy(network)
+        after.forward()
+        after.move(0.3)
+        after = after.on(data)
+        with suppress(Exception):  # from other people's code, which need not take these numbers
+            after.loss_at(0)
+            said = _other_slopes(after)
+            return [f"{_STALE} For {said}"] if said else []
+    return []
+
+
+_STALE = (
+    "a call keeps state: after one with other parameters and data, its gradients are not those of its loss."
+)
+
+
+def _other_way_round(data: tuple[Any, ...]) -> tuple[Any, ...]:
+    flipped = (np.flip(x, 0).copy() if isinstance(x, np.ndarray) and x.ndim else x for _, x in leaves(data))
+    return unflatten_as(data, flipped)
+
+
+def _other_slopes(after: Network) -> str:
+    """Which slope of the loss is another than the gradient, if one is."""
     try:
         objective = Objective(after, cotangent=np.ones(()))
         gradients = objective.backward().named()
     except NotFiniteError:  # the parameters were good ones, and these are not
-        return []
+        return ""
     try:
-        if network.size <= MOST_ENTRIES:
+        if after.size <= MOST_ENTRIES:
             require_slopes(objective, gradients)
         elif not (search := _search(after)).whole(search.names, 0)[0]:
             raise ValueError("a random direction of all the slope is another")
     except ValueError as error:
-        return [
-            f"a call keeps state: after one with other parameters, its gradients are not those of its loss. "
-            f"For {str(error).removeprefix('along a random direction of ')}"
-        ]
-    return []
+        return str(error).removeprefix("along a random direction of ")
+    return ""
 
 
 def _parts(network: Network, seconds: float) -> dict[str, Part]:

@@ -2,7 +2,8 @@
 
 A norm starts with γ = 1 and β = 0, and with these a backward that forgets γ is right. A stride of 2 leaves a
 column over in an input of even length alone. An exponential overflows beyond 709. PyTorch decides: where it
-refuses a shape, or gives nan or inf, nothing is compared.
+refuses a shape, or gives nan or inf, nothing is compared. Without a reference, other numbers and shapes are
+tried, as far as the forward takes them.
 """
 
 import copy
@@ -18,7 +19,8 @@ from torch_ref.adapters.held import filled
 from torch_ref.adapters.layout import TorchPicked
 from torch_ref.checker.sides import Sides
 
-OTHER_WEIGHTS, EVAL = "weights drawn anew", "eval mode"
+OTHER_WEIGHTS, EVAL, OTHER_NUMBERS = "weights drawn anew", "eval mode", "other numbers"
+BATCH_OF_ONE, OTHER_SHAPE = "a batch of one", "an input of shape"
 # How many times as large.
 _FACTORS = (20.0, 1000.0)
 _LARGE = "times as large"
@@ -38,10 +40,17 @@ def other_conditions(sides: Sides) -> Iterator[tuple[str, Sides]]:
         other.twin = deep_copy(sides.twin).eval()
         if _differ(sides, other):
             yield EVAL, other
-    if sides.twin is not None:
-        for condition, other in (*_other_shapes(sides), *_large_numbers(sides)):
-            if _torch_is_finite(other):
-                yield condition, other
+    if sides.twin is None:
+        yield from (*_other_numbers(sides), *_other_shapes(sides))
+        return
+    for condition, other in (*_other_shapes(sides), *_large_numbers(sides)):
+        if _torch_is_finite(other):
+            yield condition, other
+
+
+def is_of_shape(condition: str) -> bool:
+    """Whether it is that of another shape."""
+    return condition.startswith((BATCH_OF_ONE, OTHER_SHAPE))
 
 
 def _copied(sides: Sides) -> Sides:
@@ -65,8 +74,14 @@ def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
         if length > 1 and (axis == 0 or not sides.held):
             keep = 1 if axis == 0 else length - 1
             shape = (*shown.shape[:axis], keep, *shown.shape[axis + 1 :])
-            name = "a batch of one" if axis == 0 else f"an input of shape {shape}"
-            yield name, _cut(sides, axis, length, keep)
+            name = BATCH_OF_ONE if axis == 0 else f"{OTHER_SHAPE} {shape}"
+            if not _is_elsewhere(length, axis, [x for x in arrays if x.shape != shown.shape]):
+                yield name, _cut(sides, axis, length, keep)
+
+
+def _is_elsewhere(length: int, axis: int, others: list[np.ndarray]) -> bool:
+    """Whether others are as long along another axis: it may be the same one, and cut, they would not fit."""
+    return any(n == length and at != axis for x in others for at, n in enumerate(x.shape))
 
 
 def _cut(sides: Sides, axis: int, length: int, keep: int) -> Sides:
@@ -95,6 +110,15 @@ def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
         scaled = (x * factor if is_floating(x) else x for _, x in leaves(sides.inputs))
         other.inputs = unflatten_as(sides.inputs, scaled)
         yield f"inputs {factor:g} {_LARGE}", other
+
+
+def _other_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
+    """The inputs in another order and smaller, so that what is confined to a range stays in it."""
+    other = _copied(sides)
+    moved = (np.flip(x) * x.dtype.type(0.75) if is_floating(x) else x for _, x in leaves(sides.inputs))
+    other.inputs = unflatten_as(sides.inputs, moved)
+    if any(is_floating(x) for _, x in leaves(sides.inputs)):
+        yield OTHER_NUMBERS, other
 
 
 def _torch_is_finite(sides: Sides) -> bool:

@@ -130,6 +130,7 @@ class Fold(_Columns):
         rows = math.prod(self._pair("kernel_size"))
         if (
             not isinstance(input, np.ndarray)
+            or input.dtype.kind not in "biufc"
             or input.ndim not in (2, 3)
             or input.shape[-2] % rows
             or input.shape[-1] != count

@@ -253,5 +253,6 @@ class MultiLabelSoftMarginLoss(Loss):
         self._check_alike(input=input, target=t)
         if input.ndim == 0:
             raise self.input_error("input", input, None, "(*, C)")
+        self._check_weights(input, "weight")
         f, f_backward = F.multilabel_soft_margin_loss, F.multilabel_soft_margin_loss_backward
         return self.run_loss(f, f_backward, input, t, self.weight)

@@ -78,6 +78,8 @@ class CosineEmbeddingLoss(Loss):
         self.refuse_mask(target)
         if not isinstance(target, ARRAYS):
             raise self.input_error("target", target, None, "")
+        if target.dtype.kind not in "biuf":
+            raise TypeError(f"CosineEmbeddingLoss: target is {target.dtype}, expected numbers, 1 or -1")
         if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
             raise ValueError(
                 f"CosineEmbeddingLoss: input1 and input2 have shape {input1.shape}, target {target.shape}; "

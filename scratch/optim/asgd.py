@@ -9,6 +9,9 @@ from scratch.optim.optimizer import Optimizer, State
 
 __all__ = ["ASGD"]
 
+# Of a number near 1: a larger one overflows, and no rate decays so fast.
+LARGEST_POWER = 1000
+
 
 class ASGD(Optimizer):
     r"""SGD with a falling rate, beside which the mean of the weights is kept (Polyak and Juditsky 1992).
@@ -43,6 +46,8 @@ class ASGD(Optimizer):
         weight_decay: float = 0,
         maximize: bool = False,
     ) -> None:
+        if abs(alpha) > LARGEST_POWER:
+            raise ValueError(f"ASGD: alpha is {alpha}, expected a power of at most {LARGEST_POWER}")
         defaults = {
             "lr": lr,
             "lambd": lambd,

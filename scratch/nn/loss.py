@@ -100,7 +100,8 @@ class Loss(Module):
         if not self._saved:
             raise self._no_forward()
         _, sealed, made, f_backward, saved, reduced, shape, dtype = self._saved[-1]
-        fits = isinstance(dloss, ARRAYS) and dloss.shape == shape and (not shape or dloss.dtype == dtype)
+        fits = isinstance(dloss, ARRAYS) and dloss.shape == shape
+        fits = fits and (dloss.dtype == dtype or (not shape and dloss.dtype.kind in "iufc"))
         if not (fits or (shape == () and isinstance(dloss, float | int | complex))):
             raise self._dloss_error(dloss, shape, dtype)
         if sealed is not None:

@@ -152,7 +152,7 @@ class _Max(_Pool):
 
     def backward(self, dy: np.ndarray | None, dindices: Any = None) -> np.ndarray:
         """dx = dy at the position of the largest, added up over the windows; indices have no gradient."""
-        if dy is None and self._saved:
+        if dy is None and self.return_indices and self._saved:
             *_, shape, dtype, _ = self._saved[self._position()]
             dy = np.zeros(shape, dtype)
         return super().backward(dy)

@@ -153,6 +153,8 @@ class _Cell(_Recurrent):
     def _backward(self, dhx: Any) -> Any:
         x, parameters, saved, stateful = taken = self.saved()
         try:
+            if dhx is None and len(self._parts) == 1:
+                raise self._no_state("dhx is", dhx)
             dy = self._state("dhx", dhx, x.shape[:-1], x)
         except (TypeError, ValueError):
             self.put_back(taken)

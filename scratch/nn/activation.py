@@ -4,6 +4,7 @@ An activation works on each element alone, $y_i = f(x_i)$, so its Jacobian is di
 $dx_i = f'(x_i)\, dy_i$. Only PReLU has something to learn, and only GLU and the softmax family mix elements.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def _refuse_infinite(module: Module, **arguments: float) -> None:
         ValueError: one is nan or infinite.
     """
     for name, value in arguments.items():
-        if not np.isfinite(value):
+        if not math.isfinite(value):
             raise ValueError(f"{type(module).__name__}: {name} is {value}, expected a finite number")
 
 
@@ -602,6 +603,7 @@ class _Shrink(_Elementwise):
     def __init__(self, lambd: float = 0.5) -> None:
         if not lambd >= 0:
             raise ValueError(f"{type(self).__name__}: lambd is {lambd}, expected 0 or more")
+        _refuse_infinite(self, lambd=lambd)
         self.lambd = lambd
 
 

@@ -259,8 +259,8 @@ class SmoothL1Loss(Loss):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        if not beta >= 0:
-            raise ValueError(f"SmoothL1Loss: beta is {beta}, expected 0 or more")
+        if not 0 <= beta < np.inf:
+            raise ValueError(f"SmoothL1Loss: beta is {beta}, expected 0 or more, and finite")
         self.beta = beta
 
     def forward(self, input: np.ndarray, target: np.ndarray) -> Any:

@@ -181,6 +181,8 @@ class MultiMarginLoss(Loss):
         super().__init__(reduction)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss: p is {p}, expected 1 or 2")
+        if not np.isfinite(float(margin)):
+            raise ValueError(f"MultiMarginLoss: margin is {margin}, expected a finite number")
         self.p, self.margin = p, margin
         self.register_buffer("weight", weight)
 

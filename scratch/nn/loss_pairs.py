@@ -70,6 +70,8 @@ class CosineEmbeddingLoss(Loss):
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
+        if not np.isfinite(float(margin)):
+            raise ValueError(f"CosineEmbeddingLoss: margin is {margin}, expected a finite number")
         self.margin = margin
 
     def forward(self, input1: np.ndarray, input2: np.ndarray, target: np.ndarray) -> Any:

@@ -120,6 +120,8 @@ class Embedding(_Table):
         _freeze: bool = False,
         dtype: Any = np.float32,
     ) -> None:
+        if max_norm is not None and not max_norm >= 0:
+            raise ValueError(f"{type(self).__name__}: max_norm is {max_norm}, expected 0 or more")
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self._make(_weight, not _freeze, dtype, sparse)

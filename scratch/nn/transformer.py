@@ -74,7 +74,7 @@ class _Layer(Module):
         dtype: Any,
         attentions: tuple[str, ...],
     ) -> None:
-        if isinstance(activation, str) and activation not in _ACTIVATIONS:
+        if not isinstance(activation, Module) and activation not in _ACTIVATIONS:
             expected = "'relu', 'gelu' or a Module"
             raise ValueError(f"{type(self).__name__}: activation is {activation!r}, expected {expected}")
         for name in attentions:

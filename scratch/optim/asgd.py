@@ -46,8 +46,6 @@ class ASGD(Optimizer):
         weight_decay: float = 0,
         maximize: bool = False,
     ) -> None:
-        if abs(alpha) > LARGEST_POWER:
-            raise ValueError(f"ASGD: alpha is {alpha}, expected a power of at most {LARGEST_POWER}")
         defaults = {
             "lr": lr,
             "lambd": lambd,
@@ -57,6 +55,12 @@ class ASGD(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
+
+    def _check(self, group: dict[str, Any]) -> None:
+        """Refuse options of another kind or out of range."""
+        super()._check(group)
+        if abs(group["alpha"]) > LARGEST_POWER:
+            raise ValueError(f"ASGD: alpha is {group['alpha']}, expected a power of at most {LARGEST_POWER}")
 
     def numbers(self, group: dict[str, Any]) -> dict[str, float]:
         """η and μ of the first step."""

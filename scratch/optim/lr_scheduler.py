@@ -117,13 +117,17 @@ class LRScheduler(metaclass=_Constructor):
         """Refuse a state from which no rate can be computed, of this epoch or of the next."""
         if type(self).get_lr is LRScheduler.get_lr:
             return  # it works on the rate in force
+        steps = state.get("total_steps", math.inf)
+        if not 0 <= state["last_epoch"] <= steps or steps < 1:
+            given = f"last_epoch is {state['last_epoch']}" + f", total_steps {steps}" * (steps != math.inf)
+            raise ValueError(f"{type(self).__name__}.load_state_dict: {given}, expected one of so many steps")
         trial = copy(self)
         vars(trial).update(state)
         trial.optimizer = copy(self.optimizer)
         trial.optimizer.param_groups = [dict(group) for group in self.optimizer.param_groups]
         try:
             for _ in range(2):
-                if trial.last_epoch <= getattr(trial, "total_steps", math.inf):
+                if not trial.last_epoch > getattr(trial, "total_steps", math.inf):
                     trial.get_lr()
                 trial.last_epoch += 1
         except (ArithmeticError, TypeError, ValueError, LookupError) as error:
@@ -199,7 +203,7 @@ class MultiStepLR(_Chained):
                 counted = Counter({int(epoch): int(count) for epoch, count in given.items()})
             except (TypeError, ValueError, OverflowError):
                 raise ValueError(
-                    f"MultiStepLR.load_state_dict: milestones is {given!r}, expected a count of each epoch"
+                    f"MultiStepLR.load_state_dict: milestones is {dict(given)!r}, expected counts"
                 ) from None
             state_dict = {**state_dict, "milestones": counted}
         super().load_state_dict(state_dict)

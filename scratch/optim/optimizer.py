@@ -117,8 +117,9 @@ class Optimizer:
 
     def _check(self, group: dict[str, Any]) -> None:
         """Refuse options of another kind than the constructor's defaults, or out of range."""
-        for option, default in signature(type(self)).parameters.items():
-            if option in group and (wrong := kind_error(option, group[option], default.default)):
+        likes = {name: each.default for name, each in signature(type(self)).parameters.items()}
+        for option, like in (self.defaults | likes).items():
+            if option in group and (wrong := kind_error(option, group[option], like)):
                 raise TypeError(f"{type(self).__name__}: {wrong}")
         for option in self.not_negative:
             if not group.get(option, 0) >= 0:
@@ -339,6 +340,8 @@ class Optimizer:
 
 def _is_one_number(value: Any) -> bool:
     """Whether it is a finite number, in whatever form: an int or a float, an array or a tensor of one."""
+    if isinstance(value, list | tuple):
+        return False
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):

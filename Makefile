@@ -12,7 +12,7 @@ TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TORCH_KERNELS ?= default avx2 avx512
 BLAS_KERNELS ?= Haswell SkylakeX Zen
 
-.PHONY: setup report test lint long kernels campaign faults alarms models mutants browser lesson clean
+.PHONY: setup report test lint long kernels campaign fuzz faults alarms models mutants browser lesson clean
 
 setup: .venv/.ready
 
@@ -49,6 +49,11 @@ kernels: setup
 campaign: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	$(TWO) $(BIN)/python -m pytest -n 2 -m campaign $(ARGS)
+
+# Bad input and faults, some 110,000 of them, in the order in which tests/fuzz/ has them, and the table of what
+# came of each (half an hour).
+fuzz: setup
+	GRADMIRROR_FUZZ=1 $(TWO) $(BIN)/python -m pytest -n 2 tests/fuzz -m '' $(ARGS)
 
 # The lesson in a real Chromium, where there is one.
 browser: setup

@@ -77,8 +77,8 @@ PROCESS_ENDS = {
     "os.execv": "import os; os.execv('/bin/true', ['true'])",
     "closed files": "import os; os.closerange(0, 99)",
     "a thread that exits": (
-        "import threading, os; threading.Thread(target=os._exit, args=(0,)).start(); import time; t"
-        "ime.sleep(1)"
+        "import threading, os; threading.Thread(target=os._exit, args=(0,)).start(); "
+        "import time; time.sleep(1)"
     ),
     "atexit": "import atexit, os; atexit.register(os._exit, 0); raise SystemExit",
     "print an answer": (

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import scratch
-from scratch import nn, optim
+from scratch import data, nn, optim
 from scratch.optim import lr_scheduler
 from torch_ref.catalog import LOSSES, MODULES
 
@@ -147,6 +147,15 @@ SLIPS = {
         ),
         "StepLR.load_state_dict: no rate can be computed from this state",
     ),
+    "a norm below 0": (lambda: nn.EmbeddingBag(3, 2, max_norm=-1.0), "EmbeddingBag: max_norm is -1.0,"),
+    "a number of lengths": (lambda: data.random_split([1, 2], 2), "random_split: lengths is 2, expected"),
+    "lengths as text": (lambda: data.random_split([1, 2], "11"), "random_split: lengths is '11', expected"),
+    "ragged indices": (lambda: data.Subset([1, 2], [[0], [1, 2]]), "Subset: indices is [[0], [1, 2]],"),
+    "a class of samples": (lambda: data.DataLoader(list), "DataLoader: dataset is a type, expected one with"),
+    "a batch of 31 digits": (lambda: data.DataLoader([1], 10**30), "expected a positive integer"),
+    "samples of two kinds": (lambda: data.default_collate([(1, 2), 3]), "samples are a tuple and a int"),
+    "other keys": (lambda: data.default_collate([{"x": 1}, {"y": 1}]), "samples have keys"),
+    "no samples": (lambda: data.default_collate([]), "default_collate: samples is [], expected a list"),
     "scheduler's state None": (
         lambda: lr_scheduler.StepLR(adam(), 2).load_state_dict(None),
         "StepLR.load_state_dict: state_dict is a NoneType, expected a dict",

@@ -71,8 +71,9 @@ def _bound(kind: type, described: Signature, args: tuple[Any, ...], kwargs: dict
     """The arguments by name."""
     if kind.__init__ is object.__init__:  # type: ignore[misc]
         if args or set(kwargs) - _OF_NO_MATTER:
-            given = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
-            raise TypeError(f"{kind.__name__}: got {', '.join(given)}, expected no arguments")
+            named = [(f"argument {i}", value) for i, value in enumerate(args)] + [*kwargs.items()]
+            given = ", ".join(f"{name} is {value!r}" for name, value in named if name not in _OF_NO_MATTER)
+            raise TypeError(f"{kind.__name__}: {given}, expected no arguments")
         return {}
     try:
         return described.bind(None, *args, **kwargs).arguments

@@ -117,7 +117,7 @@ SLIPS = {
     "gamma as text": (lambda: lr_scheduler.StepLR(adam(), 2, "x"), "gamma is 'x', expected a number"),
     "half a step": (lambda: lr_scheduler.StepLR(adam(), 2.5), "step_size is 2.5, expected an integer"),
     "a size of 31 digits": (lambda: nn.Linear(10**30, 2), "expected an integer, of less than 10 digits"),
-    "arguments of none": (lambda: nn.Tanh(3), "Tanh: got 3, expected no arguments"),
+    "arguments of none": (lambda: nn.Tanh(3), "Tanh: argument 0 is 3, expected no arguments"),
     "too many arguments": (lambda: nn.Linear(1, 2, True, np.float32, 5), "Linear: too many positional"),
     "an infinite slope": (lambda: nn.LeakyReLU(np.inf), "negative_slope is inf, expected a finite number"),
     "no activation": (lambda: nn.TransformerEncoderLayer(4, 2, activation=None), "expected 'relu', 'gelu'"),

@@ -12,7 +12,7 @@ TWO := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 TORCH_KERNELS ?= default avx2 avx512
 BLAS_KERNELS ?= Haswell SkylakeX Zen
 
-.PHONY: setup report test lint long kernels versions campaign faults alarms models mutants browser lesson clean
+.PHONY: setup report test lint long kernels versions campaign fuzz faults alarms models mutants browser lesson clean
 
 setup: .venv/.ready
 
@@ -65,6 +65,10 @@ versions:
 campaign: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
 	$(TWO) $(BIN)/python -m pytest -n 2 -m campaign $(ARGS)
+
+# Bad input and faults, some 119,000 of them, and the table of what came of them by area (some minutes).
+fuzz: setup
+	GRADMIRROR_FUZZ=1 $(TWO) $(BIN)/python -m pytest -n 2 tests/fuzz -m '' $(ARGS)
 
 # The lesson in a real Chromium, where there is one.
 browser: setup

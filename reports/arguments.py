@@ -27,6 +27,8 @@ def text(words: str) -> str:
     """Any text but an empty one: that is a shell variable that was not set, and no option left out."""
     if not words:
         raise argparse.ArgumentTypeError("it is empty; leave the option out, or say what it should be")
+    if "\0" in words:
+        raise argparse.ArgumentTypeError(f"{words!r} holds a NUL, which no name of a file may")
     return words
 
 

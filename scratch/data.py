@@ -16,8 +16,9 @@ generator's state is kept between two epochs (``scratch.random.get_rng_state``) 
 """
 
 import math
+import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,7 +85,10 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
         _check_dataset("Subset", dataset)
-        numbers = np.asarray(indices)
+        try:
+            numbers = np.asarray(indices)
+        except ValueError:
+            raise ValueError(f"Subset: indices is {indices!r}, expected one dimension") from None
         if numbers.ndim != 1:
             raise ValueError(f"Subset: indices has shape {numbers.shape}, expected one dimension")
         if numbers.size and numbers.dtype.kind not in "iu":
@@ -118,7 +122,12 @@ def random_split(
         ValueError: lengths is neither, or a length is negative.
     """
     _check_dataset("random_split", dataset)
-    n, counts = len(dataset), list[Any](lengths)
+    is_one = not isinstance(lengths, Iterable) or (isinstance(lengths, np.ndarray) and lengths.ndim == 0)
+    n, counts = len(dataset), [] if is_one else list[Any](lengths)
+    if not counts or not all(map(_is_count, counts)):
+        raise ValueError(
+            f"random_split: lengths is {lengths!r}, expected integers, or fractions whose sum is 1"
+        )
     if math.isclose(sum(counts), 1) and sum(counts) <= 1:
         counts = [math.floor(n * fraction) for fraction in counts]
         for i in range(n - sum(counts)):
@@ -160,7 +169,11 @@ class DataLoader:
         generator: Generator | None = None,
     ) -> None:
         _check_dataset("DataLoader", dataset)
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
+        if (
+            not isinstance(batch_size, int)
+            or isinstance(batch_size, bool)
+            or not 0 < batch_size <= sys.maxsize
+        ):
             raise ValueError(f"DataLoader: batch_size is {batch_size!r}, expected a positive integer")
         for name, value in {"shuffle": shuffle, "drop_last": drop_last}.items():
             if not isinstance(value, bool):
@@ -215,8 +228,18 @@ def default_collate(samples: Sequence[Any]) -> Any:
         TypeError: a field holds something else.
         ValueError: samples differ in the number of their fields, or a field in its shape.
     """
+    if not isinstance(samples, Sequence | np.ndarray) or not len(samples):
+        raise TypeError(f"default_collate: samples is {samples!r}, expected a list of one or more")
     first = samples[0]
+    same = next((kind for kind in (Mapping, tuple | list) if isinstance(first, kind)), None)
+    if other := next((each for each in samples if same and not isinstance(each, same)), None):
+        given = f"a {type(first).__name__} and a {type(other).__name__}"
+        raise TypeError(f"default_collate: samples are {given}, expected one kind")
     if isinstance(first, Mapping):
+        if other := next((each for each in samples if each.keys() != first.keys()), None):
+            raise ValueError(
+                f"default_collate: samples have keys {[*first]} and {[*other]}, expected the same in each"
+            )
         return {key: default_collate([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple | list):
         if len({len(sample) for sample in samples}) > 1:
@@ -235,8 +258,12 @@ def default_collate(samples: Sequence[Any]) -> Any:
     return batch
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
+
+
 def _check_dataset(where: str, dataset: Any) -> None:
-    if not isinstance(dataset, Dataset):
+    if isinstance(dataset, type) or not isinstance(dataset, Dataset):
         given = type(dataset).__name__
         raise TypeError(f"{where}: dataset is a {given}, expected one with __len__ and __getitem__")
 

@@ -21,6 +21,7 @@ import hashlib
 import importlib.util
 import io
 import math
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,8 @@ from scratch.data import TensorDataset
 from scratch.random import Generator, randperm
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+_MOST_AXES = 64
 
 _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -228,6 +231,12 @@ def read_idx(path: str | Path, magic: int | None = None) -> np.ndarray:
     dtype, ndim = np.dtype(_IDX_TYPES[data[2]]), data[3]
     start = 4 + 4 * ndim
     shape = tuple(int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4))
+    # NumPy has no more dimensions, nor arrays with a 0 among lengths whose product is larger than memory.
+    most = math.prod(n for n in shape if n) * dtype.itemsize
+    if ndim > _MOST_AXES or most > sys.maxsize:
+        raise ValueError(
+            f"{path}: says that its array has the shape {shape}, expected one that fits into memory"
+        )
     size = start + math.prod(shape) * dtype.itemsize
     if len(data) < start or len(data) != size:
         expected = f"at least {start}" if len(data) < start else f"{size} for the shape {shape}"

@@ -16,15 +16,15 @@ import numpy as np
 def refuse_other_kinds(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse arguments that are not of the types in the constructor's signature.
 
-    Flags are True, False, 1 or 0; whole numbers are all that can be an index, as NumPy's; a list may stand
-    for a tuple. What a text may say, and what fits to what, is left to the constructor, which
-    knows more.
+    Flags are True, False, 1 or 0; whole numbers are all that can be an index, as NumPy's, and fit into 32
+    bits; a list may stand for a tuple. What a text may say, and what fits to what, is left to the
+    constructor, which knows more.
 
     Raises:
-        TypeError: one is of another type; or there are too many or too few, and Python says so.
+        TypeError: one is of another type, or there are too many or too few.
     """
     described = _signature(kind)
-    for name, value in described.bind(None, *args, **kwargs).arguments.items():
+    for name, value in _bound(kind, described, args, kwargs).items():
         expected = described.parameters[name]
         if expected.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
             continue
@@ -33,6 +33,7 @@ def refuse_other_kinds(kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]
             annotation = bool
         if not (_is_dtype(value) if name == "dtype" else _fits(value, annotation)):
             words = "a dtype of floating or complex numbers" if name == "dtype" else _words(annotation)
+            words += ", of less than 10 digits" * _is_too_large(value)
             raise TypeError(f"{kind.__name__}: {name} is {value!r}, expected {words}")
 
 
@@ -47,7 +48,7 @@ def kind_error(name: str, value: Any, like: Any) -> str:
     """
     expected = ""
     if isinstance(like, bool):
-        expected = "" if isinstance(value, bool | np.bool_) or value in (0, 1) else "True or False"
+        expected = "" if _is_flag(value) or _is_unit(value) else "True or False"
     elif isinstance(like, int | float):
         expected = "" if _is_number(value) else "a number"
     elif isinstance(like, str):
@@ -62,6 +63,28 @@ def kind_error(name: str, value: Any, like: Any) -> str:
     return f"{name} is {value!r}, expected {expected}" if expected else ""
 
 
+# Arguments of no constructor: torch's, which say how to go about it, and not what the numbers are.
+_OF_NO_MATTER = {"inplace"}
+
+
+def _bound(kind: type, described: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name."""
+    if kind.__init__ is object.__init__:  # type: ignore[misc]
+        if args or set(kwargs) - _OF_NO_MATTER:
+            named = [(f"argument {i}", value) for i, value in enumerate(args)] + [*kwargs.items()]
+            given = ", ".join(f"{name} is {value!r}" for name, value in named if name not in _OF_NO_MATTER)
+            raise TypeError(f"{kind.__name__}: {given}, expected no arguments")
+        return {}
+    try:
+        return described.bind(None, *args, **kwargs).arguments
+    except TypeError as error:
+        raise TypeError(f"{kind.__name__}: {error}") from None
+
+
+# What an axis of an array may have, and more than is likely to be meant.
+_LARGEST = 2**31 - 1
+
+
 @cache
 def _signature(kind: type) -> Signature:
     return signature(kind.__init__)  # type: ignore[misc]
@@ -72,8 +95,11 @@ def _fits(value: Any, annotation: Any) -> bool:
         return any(_fits(value, each) for each in get_args(annotation))
     if get_origin(annotation) in (tuple, Sequence):
         return _is_tuple(value, get_args(annotation))
-    check = _CHECKS.get(annotation)
-    return check is None or check(value)
+    if get_origin(annotation) is Callable:
+        return callable(value)
+    if check := _CHECKS.get(annotation):
+        return check(value)
+    return not isinstance(annotation, type) or annotation is Parameter.empty or isinstance(value, annotation)
 
 
 def _is_tuple(value: Any, each: tuple[Any, ...]) -> bool:
@@ -94,13 +120,18 @@ def _is_dtype(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, bool | np.bool_ | np.ndarray):
         return False
     try:
-        operator.index(value)
+        return -_LARGEST <= operator.index(value) <= _LARGEST
     except TypeError:
         return False
-    return True
+
+
+def _is_too_large(value: Any) -> bool:
+    """Whether it is, or holds, a whole number that no array is as long as."""
+    several = value if isinstance(value, tuple | list) else [value]
+    return any(isinstance(each, int | np.integer) and abs(int(each)) > _LARGEST for each in several)
 
 
 def _is_number(value: Any) -> bool:
@@ -113,8 +144,15 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, bool | np.bool_) or (_is_whole(value) and value in (0, 1))
 
 
+def _is_unit(value: Any) -> bool:
+    """Whether it is 1.0 or 0.0, as a flag may come out of a file."""
+    return isinstance(value, float) and value in (0, 1)
+
+
 def _is_array(value: Any) -> bool:
-    return hasattr(value, "__array__")
+    if isinstance(value, type) or not hasattr(value, "__array__"):
+        return False
+    return getattr(value, "dtype", None) is None or getattr(value.dtype, "kind", "f") in "iufc"
 
 
 _CHECKS: dict[Any, Callable[[Any], bool]] = {
@@ -130,7 +168,7 @@ _WORDS = {
     int: "an integer",
     float: "a number",
     str: "a text",
-    np.ndarray: "an array",
+    np.ndarray: "an array of numbers",
     type(None): "None",
 }
 

@@ -45,4 +45,8 @@ def blamed(error: BaseException, options: argparse.Namespace) -> str:
 
 def named(error: BaseException) -> str:
     """The kind of the error and what it says."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        said = str(error)
+    except Exception:  # of an exception of the user's own
+        said = ""
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

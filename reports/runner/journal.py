@@ -74,8 +74,8 @@ class Journal:
         journal = cls(path)
         for number, line in enumerate(lines, 2):
             try:
-                key, rows = line["key"], _unpacked(line)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                key, rows = str(line["key"]), _unpacked(line)
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise UnusableError(f"{path}: line {number} is damaged: {error!r}") from error
             if key in journal.rows:
                 raise UnusableError(f"{path}: line {number} has {key!r} a second time")

@@ -42,6 +42,8 @@ def load(path: str | PathLike[str]) -> Results:
         found = {name: _findings(known[name], each) for name, each in content["sections"].items()}
     except (ValueError, OverflowError) as error:
         raise UnusableError(f"{path}: {error}") from None
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UnusableError(f"{path}: its parts do not fit together: {error!r}") from None
     return Results(path.parent, content["environment"], content["options"], found)
 
 

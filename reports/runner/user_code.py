@@ -42,6 +42,10 @@ def answer(options: argparse.Namespace) -> Answer:
     except BaseException as error:
         if reason := blamed(error, options):
             raise UnusableError(reason) from error
+        if isinstance(error, SystemExit):
+            raise UnusableError(
+                "something that your code or --against names ends the process; nothing was checked"
+            ) from error
         if not isinstance(error, TypeError | ValueError | RuntimeError):
             raise
         compared = "the two sides cannot be compared" if options.against else "it cannot be checked"

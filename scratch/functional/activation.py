@@ -433,16 +433,17 @@ def mish(x: np.ndarray) -> tuple[np.ndarray, Any]:
         >>> y, mish_backward(np.ones(1), saved)
         (array([0.]), array([0.6]))
     """
-    e = np.exp(clip(x, -np.inf, 25))
+    z = clip(x, -np.inf, 25)
+    e = np.exp(z)
     n = e * (e + 2)
     t = np.where(n.real < 1, n / (n + 2), 1 - 2 / (n + 2))
-    return x * t, (x, e, n, t)
+    return x * t, (z, e, n, t)
 
 
 def mish_backward(dy: np.ndarray, saved: Any) -> np.ndarray:
-    """dx = dy (t + x t')."""
-    x, e, n, t = saved
-    return dy * (t + x * (4 * e / (n + 2) * ((e + 1) / (n + 2))))
+    """dx = dy (t + x t'), where t' vanishes from 25 on, and so the z that stays there may stand for x."""
+    z, e, n, t = saved
+    return dy * (t + z * (4 * e / (n + 2) * ((e + 1) / (n + 2))))
 
 
 def gelu(x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray, Any]:

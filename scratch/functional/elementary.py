@@ -46,7 +46,7 @@ def sigma(x: np.ndarray) -> np.ndarray:
     """
     lowest = _LOWEST.get(x.dtype.char)
     if lowest is None:
-        raise TypeError(f"sigmoid: x is {x.dtype}, expected floating or complex numbers")
+        raise TypeError(f"sigmoid: x is {x.dtype}, expected float32, float64, longdouble or complex")
     return np.reciprocal(1 + np.exp(-np.maximum(x, lowest)))
 
 

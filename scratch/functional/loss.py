@@ -445,7 +445,7 @@ def hinge_embedding_loss(x: np.ndarray, y: np.ndarray, margin: float = 1.0) -> t
     """
     z = margin - x
     near, far = y != -1, y != 1
-    return near * x + far * clip(z, 0, np.inf), (near, far & (z.real >= 0))
+    return np.where(near, x, 0) + np.where(far, clip(z, 0, np.inf), 0), (near, far & (z.real >= 0))
 
 
 def hinge_embedding_loss_backward(dℓ: np.ndarray, saved: Any) -> np.ndarray:

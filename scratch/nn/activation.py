@@ -4,6 +4,7 @@ An activation works on each element alone, $y_i = f(x_i)$, so its Jacobian is di
 $dx_i = f'(x_i)\, dy_i$. Only PReLU has something to learn, and only GLU and the softmax family mix elements.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,17 @@ class _Elementwise(Module):
         return arguments(self)
 
 
+def _refuse_infinite(module: Module, **arguments: float) -> None:
+    """Refuse numbers that would make nan of inputs that they should not touch, as 0 · inf is nan.
+
+    Raises:
+        ValueError: one is nan or infinite.
+    """
+    for name, value in arguments.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{type(module).__name__}: {name} is {value}, expected a finite number")
+
+
 class ReLU(_Elementwise):
     r"""$y = \max(x, 0)$: F.relu.
 
@@ -94,6 +106,7 @@ class LeakyReLU(_Elementwise):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
+        _refuse_infinite(self, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def forward(self, input: np.ndarray) -> np.ndarray:
@@ -126,6 +139,7 @@ class RReLU(_Elementwise):
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3) -> None:
         if not lower <= upper:
             raise ValueError(f"RReLU: lower is {lower}, upper is {upper}, expected lower ≤ upper")
+        _refuse_infinite(self, lower=lower, upper=upper)
         self.lower, self.upper = lower, upper
 
     def forward(self, input: np.ndarray) -> np.ndarray:
@@ -169,6 +183,7 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: Any = np.float32) -> None:
         if num_parameters < 1:
             raise ValueError(f"PReLU: num_parameters is {num_parameters}, expected 1 or more")
+        _refuse_infinite(self, init=init)
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(np.empty(num_parameters, dtype))
         self.reset_parameters()
@@ -206,6 +221,7 @@ class ELU(_Elementwise):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
+        _refuse_infinite(self, alpha=alpha)
         self.alpha = alpha
 
     def forward(self, input: np.ndarray) -> np.ndarray:
@@ -235,6 +251,7 @@ class CELU(_Elementwise):
     def __init__(self, alpha: float = 1.0) -> None:
         if alpha == 0:
             raise ValueError("CELU: alpha is 0, expected another number: x is divided by it")
+        _refuse_infinite(self, alpha=alpha)
         self.alpha = alpha
 
     def forward(self, input: np.ndarray) -> np.ndarray:
@@ -570,6 +587,7 @@ class Threshold(_Elementwise):
     """
 
     def __init__(self, threshold: float, value: float) -> None:
+        _refuse_infinite(self, threshold=threshold, value=value)
         self.threshold, self.value = threshold, value
 
     def forward(self, input: np.ndarray) -> np.ndarray:
@@ -585,6 +603,7 @@ class _Shrink(_Elementwise):
     def __init__(self, lambd: float = 0.5) -> None:
         if not lambd >= 0:
             raise ValueError(f"{type(self).__name__}: lambd is {lambd}, expected 0 or more")
+        _refuse_infinite(self, lambd=lambd)
         self.lambd = lambd
 
 
@@ -653,6 +672,10 @@ class _AlongAxis(Module):
             raise self.input_error("input", x, None, "(*)")
         if not -max(x.ndim, 1) <= self.dim < max(x.ndim, 1):
             raise ValueError(f"{self}: input has shape {x.shape}, which has no axis {self.dim}")
+        if x.size == 0 and x.shape[self.dim] == 0:
+            raise ValueError(
+                f"{self}: input has shape {x.shape}, expected a number or more along axis {self.dim}"
+            )
 
     def extra_repr(self) -> str:
         """dim."""
@@ -725,6 +748,7 @@ class Softmax2d(Softmax):
     def _check(self, x: Any) -> None:
         if not isinstance(x, ARRAYS) or x.dtype.kind not in "fc" or x.ndim not in (3, 4):
             raise self.input_error("input", x, None, "(N, C, H, W) or (C, H, W)")
+        super()._check(x)
 
 
 class LogSoftmax(_AlongAxis):

@@ -31,6 +31,8 @@ class RunningNorm(Normalization):
     ) -> None:
         if num_features < 0:
             raise ValueError(f"{type(self).__name__}: num_features is {num_features}, expected 0 or more")
+        if not eps >= 0:
+            raise ValueError(f"{type(self).__name__}: eps is {eps}, expected 0 or more")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         buffers = (np.zeros(num_features, dtype), np.ones(num_features, dtype), np.zeros((), np.int64))

@@ -35,7 +35,7 @@ class ChannelShuffle(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x, its channels (g, C/g) transposed."""
-        if not isinstance(input, np.ndarray):
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "biufc":
             raise self.input_error("input", input, None, "")
         if input.ndim < 3 or input.shape[1] % self.groups:
             raise ValueError(

@@ -40,9 +40,9 @@ class _Conv(Module):
 
     def _make(self, bias: bool, dtype: Any) -> None:
         name, g = type(self).__name__, self.groups
-        for side in ("in_channels", "out_channels"):
-            if getattr(self, side) < 0:
-                raise ValueError(f"{name}: {side} is {getattr(self, side)}, expected 0 or more")
+        for side, fewest in (("in_channels", 0), ("out_channels", 1)):
+            if getattr(self, side) < fewest:
+                raise ValueError(f"{name}: {side} is {getattr(self, side)}, expected {fewest} or more")
         for argument, least in (("kernel_size", 1), ("stride", 1), ("dilation", 1)):
             setattr(self, argument, self._each_axis(argument, least))
         if g < 1 or self.in_channels % g or self.out_channels % g:
@@ -303,6 +303,10 @@ class ConvTranspose1d(_Conv):
             span = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
             if (input.shape[axis] - 1) * self.stride[axis] + span - 2 * p + e < 1:
                 raise ValueError(f"{self}: of input, of shape {input.shape}, the padding leaves nothing")
+            if not input.shape[axis]:
+                raise ValueError(
+                    f"{self}: input has shape {input.shape}, expected 1 or more along axis {axis}"
+                )
             ends = (p, p - e, *ends)
         return self.run(
             conv_fast.conv_transpose,

@@ -32,6 +32,8 @@ class CosineSimilarity(Module):
     """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        if not eps >= 0:
+            raise ValueError(f"CosineSimilarity: eps is {eps}, expected 0 or more")
         self.dim, self.eps = dim, eps
 
     def forward(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:

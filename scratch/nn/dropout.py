@@ -21,8 +21,28 @@ def draw_kept(like: np.ndarray, p: float) -> np.ndarray:
     k = np.zeros_like(like, like.real.dtype, subok=False)
     if p < 1:
         in_memory = sorted(range(k.ndim), key=lambda axis: -k.strides[axis])
-        bernoulli_(k.transpose(in_memory), 1 - p)
+        bernoulli_(k.transpose(in_memory if 0 not in like.strides else _of_broadcast(like)), 1 - p)
     return k
+
+
+def _of_broadcast(like: np.ndarray) -> list[int]:
+    """The axes of an array that was broadcast, the slowest first.
+
+    An axis along which it repeats lies nowhere in memory; as in torch it stays between those that it was
+    between, unless another one passes it by.
+    """
+    order = list(range(like.ndim))[::-1]  # the fastest first
+    for i in range(1, like.ndim):
+        at = i
+        for before in range(i - 1, -1, -1):
+            here, there = (like.strides[order[each]] for each in (at, before))
+            if 0 in (here, there) or here == there:
+                continue
+            if there < here:
+                break
+            order[at], order[before] = order[before], order[at]
+            at = before
+    return order[::-1]
 
 
 def dropout_mask(like: np.ndarray, p: float) -> np.ndarray:

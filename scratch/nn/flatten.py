@@ -36,7 +36,7 @@ class Flatten(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x with the axes joined."""
-        if not isinstance(input, np.ndarray):
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "biufc":
             raise self.input_error("input", input, None, "")
         n, start, end = input.ndim, self.start_dim, self.end_dim
         if not (-n <= start < n and -n <= end < n and start % n <= end % n):
@@ -77,7 +77,7 @@ class Unflatten(Module):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x with the axis split."""
-        if not isinstance(input, np.ndarray):
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "biufc":
             raise self.input_error("input", input, None, "")
         if not -input.ndim <= self.dim < input.ndim:
             raise ValueError(f"{self}: input has shape {input.shape}, where there is no such axis")

@@ -85,7 +85,7 @@ class Unfold(_Columns):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = the windows of x."""
-        if not isinstance(input, np.ndarray) or input.ndim not in (3, 4):
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "biufc" or input.ndim not in (3, 4):
             raise self.input_error("input", input, None, "(N, C, H, W) or (C, H, W)")
         self._places(input.shape[-2:])
         return self.run(F.unfold, F.unfold_backward, (input,), (), *self._window())
@@ -130,6 +130,7 @@ class Fold(_Columns):
         rows = math.prod(self._pair("kernel_size"))
         if (
             not isinstance(input, np.ndarray)
+            or input.dtype.kind not in "biufc"
             or input.ndim not in (2, 3)
             or input.shape[-2] % rows
             or input.shape[-1] != count

@@ -103,7 +103,8 @@ class Loss(Module):
         if isinstance(dloss, NUMBERS):
             fits = not shape
         else:
-            fits = isinstance(dloss, ARRAYS) and dloss.shape == shape and (not shape or dloss.dtype == dtype)
+            fits = isinstance(dloss, ARRAYS) and dloss.shape == shape
+            fits = fits and (dloss.dtype == dtype or (not shape and dloss.dtype.kind in "iufc"))
         if not fits:
             raise self._dloss_error(dloss, shape, dtype)
         if sealed is not None:
@@ -136,6 +137,19 @@ class Loss(Module):
             if other.real.dtype != x.real.dtype:
                 raise TypeError(
                     f"{type(self).__name__}: {first} is {x.dtype}, {name} {other.dtype}; convert one of them"
+                )
+
+    def _check_weights(self, x: np.ndarray, *names: str) -> None:
+        """Refuse weights, attributes of these names, that do not broadcast to the shape of x."""
+        for name in names:
+            weight = getattr(self, name)
+            if weight is None:
+                continue
+            pairs = zip(weight.shape[::-1], x.shape[::-1], strict=False)
+            if weight.ndim > x.ndim or any(n not in (1, size) for n, size in pairs):
+                raise ValueError(
+                    f"{type(self).__name__}: {name} has shape {weight.shape}, input {x.shape}; expected one "
+                    "that broadcasts to it"
                 )
 
     def _check_classes(
@@ -248,8 +262,8 @@ class SmoothL1Loss(Loss):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        if not beta >= 0:
-            raise ValueError(f"SmoothL1Loss: beta is {beta}, expected 0 or more")
+        if not 0 <= beta < np.inf:
+            raise ValueError(f"SmoothL1Loss: beta is {beta}, expected 0 or more, and finite")
         self.beta = beta
 
     def forward(self, input: np.ndarray, target: np.ndarray) -> Any:
@@ -327,6 +341,7 @@ class BCELoss(Loss):
                 f"BCELoss: target runs from {target.real.min()} to {target.real.max()}, expected "
                 "probabilities from 0 to 1"
             )
+        self._check_weights(input, "weight")
         return self.run_loss(
             F.binary_cross_entropy, F.binary_cross_entropy_backward, input, target, self.weight
         )
@@ -368,6 +383,7 @@ class BCEWithLogitsLoss(Loss):
     def forward(self, input: np.ndarray, target: np.ndarray) -> Any:
         """L = -Σ w (p t log σ(x) + (1 - t) log σ(-x)) / Z."""
         self._check_alike(input=input, target=target)
+        self._check_weights(input, "weight", "pos_weight")
         return self.run_loss(
             F.binary_cross_entropy_with_logits,
             F.binary_cross_entropy_with_logits_backward,
@@ -482,12 +498,12 @@ class GaussianNLLLoss(Loss):
         number = isinstance(var, float | int) and not isinstance(var, np.generic)
         if not number and not isinstance(var, ARRAYS):
             raise self.input_error("var", var, None, "")
+        if not number and var.real.dtype != x.real.dtype:
+            raise TypeError(f"GaussianNLLLoss: input is {x.dtype}, var {var.dtype}; convert one of them")
         if np.any(np.real(var) < 0):
             raise ValueError(f"GaussianNLLLoss: var has {np.min(np.real(var))}, expected 0 or more")
         if number:
             return
-        if var.real.dtype != x.real.dtype:
-            raise TypeError(f"GaussianNLLLoss: input is {x.dtype}, var {var.dtype}; convert one of them")
         shape = (*var.shape, 1) if var.shape == x.shape[:-1] != x.shape else var.shape
         others = [n for n, size in zip(shape, x.shape, strict=False) if n != size]
         if len(shape) != x.ndim or others not in ([], [1]):

@@ -184,6 +184,8 @@ class MultiMarginLoss(Loss):
         super().__init__(reduction)
         if p not in (1, 2):
             raise ValueError(f"MultiMarginLoss: p is {p}, expected 1 or 2")
+        if not np.isfinite(float(margin)):
+            raise ValueError(f"MultiMarginLoss: margin is {margin}, expected a finite number")
         self.p, self.margin = p, margin
         self.register_buffer("weight", weight)
 
@@ -256,5 +258,6 @@ class MultiLabelSoftMarginLoss(Loss):
         self._check_alike(input=input, target=t)
         if input.ndim == 0:
             raise self.input_error("input", input, None, "(*, C)")
+        self._check_weights(input, "weight")
         f, f_backward = F.multilabel_soft_margin_loss, F.multilabel_soft_margin_loss_backward
         return self.run_loss(f, f_backward, input, t, self.weight)

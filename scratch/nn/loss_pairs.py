@@ -70,6 +70,8 @@ class CosineEmbeddingLoss(Loss):
 
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
+        if not np.isfinite(float(margin)):
+            raise ValueError(f"CosineEmbeddingLoss: margin is {margin}, expected a finite number")
         self.margin = margin
 
     def forward(self, input1: np.ndarray, input2: np.ndarray, target: np.ndarray) -> Any:
@@ -78,6 +80,8 @@ class CosineEmbeddingLoss(Loss):
         self.refuse_mask(target)
         if not isinstance(target, ARRAYS):
             raise self.input_error("target", target, None, "")
+        if target.dtype.kind not in "biuf":
+            raise TypeError(f"CosineEmbeddingLoss: target is {target.dtype}, expected numbers, 1 or -1")
         if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
             raise ValueError(
                 f"CosineEmbeddingLoss: input1 and input2 have shape {input1.shape}, target {target.shape}; "

@@ -67,7 +67,11 @@ class _Pad(Module):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y_t = x at the place of t."""
         n = self.axes
-        if not isinstance(input, np.ndarray) or input.ndim not in (n + 1, n + 2):
+        if (
+            not isinstance(input, np.ndarray)
+            or input.dtype.kind not in "biufc"
+            or input.ndim not in (n + 1, n + 2)
+        ):
             shape = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[n - 1]
             raise self.input_error("input", input, None, f"(N, {shape[1:]} or {shape}")
         check_length(self, input, self.padding, self.mode)
@@ -103,7 +107,7 @@ class ConstantPad1d(_Pad):
 
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y_t = x at the place of t, or the value."""
-        if not isinstance(input, np.ndarray) or input.ndim < self.axes:
+        if not isinstance(input, np.ndarray) or input.dtype.kind not in "biufc" or input.ndim < self.axes:
             shape = ("(*, L)", "(*, H, W)", "(*, D, H, W)")[self.axes - 1]
             raise self.input_error("input", input, None, shape)
         check_length(self, input, self.padding, self.mode)

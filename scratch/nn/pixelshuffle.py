@@ -55,7 +55,12 @@ class PixelShuffle(_Shuffle):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x with channels made pixels."""
         r = self.upscale_factor
-        if not isinstance(input, np.ndarray) or input.ndim < 3 or input.shape[-3] % r**2:
+        if (
+            not isinstance(input, np.ndarray)
+            or input.dtype.kind not in "biufc"
+            or input.ndim < 3
+            or input.shape[-3] % r**2
+        ):
             raise self._refusal(input, f"(*, C, H, W), C a multiple of {r**2}")
         return self.run(F.pixel_shuffle, F.pixel_shuffle_backward, (input,), (), r)
 
@@ -87,6 +92,11 @@ class PixelUnshuffle(_Shuffle):
     def forward(self, input: np.ndarray) -> np.ndarray:
         """y = x with pixels made channels."""
         r = self.downscale_factor
-        if not isinstance(input, np.ndarray) or input.ndim < 3 or any(n % r for n in input.shape[-2:]):
+        if (
+            not isinstance(input, np.ndarray)
+            or input.dtype.kind not in "biufc"
+            or input.ndim < 3
+            or any(n % r for n in input.shape[-2:])
+        ):
             raise self._refusal(input, f"(*, C, H, W), H and W multiples of {r}")
         return self.run(F.pixel_unshuffle, F.pixel_unshuffle_backward, (input,), (), r)

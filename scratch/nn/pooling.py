@@ -54,10 +54,11 @@ class _Pool(Module):
 
     def _checked_windows(self, x: np.ndarray) -> list[Taps]:
         """The windows along each of the last axes, from the front; x is refused if it has not those axes."""
-        if not isinstance(x, np.ndarray) or x.ndim not in (self.axes + 1, self.axes + 2):
+        is_array = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
+        if not is_array or x.ndim not in (self.axes + 1, self.axes + 2):
             expected = ("(C, L)", "(C, H, W)", "(C, D, H, W)")[self.axes - 1]
             expected = f"(N, {expected[1:]} or {expected}"
-            if isinstance(x, np.ndarray):
+            if is_array:
                 raise ValueError(f"{self}: input has shape {x.shape}, expected {expected}")
             raise self.input_error("input", x, None, expected)
         return self._windows(x.shape[-self.axes :])
@@ -151,7 +152,7 @@ class _Max(_Pool):
 
     def backward(self, dy: np.ndarray | None, dindices: Any = None) -> np.ndarray:
         """dx = dy at the position of the largest, added up over the windows; indices have no gradient."""
-        if dy is None and self._saved:
+        if dy is None and self.return_indices and self._saved:
             *_, shape, dtype, _ = self._saved[self._position()]
             dy = np.zeros(shape, dtype)
         return super().backward(dy)

@@ -99,7 +99,7 @@ class _Recurrent(Module):
         state = []
         for part, array in zip(self._parts, parts, strict=True):
             shape = (*lead, self.proj_size or self.hidden_size if part == "h" else self.hidden_size)
-            if array is None:
+            if array is None and (value is None or name == "dhx"):
                 array = np.zeros_like(like, shape=shape)
             if type(array) is not np.ndarray:
                 self.refuse_mask(array)
@@ -153,6 +153,8 @@ class _Cell(_Recurrent):
     def _backward(self, dhx: Any) -> Any:
         x, parameters, saved, stateful = taken = self.saved()
         try:
+            if dhx is None and len(self._parts) == 1:
+                raise self._no_state("dhx is", dhx)
             dy = self._state("dhx", dhx, x.shape[:-1], x)
         except (TypeError, ValueError):
             self.put_back(taken)

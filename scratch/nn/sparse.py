@@ -63,6 +63,10 @@ class _Table(Module):
                 f"{self}: the input holds index {wrong}, expected 0 to {self.num_embeddings - 1}"
             )
 
+    def _check_max_norm(self, max_norm: float | None) -> None:
+        if max_norm is not None and not max_norm >= 0:
+            raise ValueError(f"{type(self).__name__}: max_norm is {max_norm}, expected 0 or more")
+
     def _shorten(self, input: np.ndarray, max_norm: float) -> None:
         """Cut the rows of W that will be looked up and are longer than max_norm, in place."""
         W, used = self.weight.data, np.unique(input)
@@ -120,6 +124,7 @@ class Embedding(_Table):
         _freeze: bool = False,
         dtype: Any = np.float32,
     ) -> None:
+        self._check_max_norm(max_norm)
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self._make(_weight, not _freeze, dtype, sparse)
@@ -202,6 +207,7 @@ class EmbeddingBag(_Table):
         if mode == "max" and scale_grad_by_freq:
             raise ValueError("EmbeddingBag: scale_grad_by_freq is True, expected False with mode 'max'")
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self._check_max_norm(max_norm)
         self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self.mode, self.include_last_offset = mode, include_last_offset
         self._make(_weight, True, dtype, sparse)

@@ -39,6 +39,24 @@ _ACTIVATIONS = ("relu", "gelu")
 Mask = np.ndarray | None
 
 
+def _taken(module: Module, dy: Any) -> tuple[Any, ...]:
+    """What the forward saved, but for the shape and dtype of its output, which dy has to have.
+
+    If dy has not, nothing is taken here or in the modules below: the corrected call finds it.
+
+    Raises:
+        ValueError, TypeError: dy has another shape or dtype, or is no array.
+    """
+    taken = module.saved()
+    *masks, (shape, dtype) = taken
+    try:
+        module.check_grad(dy, shape, dtype)
+    except (ValueError, TypeError):
+        module.put_back(taken)
+        raise
+    return tuple(masks)
+
+
 class _Layer(Module):
     """Base class of encoder and decoder layers."""
 
@@ -56,7 +74,7 @@ class _Layer(Module):
         dtype: Any,
         attentions: tuple[str, ...],
     ) -> None:
-        if isinstance(activation, str) and activation not in _ACTIVATIONS:
+        if not isinstance(activation, Module) and activation not in _ACTIVATIONS:
             expected = "'relu', 'gelu' or a Module"
             raise ValueError(f"{type(self).__name__}: activation is {activation!r}, expected {expected}")
         for name in attentions:
@@ -229,12 +247,12 @@ class TransformerEncoderLayer(_Layer):
             return self.self_attn.forward(x, x, x, need_weights=False, **masks)[0]  # type: ignore[arg-type]
 
         y = self._step(2, self._step(1, src, attend), self._feed_forward)
-        self.save(src_mask, src_key_padding_mask)
+        self.save(src_mask, src_key_padding_mask, (y.shape, y.dtype))
         return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """The linear layers, then attention."""
-        masks = self.saved()
+        masks = _taken(self, dy)
         dh = self._step_back(2, dy, self._feed_forward_back)
         return _for_each(self._step_back(1, dh, lambda d: _self_back(self.self_attn, d)), *masks)
 
@@ -318,12 +336,13 @@ class TransformerDecoderLayer(_Layer):
             )[0]
 
         y = self._step(3, self._step(2, self._step(1, tgt, to_itself), to_memory), self._feed_forward)
-        self.save(tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
+        masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
+        self.save(*masks, (y.shape, y.dtype))
         return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """(dtgt, dmemory), and None for each mask that was given."""
-        masks = self.saved()
+        masks = _taken(self, dy)
         dmemory: list[Any] = []
 
         def to_memory_back(d: np.ndarray) -> Any:
@@ -392,14 +411,16 @@ class TransformerEncoder(_Stack):
         self, src: np.ndarray, mask: Mask = None, src_key_padding_mask: Mask = None, is_causal: bool = False
     ) -> np.ndarray:
         """Layer by layer."""
-        self.save(mask, src_key_padding_mask)
+        y = src
         for layer in self.layers:
-            src = layer.forward(src, mask, src_key_padding_mask, is_causal)
-        return src if self.norm is None else self.norm.forward(src)
+            y = layer.forward(y, mask, src_key_padding_mask, is_causal)
+        y = y if self.norm is None else self.norm.forward(y)
+        self.save(mask, src_key_padding_mask, (y.shape, y.dtype))
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """Layer by layer, from the last."""
-        masks = self.saved()
+        masks = _taken(self, dy)
         if self.norm is not None:
             dy = self.norm.backward(dy)
         for layer in reversed(list(self.layers)):
@@ -445,14 +466,16 @@ class TransformerDecoder(_Stack):
     ) -> np.ndarray:
         """Layer by layer."""
         masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
-        self.save(masks)
+        y = tgt
         for layer in self.layers:
-            tgt = layer.forward(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
-        return tgt if self.norm is None else self.norm.forward(tgt)
+            y = layer.forward(y, memory, *masks, tgt_is_causal, memory_is_causal)
+        y = y if self.norm is None else self.norm.forward(y)
+        self.save(*masks, (y.shape, y.dtype))
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """(dtgt, dmemory), and None for each mask that was given."""
-        (masks,) = self.saved()
+        masks = _taken(self, dy)
         dmemory: Any = 0
         if self.norm is not None:
             dy = self.norm.backward(dy)
@@ -560,12 +583,14 @@ class Transformer(Module):
         """The decoder's answer to tgt, given src."""
         memory = self.encoder.forward(src, src_mask, src_key_padding_mask, src_is_causal)
         masks = (tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
-        self.save(sum(mask is not None for mask in (*masks, src_mask, src_key_padding_mask)))
-        return self.decoder.forward(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
+        y = self.decoder.forward(tgt, memory, *masks, tgt_is_causal, memory_is_causal)
+        given = sum(mask is not None for mask in (*masks, src_mask, src_key_padding_mask))
+        self.save(given, (y.shape, y.dtype))
+        return y
 
     def backward(self, dy: np.ndarray) -> Any:
         """(dsrc, dtgt), and None for each mask that was given."""
-        (masks,) = self.saved()
+        (masks,) = _taken(self, dy)
         dtgt, dmemory, *_ = self.decoder.backward(dy)
         dsrc = self.encoder.backward(dmemory)
         return (dsrc[0] if isinstance(dsrc, tuple) else dsrc), dtgt, *[None] * masks

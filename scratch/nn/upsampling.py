@@ -12,6 +12,9 @@ from scratch.nn.module import Module, arguments
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 
 
+# More times as many than any array has.
+_LARGEST = 2**31
+
 _WITH_CORNERS = ("linear", "bilinear", "bicubic", "trilinear")
 
 
@@ -61,6 +64,11 @@ class Upsample(Module):
         if recompute_scale_factor and size is not None:
             raise ValueError(f"{name}: recompute_scale_factor goes with scale_factor, and size is given")
         self.size = size
+        factors = scale_factor if isinstance(scale_factor, tuple | list) else [scale_factor]
+        if any(factor is not None and not 0 < factor < _LARGEST for factor in factors):
+            raise ValueError(
+                f"{name}: scale_factor is {scale_factor}, expected a finite number above 0, or several"
+            )
         if isinstance(scale_factor, tuple | list):
             self.scale_factor: Any = tuple(float(factor) for factor in scale_factor)
         else:

@@ -9,6 +9,9 @@ from scratch.optim.optimizer import Optimizer, State
 
 __all__ = ["ASGD"]
 
+# Of a number near 1: a larger one overflows, and no rate decays so fast.
+LARGEST_POWER = 1000
+
 
 class ASGD(Optimizer):
     r"""SGD with a falling rate, beside which the mean of the weights is kept (Polyak and Juditsky 1992).
@@ -52,6 +55,12 @@ class ASGD(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
+
+    def _check(self, group: dict[str, Any]) -> None:
+        """Refuse options of another kind or out of range."""
+        super()._check(group)
+        if abs(group["alpha"]) > LARGEST_POWER:
+            raise ValueError(f"ASGD: alpha is {group['alpha']}, expected a power of at most {LARGEST_POWER}")
 
     def numbers(self, group: dict[str, Any]) -> dict[str, float]:
         """η and μ of the first step."""

@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from scratch.kinds import kind_error, refuse_other_kinds
@@ -12,7 +13,17 @@ from scratch.optim.optimizer import Optimizer
 Lambdas = Callable[[int], float] | Sequence[Callable[[int], float]]
 
 
-class LRScheduler:
+class _Constructor(type):
+    """Refuses arguments of other types than the constructor of one of ours names; a copy is made without."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Construct, if the arguments are of the right types."""
+        if cls.__module__ == __name__:
+            refuse_other_kinds(cls, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+
+class LRScheduler(metaclass=_Constructor):
     """Base class: ``step`` after each epoch sets every group's ``lr`` to what ``get_lr`` says.
 
     Args:
@@ -23,12 +34,6 @@ class LRScheduler:
         TypeError: optimizer is not an Optimizer.
         KeyError: last_epoch is 0 or more, and a group does not know its initial_lr.
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "LRScheduler":
-        """Refuse arguments of other types than the constructor of one of ours names."""
-        if cls.__module__ == __name__:
-            refuse_other_kinds(cls, args, kwargs)
-        return super().__new__(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -104,7 +109,31 @@ class LRScheduler:
         wrong = [kind_error(key, state_dict[key], own) for key, own in self.state_dict().items()]
         if any(wrong):
             raise ValueError(f"{type(self).__name__}.load_state_dict: {next(filter(None, wrong))}")
-        vars(self).update({key: value for key, value in state_dict.items() if key in self.state_dict()})
+        taken = {key: value for key, value in state_dict.items() if key in self.state_dict()}
+        self._refuse_without_rate(taken)
+        vars(self).update(taken)
+
+    def _refuse_without_rate(self, state: dict[str, Any]) -> None:
+        """Refuse a state from which no rate can be computed, of this epoch or of the next."""
+        if type(self).get_lr is LRScheduler.get_lr:
+            return  # it works on the rate in force
+        steps = state.get("total_steps", math.inf)
+        if not 0 <= state["last_epoch"] <= steps or steps < 1:
+            given = f"last_epoch is {state['last_epoch']}" + f", total_steps {steps}" * (steps != math.inf)
+            raise ValueError(f"{type(self).__name__}.load_state_dict: {given}, expected one of so many steps")
+        trial = copy(self)
+        vars(trial).update(state)
+        trial.optimizer = copy(self.optimizer)
+        trial.optimizer.param_groups = [dict(group) for group in self.optimizer.param_groups]
+        try:
+            for _ in range(2):
+                if not trial.last_epoch > getattr(trial, "total_steps", math.inf):
+                    trial.get_lr()
+                trial.last_epoch += 1
+        except (ArithmeticError, TypeError, ValueError, LookupError) as error:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: no rate can be computed from this state: {error}"
+            ) from error
 
 
 class _Chained(LRScheduler):
@@ -162,6 +191,23 @@ class MultiStepLR(_Chained):
         self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what state_dict gave; JSON makes texts of the epochs.
+
+        Raises:
+            ValueError: it is another scheduler's, or a value is of another kind than the one here.
+        """
+        given = state_dict.get("milestones") if isinstance(state_dict, dict) else None
+        if isinstance(given, dict):
+            try:
+                counted = Counter({int(epoch): int(count) for epoch, count in given.items()})
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(
+                    f"MultiStepLR.load_state_dict: milestones is {dict(given)!r}, expected counts"
+                ) from None
+            state_dict = {**state_dict, "milestones": counted}
+        super().load_state_dict(state_dict)
+
     def _factor(self, epoch: int) -> float:
         """γ as often as the epoch is a milestone."""
         return self.gamma ** self.milestones[epoch]
@@ -201,8 +247,8 @@ class ConstantLR(_Chained):
     def __init__(
         self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
-        if not 0 <= factor <= 1:
-            raise ValueError(f"ConstantLR: factor is {factor}, expected a number from 0 to 1")
+        if not 0 < factor <= 1:
+            raise ValueError(f"ConstantLR: factor is {factor}, expected a number above 0, up to 1")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -265,6 +311,8 @@ class PolynomialLR(_Chained):
     def __init__(
         self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
     ) -> None:
+        if not power >= 0:
+            raise ValueError(f"PolynomialLR: power is {power}, expected 0 or more")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
@@ -480,7 +528,11 @@ class CyclicLR(_WithMomentum):
             raise ValueError(f"CyclicLR: mode is {mode!r}, expected {expected}")
         self.cycle_momentum = cycle_momentum
         self._check_momentum(optimizer)
-        self.total_size = float(step_size_up + (step_size_down or step_size_up))
+        down = step_size_up if step_size_down is None else step_size_down
+        if step_size_up < 1 or down < 0:
+            given = f"step_size_up is {step_size_up}, step_size_down {step_size_down}"
+            raise ValueError(f"CyclicLR: {given}, expected 1 or more, and 0 or more")
+        self.total_size = float(step_size_up + down)
         self.step_ratio = step_size_up / self.total_size
         self.mode, self.gamma, self.lr_lambdas, self.scale_mode = mode, gamma, scale_fn, scale_mode
         self.max_lrs, lower = (_numbers(self, optimizer, v) for v in (max_lr, base_lr))
@@ -573,6 +625,12 @@ class OneCycleLR(_WithMomentum):
         self.base_momentums, self.max_momentums = (
             _numbers(self, optimizer, v) for v in (base_momentum, max_momentum)
         )
+        if not all(map(math.isfinite, (*self.base_momentums, *self.max_momentums))):
+            given = f"base_momentum is {base_momentum}, max_momentum {max_momentum}"
+            raise ValueError(f"OneCycleLR: {given}, expected finite numbers")
+        if not (div_factor and final_div_factor):
+            given = f"div_factor is {div_factor}, final_div_factor {final_div_factor}"
+            raise ValueError(f"OneCycleLR: {given}, expected other numbers than 0")
         self.final_div_factor = final_div_factor
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, self.max_lrs, strict=True):
@@ -629,7 +687,11 @@ class _Several(LRScheduler):
         Raises:
             ValueError: it is another scheduler's.
         """
-        inner = state_dict.get("_schedulers", [])
+        inner = state_dict.get("_schedulers", []) if isinstance(state_dict, dict) else []
+        if not isinstance(inner, list | tuple):
+            raise TypeError(
+                f"{type(self).__name__}.load_state_dict: _schedulers is {inner!r}, expected a list"
+            )
         if len(inner) != len(self._schedulers):
             given, expected = len(inner), len(self._schedulers)
             raise ValueError(
@@ -751,10 +813,18 @@ class ReduceLROnPlateau(LRScheduler):
         self._last_lr = self._current()
 
     def step(self, metrics: float) -> None:  # type: ignore[override]
-        """One epoch is over, and this is the number."""
+        """One epoch is over, and this is the number.
+
+        Raises:
+            TypeError: it is none.
+        """
+        try:
+            number = float(metrics)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"ReduceLROnPlateau.step: metrics is {metrics!r}, expected a number") from None
         self.last_epoch += 1
-        if self._is_better(float(metrics)):
-            self.best, self.num_bad_epochs = float(metrics), 0
+        if self._is_better(number):
+            self.best, self.num_bad_epochs = number, 0
         else:
             self.num_bad_epochs += 1
         if self.cooldown_counter > 0:
@@ -778,13 +848,18 @@ def _for_each_group(
     scheduler: LRScheduler, optimizer: Optimizer, lr_lambda: Lambdas
 ) -> list[Callable[[int], float]]:
     groups = len(optimizer.param_groups)
-    functions = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+    functions = [lr_lambda] * groups if callable(lr_lambda) else lr_lambda
+    if not isinstance(functions, list | tuple) or not all(map(callable, functions)):
+        raise TypeError(
+            f"{type(scheduler).__name__}: lr_lambda is {lr_lambda!r}, expected a function of the epoch, "
+            "or a list of them"
+        )
     if len(functions) != groups:
         raise ValueError(
             f"{type(scheduler).__name__}: {len(functions)} functions, "
             f"expected one for each of {groups} groups"
         )
-    return functions
+    return list(functions)
 
 
 def _numbers(scheduler: LRScheduler, optimizer: Optimizer, value: float | Sequence[float]) -> list[float]:

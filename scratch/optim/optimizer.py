@@ -80,7 +80,16 @@ class Optimizer:
     def _checked(self, param_group: dict[str, Any], known: set[Parameter]) -> dict[str, Any]:
         """The group in full, if all is well with it; its parameters are then known."""
         name = type(self).__name__
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            found = (
+                sorted(map(str, param_group)) if isinstance(param_group, dict) else type(param_group).__name__
+            )
+            raise TypeError(
+                f"{name}: param_group is {found}, expected a dict with params, and options that differ"
+            )
         given = param_group["params"]
+        if not isinstance(given, Parameter | Iterable):
+            raise TypeError(f"{name}: params is a {type(given).__name__}, expected an iterable of Parameters")
         params = [given] if isinstance(given, Parameter) else list(given)
         for p in params:
             if not isinstance(p, Parameter):
@@ -88,7 +97,7 @@ class Optimizer:
             if p in known:
                 raise ValueError(f"{name}: the parameter of shape {p.shape} comes twice")
             known.add(p)
-        unknown = sorted(set(param_group) - set(self.defaults) - {"params"})
+        unknown = sorted(map(str, set(param_group) - set(self.defaults) - {"params"}))
         if unknown:
             raise ValueError(
                 f"{name}: options {unknown} are not known, expected some of {sorted(self.defaults)}"
@@ -108,8 +117,9 @@ class Optimizer:
 
     def _check(self, group: dict[str, Any]) -> None:
         """Refuse options of another kind than the constructor's defaults, or out of range."""
-        for option, default in signature(type(self)).parameters.items():
-            if option in group and (wrong := kind_error(option, group[option], default.default)):
+        likes = {name: each.default for name, each in signature(type(self)).parameters.items()}
+        for option, like in (self.defaults | likes).items():
+            if option in group and (wrong := kind_error(option, group[option], like)):
                 raise TypeError(f"{type(self).__name__}: {wrong}")
         for option in self.not_negative:
             if not group.get(option, 0) >= 0:
@@ -224,6 +234,7 @@ class Optimizer:
             raise TypeError(
                 f"{name}.load_state_dict: state_dict is {found}, expected a dict of state and param_groups"
             )
+        self._refuse_other_shape(state_dict)
         sizes = [len(group["params"]) for group in self.param_groups]
         given = [len(group["params"]) for group in state_dict["param_groups"]]
         if sizes != given:
@@ -286,6 +297,30 @@ class Optimizer:
                 memory[key] = np.full_like(p.storage.data, fill)
             memory[key][p.offset : p.offset + p.numel()] = value.reshape(-1)
 
+    def _refuse_other_shape(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a state_dict without dicts, lists and numbers where this class writes them."""
+        where = f"{type(self).__name__}.load_state_dict"
+        groups, state = state_dict["param_groups"], state_dict["state"]
+        if not isinstance(groups, list | tuple) or not all(
+            isinstance(group, dict) and isinstance(group.get("params"), list | tuple) for group in groups
+        ):
+            raise TypeError(
+                f"{where}: param_groups is {groups!r}, expected a list of dicts, params in each a list"
+            )
+        if not isinstance(state, dict) or not all(
+            isinstance(index, int) and isinstance(entries, dict) for index, entries in state.items()
+        ):
+            raise TypeError(
+                f"{where}: state is {state!r}, expected a dict of a dict for each parameter's number"
+            )
+        for index, entries in state.items():
+            numbers = self.numbers(self.param_groups[0])
+            for key in entries.keys() & {"step", *numbers}:
+                if not _is_one_number(entries[key]):
+                    raise TypeError(
+                        f"{where}: {key} of parameter {index} is {entries[key]!r}, expected a number"
+                    )
+
     def _kept_by(self, options: dict[str, Any]) -> set[str]:
         """The vectors that a step with these options leaves."""
         alone = Parameter(np.ones(1))
@@ -301,6 +336,17 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(options)})"
+
+
+def _is_one_number(value: Any) -> bool:
+    """Whether it is a finite number, in whatever form: an int or a float, an array or a tensor of one."""
+    if isinstance(value, list | tuple):
+        return False
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return array.dtype.kind in "iuf" and array.size == 1 and bool(np.isfinite(array).all())
 
 
 def _split_by_step(joined: list[Run], steps: dict[Parameter, int]) -> Iterable[Run]:

@@ -330,7 +330,7 @@ CASES = {
     "a cosine of a model": (
         lambda: CosineAnnealingLR(linear(), 3),
         TypeError,
-        "CosineAnnealingLR: optimizer is Linear, expected an Optimizer",
+        "CosineAnnealingLR: optimizer is Linear(in_features=3, out_features=2, bias=True), expected Opt",
     ),
     "going on without a beginning": (
         lambda: StepLR(make("SGD"), 1, last_epoch=3),

@@ -293,6 +293,10 @@ TAMPERED = {
         lambda c: timing_samples(c)["blocks"]["torch"].pop(),
         "3 times of NumPy and 2 of PyTorch, expected as many",
     ),
+    "a phase that is missing": (
+        lambda c: timing_samples(c)["blocks"]["torch"][1].pop("update"),
+        "its parts do not fit together: KeyError('update')",
+    ),
     "no time": (lambda c: timing_samples(c)["blocks"]["numpy"][1].update(step=0), "all above 0"),
     "a row twice": (
         lambda c: c["sections"]["checker"]["tables"]["needle"].append(

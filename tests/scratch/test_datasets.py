@@ -406,3 +406,12 @@ def test_a_test_size_that_is_no_share_is_refused(test_size):
 def test_a_seed_that_is_no_integer_is_refused(load):
     with pytest.raises(TypeError, match=r"seed is 1.5, expected an integer"):
         load(seed=1.5)
+
+
+@pytest.mark.parametrize("sizes", [[0, *[2**32 - 1] * 3], [1] * 65, [1] * 255])
+def test_a_header_that_numpy_has_no_array_for_is_refused(tmp_path, sizes) -> None:
+    lengths = b"".join(size.to_bytes(4, "big") for size in sizes)
+    path = tmp_path / "some-idx"
+    path.write_bytes(bytes([0, 0, 8, len(sizes)]) + lengths + b"\7")
+    with pytest.raises(ValueError, match=r"some-idx: says that its array has the shape"):
+        datasets.read_idx(path)

@@ -80,6 +80,13 @@ def as_gradients(dx: Any) -> Any:
     """The result of backward: a list as a tuple, and a single gradient bare."""
     if isinstance(dx, list):
         dx = np.asarray(dx) if is_numbers(dx) else tuple(dx)
+    if isinstance(dx, int | float):
+        dx = np.asarray(dx, np.float64)
+    if dx is not None and not isinstance(dx, tuple) and not hasattr(dx, "shape"):
+        raise TypeError(
+            f"check: mine: backward returns {type(dx).__name__}, expected the gradient by the input: "
+            "an array, or a tuple of one for each input"
+        )
     return dx[0] if isinstance(dx, tuple) and len(dx) == 1 else dx
 
 

@@ -214,6 +214,7 @@ def test_one_sample_and_one_output_make_no_false_cause():
     assert [cause.name for cause in found.causes] == ["a factor of 1/2 too much"]
 
 
+@pytest.mark.long
 def test_what_is_no_chain_has_no_cause_of_one():
     def f(params, X, y):
         z = np.tanh(X @ params["W"]) * np.sin(X @ params["V"])

@@ -29,7 +29,7 @@ SOME = {
 }
 
 
-@pytest.mark.parametrize("fault", one_in(3, FAULTS, lambda fault: fault.name))
+@pytest.mark.parametrize("fault", one_in(5, FAULTS, lambda fault: fault.name))
 @pytest.mark.parametrize("scales", [(1.0,), pytest.param(SCALES, marks=pytest.mark.campaign)], ids=str)
 def test_every_mistake_is_refused_and_named(fault: Fault, scales: tuple[float, ...]) -> None:
     everywhere = scales is SCALES

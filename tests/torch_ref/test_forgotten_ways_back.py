@@ -140,7 +140,7 @@ def deep_block(of_branch, of_skip):
     return f, (p | {"out": normal(4, 3)}, X, Y)
 
 
-@pytest.mark.parametrize("network", [block, deep_block])
+@pytest.mark.parametrize("network", one_in(2, [block, deep_block]))
 @pytest.mark.parametrize(
     ("ways", "cause"),
     [
@@ -247,6 +247,7 @@ def two_dropouts(forgotten):
     ("forgotten", "where"),
     [((0,), "behind layer 1"), ((1,), "behind layer 2"), ((0, 1), "behind all layers that have it")],
 )
+@pytest.mark.long
 def test_masks_among_the_data_and_columns_are_understood(forgotten, where):
     f, arguments = two_dropouts(())
     assert check_loss(f, *arguments)

@@ -40,7 +40,7 @@ from torch_ref.faults.chains import (
 # The search ends after so many seconds of this process; it is made where something is wrong already.
 SECONDS = 3.0
 # And after so many with each of what is rarer: skips, ties, dropout.
-MORE_SECONDS = 1.0
+MORE_SECONDS = 1.5
 # The losses are compared at so many points; there are three unknowns at most.
 POINTS = 8
 _SAME = {"float64": 1e-9, "float32": 1e-5}

@@ -129,6 +129,7 @@ def test_a_path_is_written_or_refused_and_nothing_else_is_touched(tried, folder,
         tried.add(CLEAR if code == 2 and "this is a mistake of gradmirror" not in said else RAW, trial, said)
 
 
+@pytest.mark.long
 @each([(encoding, n) for encoding in ENCODINGS for n in range(len(COMMANDS))], 6)
 def test_any_encoding_of_the_terminal_will_do(tried, folder, trial) -> None:
     encoding, n = trial

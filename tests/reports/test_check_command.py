@@ -289,6 +289,7 @@ def test_right_code_gives_no_alarm(main):
     assert Path("alarms.csv").read_text() == "case,seed,scale,shapes,made_in,verdict\n"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 def test_an_alarm_is_counted_and_kept(main, monkeypatch):
     fault = next(f for f in FAULTS if f.name == "the activation's derivative is missing")

@@ -331,6 +331,7 @@ def test_the_section_alone_is_a_file_and_a_table(alone):
     assert lines[-1] == "All of it is in here/cuda.csv"
 
 
+@pytest.mark.long
 def test_the_section_alone_ends_with_1_if_a_gradient_is_wrong(monkeypatch, alone):
     monkeypatch.setattr(gpu.DeviceSide, "gradients", off("2.bias", 1.1))
     said = alone("--device", "cpu", "--quick", "--only", "GPT")
@@ -372,6 +373,7 @@ def test_wrong_arguments_of_the_section_alone(capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_table_that_cannot_be_made_loses_nothing(monkeypatch, alone):
     monkeypatch.setitem(sys.modules, "tabulate", None)
     said = alone("--device", "cpu", "--quick", "--only", "GPT", "--out", "here")

@@ -17,6 +17,7 @@ from reports.lesson.scenes import scenes
 from reports.lesson.source import assigning, differing, watch
 from reports.lesson.texts import LANGUAGES, WORDS
 from reports.lesson.texts import WHY as OTHER_REASONS
+from reports.lesson.trace import trace
 from torch_ref import faults
 
 SCENES = scenes()
@@ -30,9 +31,18 @@ def content():
     return page.traces()
 
 
+class Traces(dict):
+    """The scenes by name, each traced when it is asked for."""
+
+    def __missing__(self, name):
+        (scene,) = (scene for scene in SCENES if scene.name == name)
+        self[name] = trace(scene)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def traces(content):
-    return {shown["name"]: shown for shown in content["scenes"]}
+def traces():
+    return Traces()
 
 
 @pytest.fixture
@@ -41,7 +51,14 @@ def made(content, monkeypatch):
     monkeypatch.setattr(page, "traces", lambda: content)
 
 
-every_scene = pytest.mark.parametrize("name", [scene.name for scene in SCENES])
+# That of learning trains 28 times.
+every_scene = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(scene.name, marks=[pytest.mark.long] if scene.name == "learning" else [])
+        for scene in SCENES
+    ],
+)
 
 
 def test_mazurs_published_numbers(traces):
@@ -194,6 +211,7 @@ def test_another_forward_has_other_numeric_derivatives(traces):
     assert not np.allclose(fault["numeric"]["x"], traces["batch_norm"]["tensors"]["x"]["gradient"]["numeric"])
 
 
+@pytest.mark.long
 def test_learning_learns_and_both_sides_go_the_same_way(traces):
     learning = traces["learning"]["learning"]
     ours, theirs = learning["numpy"], learning["torch"]
@@ -205,12 +223,14 @@ def test_learning_learns_and_both_sides_go_the_same_way(traces):
     np.testing.assert_allclose(ours["shown"], theirs["shown"], rtol=0, atol=learning["allowed"])
 
 
+@pytest.mark.long
 def test_the_mini_batches_are_those_of_torch(traces):
     torch = pytest.importorskip("torch")
     drawn = traces["learning"]["tensors"]["i"]["value"]
     assert drawn["numpy"] == torch.randperm(4, generator=torch.Generator().manual_seed(1))[:3].tolist()
 
 
+@pytest.mark.long
 def test_a_mistake_can_learn_or_not_or_leave_all_numbers(traces):
     last = {fault["name"]: fault["losses"] for fault in traces["learning"]["faults"]}
     assert last["the weights are updated before the error has passed through them"][-1] < 0.05
@@ -303,7 +323,9 @@ def test_with_a_mistake_the_code_is_the_wrong_function_that_ran(traces, name):
         assert all(line in sources for _, line in marked), fault["name"]
 
 
-def test_every_text_is_there_in_every_language(traces):
+@pytest.mark.long
+def test_every_text_is_there_in_every_language(content):
+    traces = {shown["name"]: shown for shown in content["scenes"]}
     for texts in (*WORDS.values(), *TITLES.values(), *WHY.values()):
         assert texts.keys() == LANGUAGES.keys()
         assert all(texts.values())
@@ -314,12 +336,14 @@ def test_every_text_is_there_in_every_language(traces):
     assert all(FAULTS[language].keys() == names for language in LANGUAGES.keys() - {"en"})
 
 
+@pytest.mark.long
 def test_the_content_of_the_page_are_all_scenes_and_texts(content):
     assert [shown["name"] for shown in content["scenes"]] == [scene.name for scene in SCENES]
     texts = {"words": WORDS, "titles": TITLES, "why": WHY, "faults": FAULTS}
     assert {key: content[key] for key in texts} == texts
 
 
+@pytest.mark.long
 def test_the_page_is_one_file_without_a_reference_to_elsewhere(content):
     text = page.render(content)
     assert "default-src 'none'" in text
@@ -342,6 +366,7 @@ def test_a_number_that_json_does_not_have_is_refused():
         page.within_script({"loss": float("nan")})
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("made")
 def test_the_command_writes_the_page_and_tells_its_size(capsys, tmp_path):
     out = tmp_path / "lesson.html"
@@ -351,6 +376,7 @@ def test_the_command_writes_the_page_and_tells_its_size(capsys, tmp_path):
     assert 1e5 < size < 1e6
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("made")
 def test_a_folder_that_cannot_be_written_ends_with_2(capsys, tmp_path):
     (tmp_path / "file").write_text("")

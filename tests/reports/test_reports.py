@@ -169,6 +169,7 @@ def test_the_central_difference_is_right_to_nine_digits_and_the_complex_step_to_
     assert (table["numpy_numeric"] / table["scale"]).max() < 2e-14
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("broken_bias")
 def test_a_wrong_backward_is_found_and_its_tensor_named(digits, xor, sections, results):
     section = find_gradients(digits, xor)

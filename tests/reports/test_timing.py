@@ -65,6 +65,7 @@ def test_processes_are_drawn_before_the_rounds_of_each():
     assert intervals.median_interval(apart.reshape(-1)).high < 1.09
 
 
+@pytest.mark.long
 def test_of_three_processes_that_differ_nineteen_in_twenty_intervals_hold_the_truth():
     rng = np.random.default_rng(0)
     found = [
@@ -83,6 +84,7 @@ def test_two_equal_models_never_beat_each_other(ratio):
     assert (row["pair"], row["verdict"]) == ("NumPy / NumPy", "not distinguishable")
 
 
+@pytest.mark.long
 def test_the_sweep_has_a_row_for_each_point():
     data = Data("digits")
     points = [("batch", networks.two_layer(data, 4, batch_size=30)), ("width", networks.two_layer(data, 7))]

@@ -25,7 +25,7 @@ def test_convolutions_in_all_combinations_of_options(axes, dtype) -> None:
 
 
 @dtypes
-@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("axes", [1, 2, pytest.param(3, marks=pytest.mark.long)])
 def test_transposed_convolutions_in_all_combinations_of_options(axes, dtype) -> None:
     x = RNG.standard_normal(SHAPES[axes]).astype(dtype)
     for k, s, p, extra, d, g in itertools.product((2, 3), (1, 2, 3), (0, 1), (0, 1), (1, 2), (1, 2)):

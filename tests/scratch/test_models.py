@@ -180,7 +180,7 @@ def test_a_residual_connection_is_its_derivative_and_has_a_twin() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: nn.Residual(3), TypeError, "module is int, expected a Module"),
+        (lambda: nn.Residual(3), TypeError, "module is 3, expected Module"),
         (
             lambda: nn.Residual(nn.Linear(3, 2))(np.ones((1, 3), np.float32)),
             ValueError,

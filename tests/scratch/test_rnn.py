@@ -65,7 +65,7 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("layer", one_in(3, LAYERS, str))
+@pytest.mark.parametrize("layer", one_in(5, LAYERS, str))
 @all_in_one("stateful", {"from 0": False, "from a state": True})
 @all_in_one("batched", {"batch": True, "no batch": False})
 @dtypes

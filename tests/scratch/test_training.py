@@ -41,6 +41,7 @@ def run_torch(dtype, epochs, seed=0):
     return model, history
 
 
+@pytest.mark.long
 @same_draws
 def test_ten_epochs_of_digits_in_float64_end_alike():
     """Nothing is shared but the seed. Measured: the weights differ by 6e-16 at the end."""

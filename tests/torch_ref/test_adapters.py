@@ -887,9 +887,8 @@ class Lstm:
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-@pytest.mark.parametrize(
-    ("order", "joined"), [("ifgo", False), ("ifgo", True), ("fgio", False), ("oifg", True)]
-)
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("order", one_in(3, ["fgio", "ifgo", "oifg"]))
 def test_one_bias_one_matrix_and_gates_in_any_order(order, joined, wrong) -> None:
     layer = Lstm(order, joined)
     layer.wrong = wrong
@@ -949,7 +948,7 @@ class FlatAlone(Base):
 
 @pytest.mark.parametrize("wrong", [False, True])
 @pytest.mark.parametrize("form", [Flat, FlatInUse, FlatAlone])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", one_in(2, ["float64", "float32"]))
 def test_one_vector_of_all_parameters(form, wrong, dtype) -> None:
     found = check(made(form, wrong), LINEAR, X, dtypes=dtype)
     assert bool(found) is not wrong, str(found)

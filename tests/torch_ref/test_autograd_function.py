@@ -122,7 +122,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(
-    "form", one_in(3, FORMS, lambda form: getattr(form, "__name__", type(form).__name__))
+    "form", one_in(6, FORMS, lambda form: getattr(form, "__name__", type(form).__name__))
 )
 def test_every_form_is_right_or_wrong(form, monkeypatch):
     assert takes_tensors(form)
@@ -196,7 +196,7 @@ def scaled(x, w, power, mode=None):
     return w * x**power, x.round().detach()
 
 
-@pytest.mark.parametrize("more", [(2,), (2, "sum"), (2, None)])
+@pytest.mark.parametrize("more", one_in(3, [(2, "sum"), (2,), (2, None)]))
 def test_arguments_that_are_no_tensors_and_outputs_without_a_gradient(more):
     accepts(Scaled, scaled, normal(3, 4), normal(3, 4, seed=1), *more)
 
@@ -250,14 +250,17 @@ def of_square(backward, forward=torch.square):
 
 @pytest.mark.parametrize(
     "backward",
-    [
-        lambda x, g: 2 * x,  # the incoming gradient is ignored
-        lambda x, g: None,  # none
-        lambda x, g: 2 * x * g * (x > 0),  # not where x is negative
-        lambda x, g: torch.empty_like(x),
-        lambda x, g: torch.rand_like(x),
-        lambda x, g: 2 * x.mul_(1) * g.mul_(2),  # dy is changed
-    ],
+    one_in(
+        2,
+        [
+            lambda x, g: 2 * x,  # the incoming gradient is ignored
+            lambda x, g: None,  # none
+            lambda x, g: 2 * x * g * (x > 0),  # not where x is negative
+            lambda x, g: torch.empty_like(x),
+            lambda x, g: torch.rand_like(x),
+            lambda x, g: 2 * x.mul_(1) * g.mul_(2),  # dy is changed
+        ],
+    ),
 )
 def test_mistakes_are_refused(backward):
     refuses(of_square(backward), torch.square, normal(3, 4))
@@ -265,13 +268,16 @@ def test_mistakes_are_refused(backward):
 
 @pytest.mark.parametrize(
     "backward",
-    [
-        lambda x, g: 2 * x * g,
-        lambda x, g: (2 * x * g).contiguous(),
-        lambda x, g: g.clone().mul_(x).mul_(2),
-        once_differentiable(lambda x, g: 2 * x * g),
-        lambda x, g: torch.from_numpy(2 * x.numpy() * g.numpy()),
-    ],
+    one_in(
+        3,
+        [
+            lambda x, g: 2 * x * g,
+            lambda x, g: (2 * x * g).contiguous(),
+            lambda x, g: g.clone().mul_(x).mul_(2),
+            once_differentiable(lambda x, g: 2 * x * g),
+            lambda x, g: torch.from_numpy(2 * x.numpy() * g.numpy()),
+        ],
+    ),
 )
 def test_right_ones_are_accepted(backward):
     accepts(of_square(backward), torch.square, normal(3, 4))
@@ -446,7 +452,7 @@ def test_a_loss_holds_its_target():
 # ---- precisions
 
 
-@pytest.mark.parametrize("name", ["bfloat16", "float16", torch.bfloat16])
+@pytest.mark.parametrize("name", one_in(3, ["bfloat16", "float16", torch.bfloat16]))
 def test_low_precision_by_the_measuring_stick(name):
     right, wrong = (of_square(lambda x, g, k=k: k * x * g) for k in (2, 1.8))
     x = normal(8, 16)
@@ -547,6 +553,7 @@ def test_tensors_are_inputs():
 # ---- double backward
 
 
+@pytest.mark.long
 def test_double_backward():
     found = check(Cube, cube, normal(3, 4), double_backward=True)
     assert found, str(found)
@@ -558,6 +565,7 @@ def test_double_backward():
     assert check(Scaled, scaled, normal(3, 4), normal(3, 4, seed=1), 2, double_backward=True)
 
 
+@pytest.mark.long
 def test_a_gradient_that_is_right_and_cannot_be_differentiated_again():
     def constant(x, g):
         return 2 * x.detach() * g

@@ -470,7 +470,7 @@ FORMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", one_in(3, FORMS))
+@pytest.mark.parametrize("form", one_in(5, FORMS))
 def test_a_right_network_agrees(form):
     f, params, data = FORMS[form](False)
     found = check_loss(f, params, *data)
@@ -478,7 +478,7 @@ def test_a_right_network_agrees(form):
     assert "agrees with the numeric derivative" in found.verdict
 
 
-@pytest.mark.parametrize("form", one_in(3, FORMS))
+@pytest.mark.parametrize("form", one_in(5, FORMS))
 def test_a_wrong_network_does_not(form):
     f, params, data = FORMS[form](True)
     found = check_loss(f, params, *data)
@@ -732,6 +732,7 @@ def test_another_factor_that_is_the_number_of_samples_by_chance_is_not_called_so
     assert "samples" not in "".join(causes(f, weights(), X, Y))
 
 
+@pytest.mark.long
 def test_what_is_not_handed_on_in_time_is_right_for_one_step():
     (cause,) = causes(*rnn(True)[:2], *rnn(True)[2])
     assert cause.startswith("right for one sample or time step alone, and wrong for several (")
@@ -875,7 +876,7 @@ def training(kind, wrong):
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-@pytest.mark.parametrize("kind", ["given", "by default", "global"])
+@pytest.mark.parametrize("kind", one_in(3, ["given", "by default", "global"]))
 def test_a_training_function_that_returns_new_weights(kind, wrong):
     f, more = training(kind, wrong)
     found = check_loss(f, parameters(), X, Y, *more)
@@ -1089,7 +1090,7 @@ class UnnamedRate(OwnLoop):
         self.V = self.V - little * dV
 
 
-@pytest.mark.parametrize("kind", [HeldRate, RateInSteps, RateInAnotherMethod])
+@pytest.mark.parametrize("kind", one_in(3, [HeldRate, RateInSteps, RateInAnotherMethod]))
 def test_a_learning_rate_in_the_source_is_found(kind, monkeypatch):
     assert check_loss(kind(), None, normal(6, 3), normal(6, 2))
     monkeypatch.setattr(OwnLoop, "factor", 1.0)

@@ -426,7 +426,7 @@ def name_of(form):
     return getattr(form, "__name__", type(form).__name__)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@pytest.mark.parametrize("form", one_in(3, FORMS, name_of))
 def test_every_form_is_right_beside_its_twin_and_wrong_beside_another(form):
     found = check_optimizer(form, torch_sgd_momentum)
     assert found, str(found)
@@ -460,7 +460,8 @@ def test_a_mistake_in_one_parameter_is_named_with_it():
     ]
 
 
-@pytest.mark.parametrize("first", one_in(2, [21, 30]))
+@pytest.mark.long
+@pytest.mark.parametrize("first", [21, 30])
 def test_a_mistake_after_the_twentieth_step_is_seen(first):
     class Late(BookAdam):
         def update(self, params, grads):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import scratch
+from sampled import one_in
 from scratch import models, nn
 from scratch.nested import is_floating, leaves
 from tests.all_in_one import all_in_one
@@ -188,7 +189,7 @@ def test_a_layer_that_is_used_twice_is_two() -> None:
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize("mode", one_in(2, [True, False]))
 def test_reflections_of_torchs_transformers_are_walked(masked: bool, mode: bool) -> None:
     torch.manual_seed(0)
     options = {"dropout": 0.1, "dtype": torch.float64}

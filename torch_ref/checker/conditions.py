@@ -64,7 +64,8 @@ def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
     """A batch of one, and each other axis of the input with the most axes, the first of them, shorter by one.
 
     Not the largest: that may be a weight, and cut weights of a recurrent layer crash PyTorch. Nor what
-    belongs to a target, as the classes of probabilities, nor an output that was picked by its shape.
+    belongs to a target, as the classes of probabilities, nor an output that was picked by its shape. Without
+    a reference no batch of one, which the forward may stretch to the shape of what it keeps.
     """
     if isinstance(sides.twin, TorchPicked):
         return
@@ -72,9 +73,11 @@ def _other_shapes(sides: Sides) -> Iterator[tuple[str, Sides]]:
     shown = max(arrays, key=np.ndim, default=np.zeros(()))
     for axis, length in enumerate(shown.shape):
         if length > 1 and (axis == 0 or not sides.held):
-            keep = 1 if axis == 0 else length - 1
+            keep = 1 if axis == 0 and sides.twin is not None else length - 1
+            if keep == 1 and sides.twin is None:
+                continue
             shape = (*shown.shape[:axis], keep, *shown.shape[axis + 1 :])
-            name = BATCH_OF_ONE if axis == 0 else f"{OTHER_SHAPE} {shape}"
+            name = BATCH_OF_ONE if axis == 0 and keep == 1 else f"{OTHER_SHAPE} {shape}"
             if not _is_elsewhere(length, axis, [x for x in arrays if x.shape != shown.shape]):
                 yield name, _cut(sides, axis, length, keep)
 

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,18 @@ torch.set_num_threads(1)
 # A shell has its background jobs, and all that they start, ignore Ctrl-C; some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """In a file that says ``ONE_IN = n`` every n-th case of each test stays; the rest is marked long."""
+    seen = Counter()
+    for item in items:
+        marked = {mark.name for mark in item.iter_markers()}
+        if hasattr(item, "callspec") and not {"long", "campaign"} & marked:
+            if seen[item.parent, item.originalname] % getattr(item.module, "ONE_IN", 1):
+                item.add_marker(pytest.mark.long)
+            seen[item.parent, item.originalname] += 1
 
 
 @pytest.fixture

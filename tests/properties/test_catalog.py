@@ -48,10 +48,10 @@ KINDS_WITH_STATE = first_of_each_kind(case for case in MODULES + LOSSES if case.
 # What torch warns of: that "mean" is not the divergence.
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 
-# The first of each kind and one in four of the others in the suite, the rest in make long.
-modules = pytest.mark.parametrize("case", one_in(4, MODULES, lambda case: case.name, always=KINDS))
-losses = pytest.mark.parametrize("case", one_in(4, LOSSES, lambda case: case.name, always=KINDS))
-many = pytest.mark.parametrize("case", one_in(4, MODULES + LOSSES, lambda case: case.name, always=KINDS))
+# The first of each kind and one in ten of the others in the suite, the rest in make long.
+modules = pytest.mark.parametrize("case", one_in(10, MODULES, lambda case: case.name, always=KINDS))
+losses = pytest.mark.parametrize("case", one_in(10, LOSSES, lambda case: case.name, always=KINDS))
+many = pytest.mark.parametrize("case", one_in(10, MODULES + LOSSES, lambda case: case.name, always=KINDS))
 everything = pytest.mark.parametrize("case", MODULES + LOSSES, ids=lambda case: case.name)
 # The first of each kind; all others, and the one with thousands of entries, in the campaign.
 entry_by_entry = pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from sampled import one_in
 from scratch import nn
 from torch_ref.catalog import LOSSES, MODULES, Case
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 KINDS: dict[str, list[Case]] = {}
 for each in MODULES + LOSSES:
     KINDS.setdefault(each.kind, []).append(each)

@@ -19,6 +19,9 @@ from torch_ref.catalog.draws import normal
 from torch_ref.checker.verdict import SPREADS
 from torch_ref.faults import replaced
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 # The last two: fewer columns than outputs, which are kept for backward.
 CASES = [
     *(case for case in MODULES if case.kind.startswith("Conv") or case.kind == "Linear"),

@@ -16,6 +16,9 @@ from scratch import nn
 from torch_ref import check, mirror
 from torch_ref.faults import FAULTS, switch_on
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 LAYERS = """
 import numpy as np
 
@@ -246,6 +249,7 @@ def test_inputs_can_be_asked_for_where_a_function_is_defined(main, kind):
 # ---- faults and alarms
 
 
+@pytest.mark.long
 def test_the_kill_matrix_is_printed_and_written(main, monkeypatch):
     monkeypatch.setattr(detectors, "MODULES", [c for c in detectors.MODULES if c.kind in ("Linear", "Tanh")])
     monkeypatch.setattr(detectors, "LOSSES", [])
@@ -278,6 +282,7 @@ def small(monkeypatch):
     monkeypatch.setattr(false_alarms, "cases", lambda: some)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small")
 def test_right_code_gives_no_alarm(main):
     said = main("alarms", "--draws", "3", "--jobs", "1", "--out", "alarms.csv")

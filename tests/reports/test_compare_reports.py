@@ -23,6 +23,9 @@ from reports.sections import timing
 from reports.sections.gradients import Gradients
 from reports.sections.section import Changes
 
+# A report is made first, which takes seconds.
+pytestmark = pytest.mark.long
+
 
 def blocks(rng: np.random.Generator, seconds: float, spread: float, rounds: int = 20) -> list[dict]:
     """Rounds of a phase that takes so long, each off by this share or so."""

@@ -19,6 +19,9 @@ from reports.page import page, style
 from reports.runner.findings import Findings
 from reports.sections import accuracy, gradients, timing
 
+# All figures are drawn first, which takes seconds.
+pytestmark = pytest.mark.long
+
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 PAIRS = ("NumPy − PyTorch", "NumPy − numeric", "PyTorch − numeric")
 BINS = [("equal", 0.0, 0.0), ("0 to 1", 0.0, 1.0), ("1 to 10", 1.0, 10.0), ("more than 10", 10.0, np.nan)]

@@ -109,6 +109,7 @@ def small() -> list[networks.Network]:
     return [networks.two_layer(splits, size) for size in (1, 2, 3)]
 
 
+@pytest.mark.long
 def test_the_cost_grows_network_by_network(small):
     found, samples = cost.growth(small, seed=0, limit=np.inf)
     assert [each["network"].iloc[0] for each in found] == ["64-1-10", "64-2-10", "64-3-10"]
@@ -140,6 +141,7 @@ def test_a_method_is_left_out_as_soon_as_it_would_take_too_long(small, monkeypat
     ]
 
 
+@pytest.mark.long
 def test_the_table_of_growth_ends_with_the_cost_of_the_large_network(xor, small):
     tasks = gradients.tasks([xor], small[2], samples=4, rounds=1, seed=0, growing=small[:2])
     section = gradients.Gradients().run(tasks)

@@ -20,6 +20,9 @@ from reports.lesson.texts import WHY as OTHER_REASONS
 from reports.lesson.trace import trace
 from torch_ref import faults
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 SCENES = scenes()
 TITLES = {scene.name: scene.title for scene in SCENES}
 WHY = OTHER_REASONS | reasons()

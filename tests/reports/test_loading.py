@@ -17,6 +17,9 @@ from reports.runner.schema import schema
 from reports.sections import cuda
 from reports.sections.timing import round_ratios
 
+# A report is made first, which takes seconds.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def content(quick_report) -> dict:

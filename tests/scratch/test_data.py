@@ -15,6 +15,9 @@ from torch.utils import data as torch_data
 from scratch import random
 from scratch.data import DataLoader, Dataset, Subset, TensorDataset, default_collate, random_split
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 END = object()
 
 
@@ -77,6 +80,7 @@ def test_same_batches_and_same_draws_as_torch(shuffle, drop_last, own_generator)
         assert_same_epochs(TensorDataset(*arrays(n)), tensors(n), own_generator=own_generator, **options)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(
     st.integers(1, 40),

@@ -23,6 +23,9 @@ from scratch.gradcheck import (
 from scratch.gradcheck.chain import Chain
 from torch_ref import compare, mirror
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 EPS = np.finfo(np.float64).eps
 
 

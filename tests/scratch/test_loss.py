@@ -10,6 +10,9 @@ from all_in_one import all_in_one, dtypes
 from rounding import assert_torch_agrees
 from scratch import nn
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")
 
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

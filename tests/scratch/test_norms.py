@@ -9,6 +9,9 @@ from all_in_one import dtypes
 from rounding import assert_torch_agrees
 from scratch import nn
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 RNG = np.random.default_rng(0)
 
 

@@ -11,6 +11,9 @@ from scratch import nn, optim
 from scratch.optim import lr_scheduler
 from torch_ref.catalog import OPTIMIZERS
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 SHAPES = [(3, 4), (3,), (2, 3), (2,)]
 STEPS = 25
 

@@ -16,6 +16,9 @@ from scratch import random
 from scratch.random import avx_math
 from scratch.random import generator as generator_module
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 SIZES = [0, 1, 2, 3, 15, 16, 17, 31, 32, 100, 1000, 100_003]
 SEEDS = [0, 1, -7, 2**32 + 5, 2**63 + 1]
 FLOATS = ["float32", "float64"]

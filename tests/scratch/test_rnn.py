@@ -32,6 +32,9 @@ from torch_ref import mirror
 from torch_ref.catalog import MODULES
 from torch_ref.faults import replaced
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 KINDS = ("RNN", "LSTM", "GRU")
 kinds = pytest.mark.parametrize("kind", KINDS)
 

@@ -11,6 +11,9 @@ from all_in_one import dtypes
 from rounding import assert_torch_agrees
 from scratch import nn
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 SHAPES = {1: (2, 3, 11), 2: (2, 2, 7, 8), 3: (1, 2, 5, 4, 6)}
 
 

@@ -11,6 +11,9 @@ from sampled import one_in
 from torch_ref import check, check_loss
 from torch_ref.checker.check import Check
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 5))
 LINEAR = torch.nn.Linear(5, 3)

@@ -13,6 +13,9 @@ from sampled import one_in
 from torch_ref import check
 from torch_ref.adapters import TensorCode, takes_tensors
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 
 def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
@@ -390,6 +393,7 @@ class Plain(torch.nn.Module):
         return y
 
 
+@pytest.mark.long
 def test_a_module_gets_the_weights_of_the_reference_and_stays_as_it_is(monkeypatch):
     mine = Layer(5, 3)
     before = {name: value.clone() for name, value in mine.state_dict().items()}
@@ -580,6 +584,7 @@ def test_a_gradient_that_is_right_and_cannot_be_differentiated_again():
         assert words in refuses(mine, torch.square, normal(3, 4), double_backward=True)
 
 
+@pytest.mark.long
 def test_statistics_that_are_saved_are_constants_to_the_second_derivative():
     """A well known trap: the first gradient is right, and a formula of x has become a number."""
 

@@ -12,6 +12,9 @@ import torch.nn.functional as TF
 from sampled import one_in
 from torch_ref import check
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 
 def draw(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)

@@ -29,6 +29,9 @@ from torch_ref.faults.chains import (
     mistakes,
 )
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 
 def normal(*shape, seed=0):
     return np.random.default_rng([seed, 11, *shape]).normal(size=shape)

@@ -14,6 +14,9 @@ from torch_ref.checker.check import Check
 from torch_ref.checker.kinks import TIES
 from torch_ref.checker.side_effects import RANDOM, STATEFUL
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 5))
 

@@ -10,6 +10,9 @@ import torch
 from sampled import one_in
 from torch_ref import check_loss
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 RNG = np.random.default_rng(3)
 X, Y = RNG.normal(size=(6, 4)), RNG.normal(size=(6, 2))
 LABELS = np.array([0, 2, 1, 1, 0, 2])

@@ -12,6 +12,9 @@ from torch_ref import check_optimizer
 from torch_ref.catalog import OPTIMIZERS
 from torch_ref.faults import OPTIMIZER_FAULTS, switch_on
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 every = pytest.mark.parametrize("case", OPTIMIZERS, ids=lambda case: case.name)
 
 

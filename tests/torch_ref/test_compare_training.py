@@ -90,6 +90,7 @@ def test_a_mistake_that_begins_late_is_found_where_it_begins() -> None:
     assert train(lambda p: Late(p, lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1)).parts_at == 11
 
 
+@pytest.mark.long
 def test_right_code_stays_together_where_training_multiplies_roundings() -> None:
     model = network(np.float32)
     found = compare_training(

@@ -17,6 +17,9 @@ from torch_ref.catalog.cases import Case, first_of_each_kind
 from torch_ref.faults import faults_of, switch_on
 from torch_ref.twin.mirror import reflect
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 
 class Skip(nn.Module):
     """A layer, and a skip connection around two more, which the backward or the forward may forget."""
@@ -209,6 +212,7 @@ def test_reflections_of_torchs_transformers_are_walked(masked: bool, mode: bool)
         assert len(found.layers) > 5
 
 
+@pytest.mark.long
 @all_in_one("case", {case.name: case for case in first_of_each_kind(catalog.MODULES)})
 def test_every_module_of_the_catalog_is_walked(case: Case) -> None:
     module = case.make(np.float64)

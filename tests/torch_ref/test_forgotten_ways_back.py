@@ -6,6 +6,9 @@ import pytest
 from sampled import one_in
 from torch_ref import check_loss
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 
 def normal(*shape, seed=0):
     return 0.5 * np.random.default_rng([seed, 5, *shape]).normal(size=shape)
@@ -219,6 +222,7 @@ def test_what_is_forgotten_of_dropout_is_named(drawing, backward, cause):
     assert causes(f, *arguments) == [cause]
 
 
+@pytest.mark.long
 def test_a_mask_without_a_factor_is_named():
     f, arguments = dropped(lambda d, h, mask, c: d * (1 - h * h), is_scaled=False)
 
@@ -261,6 +265,7 @@ def test_masks_among_the_data_and_columns_are_understood(forgotten, where):
 # ---- no false causes
 
 
+@pytest.mark.long
 def test_another_factor_is_not_called_a_skip_or_a_tie():
     f, (p, X, Y) = block(0.7, 0.4)
     found = check_loss(f, p, X, Y, dtypes="float64")

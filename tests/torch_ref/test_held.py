@@ -7,6 +7,9 @@ import torch
 from sampled import one_in
 from torch_ref import check
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 rng = np.random.default_rng(0)
 x, w = rng.standard_normal((2, 4, 5))
 mask = (rng.random((4, 5)) > 0.4).astype(float)

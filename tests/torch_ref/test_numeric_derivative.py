@@ -12,6 +12,9 @@ from scratch.gradcheck.formula import NoFormulaError, require_formula
 from torch_ref import check
 from torch_ref.adapters import adapt
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)

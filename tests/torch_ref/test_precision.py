@@ -7,6 +7,9 @@ import torch
 from torch_ref import check
 from torch_ref.checker.side_effects import UNSTEADY, UNWRITTEN
 
+# Of the cases of each test; the others in make long.
+ONE_IN = 2
+
 ALONE = "Judged in float32 alone: "
 
 

@@ -549,7 +549,7 @@ def test_a_mistake_that_is_no_longer_found_is_worse(compare, change, message):
     assert message in said.verdict
     (row,) = rows(said, "Mistakes")[1:]
     assert row[-1] == "worse"
-    assert "answers about mistakes, 8;" in said.unchanged
+    assert "answers about mistakes, 9;" in said.unchanged
     said = compare(change, swapped=True)
     assert said.code == 0
     assert rows(said, "Mistakes")[1][-1] == "better"

@@ -120,7 +120,7 @@ def test_a_report_and_itself_are_the_same_in_all_that_is_counted(compare):
     assert "**" not in said.out
     assert said.unchanged.startswith(
         "Unchanged: verdicts that agree, 42; gradients, 28; "
-        "networks that learned the same to the last digit, 2; answers about mistakes, 9; "
+        "networks that learned the same to the last digit, 2; answers about mistakes, 10; "
         "times not distinguishable (detection limit 1.0"
     )
     assert said.unchanged.endswith(" at worst), 12.")

@@ -30,6 +30,7 @@ from scratch.gradcheck import INCONCLUSIVE
 from scratch.nested import leaves, unflatten_as
 from torch_ref import check, mirror
 from torch_ref.catalog import LOSSES, MODULES, Case
+from torch_ref.checker.conditions import OTHER_SHAPE
 
 
 class Draw(NamedTuple):
@@ -134,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
     failed: list[Outcome] = []
     _write(options.out, failed)
     for found in campaign(chosen, options.draws, options.jobs):
-        counts.update(outcome.made_in for outcome in found)
+        counts.update(_condition(outcome) for outcome in found)
         if some := [outcome for outcome in found if outcome.verdict != "agree"]:
             failed += some
             _write(options.out, failed)
@@ -146,6 +147,12 @@ def run(options: argparse.Namespace) -> int:
         f"False alarms: {len(failed) - unseen}. Inconclusive: {unseen}. Each is a row of {options.out}\n"
     )
     return 1 if len(failed) > unseen else 0
+
+
+def _condition(outcome: Outcome) -> str:
+    """What it was compared in, all other shapes as one."""
+    dtype, shape, _ = outcome.made_in.partition(f", {OTHER_SHAPE}")
+    return f"{dtype}, another shape" if shape else dtype
 
 
 def _write(path: str | os.PathLike[str], failed: list[Outcome]) -> None:

@@ -98,8 +98,9 @@ def _places(length: int, count: int, ratio: float, align: bool) -> np.ndarray:
 
 
 def _linear(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The two around t, the nearer the heavier."""
-    t = np.maximum(_places(length, count, ratio, align), 0)[:, None]
+    """The two around t, the nearer the heavier. As many numbers as before stay as they are, as torch's."""
+    places = np.arange(count) if count == length else _places(length, count, ratio, align)
+    t = np.maximum(places, 0)[:, None]
     at = np.floor(t) + np.arange(2)
     return at, 1 - np.abs(t - at)
 

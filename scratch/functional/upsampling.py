@@ -82,7 +82,7 @@ def _nearest(length: int, count: int, ratio: float, align: bool) -> tuple[np.nda
     """⌊o r⌋. Torch computes it in float32, whatever x is."""
     o = np.arange(count)
     at = o // 2 if count == 2 * length else np.floor(o.astype(np.float32) * np.float32(ratio))
-    return (o if count == length else at)[:, None], np.ones((count, 1))
+    return at[:, None], np.ones((count, 1))
 
 
 def _nearest_exact(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -98,9 +98,8 @@ def _places(length: int, count: int, ratio: float, align: bool) -> np.ndarray:
 
 
 def _linear(length: int, count: int, ratio: float, align: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The two around t, the nearer the heavier. As many numbers as before stay as they are, as torch's."""
-    places = np.arange(count) if count == length else _places(length, count, ratio, align)
-    t = np.maximum(places, 0)[:, None]
+    """The two around t, the nearer the heavier."""
+    t = np.maximum(_places(length, count, ratio, align), 0)[:, None]
     at = np.floor(t) + np.arange(2)
     return at, 1 - np.abs(t - at)
 

@@ -16,6 +16,7 @@ __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"]
 _LARGEST = 2**31
 
 _WITH_CORNERS = ("linear", "bilinear", "bicubic", "trilinear")
+_LINEAR = ("linear", "bilinear", "trilinear")
 
 
 class Upsample(Module):
@@ -105,8 +106,11 @@ class Upsample(Module):
             raise ValueError(
                 f"{self}: input has sizes {sizes}, to become {tuple(counts)}, expected 1 or more"
             )
+        # As many numbers as before stay as they are, as torch's, whatever the factor; of the nearest only in
+        # images, and in torch's of few pixels.
+        copies = self.mode in _LINEAR or (self.mode == "nearest" and len(sizes) == 2)
         return [
-            (o, n / o if f is None or self.recompute_scale_factor else 1 / f)
+            (o, n / o if f is None or self.recompute_scale_factor or (copies and o == n) else 1 / f)
             for n, o, f in zip(sizes, counts, factors, strict=True)
         ]
 

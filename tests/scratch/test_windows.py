@@ -77,6 +77,14 @@ def test_upsampling_to_larger_and_smaller(mode, dtype) -> None:
             assert_torch_agrees(nn.Upsample(size, mode=mode, align_corners=align), x)
 
 
+@dtypes
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_the_nearest_of_as_many_numbers_are_torchs(axes, dtype) -> None:
+    """It copies them in images alone, and takes ⌊o r⌋ elsewhere."""
+    x = np.random.default_rng(0).standard_normal(SHAPES[axes]).astype(dtype)
+    assert_torch_agrees(nn.Upsample(scale_factor=1.1, mode="nearest"), x)
+
+
 @pytest.mark.parametrize("padding", [(0, 0), (1, 2), (3, 0), (-1, 2), (-2, -1)])
 @pytest.mark.parametrize("kind", ["ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"])
 @pytest.mark.parametrize("axes", [1, 2, 3])

@@ -17,6 +17,7 @@ from scratch.copying import deep_copy
 from scratch.nested import is_floating, leaves, unflatten_as
 from torch_ref.adapters.held import filled
 from torch_ref.adapters.layout import TorchPicked
+from torch_ref.checker.side_effects import smaller
 from torch_ref.checker.sides import Sides
 
 OTHER_WEIGHTS, EVAL, OTHER_NUMBERS = "weights drawn anew", "eval mode", "other numbers"
@@ -118,7 +119,7 @@ def _large_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
 def _other_numbers(sides: Sides) -> Iterator[tuple[str, Sides]]:
     """The inputs in another order and smaller, so that what is confined to a range stays in it."""
     other = _copied(sides)
-    moved = (np.flip(x) * x.dtype.type(0.75) if is_floating(x) else x for _, x in leaves(sides.inputs))
+    moved = (smaller(x) if is_floating(x) else x for _, x in leaves(sides.inputs))
     other.inputs = unflatten_as(sides.inputs, moved)
     if any(is_floating(x) for _, x in leaves(sides.inputs)):
         yield OTHER_NUMBERS, other

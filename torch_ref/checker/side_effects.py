@@ -165,12 +165,13 @@ def _call(model: nn.Module, objective: Objective, inputs: Any) -> _Call:
     )
 
 
-def _smaller(x: np.ndarray) -> np.ndarray:
+def smaller(x: np.ndarray) -> np.ndarray:
+    """Other numbers for the same argument: in another order and smaller, as those of a range stay in it."""
     return x.dtype.type(0.75) * np.flip(x)
 
 
 def _other_way_round(x: np.ndarray) -> np.ndarray:
-    return -_smaller(x)
+    return -smaller(x)
 
 
 def _passed(inputs: Any, dy: Any) -> dict[str, np.ndarray]:
@@ -185,7 +186,7 @@ def _after_another_call(objective: Objective) -> tuple[nn.Module, _Call]:
 
     Smaller, since many functions, a sigmoid's slope for one, are the same on negated numbers.
     """
-    for other in (_other_way_round, _smaller, np.flip):
+    for other in (_other_way_round, smaller, np.flip):
         arrays = (x if x is None or x.dtype.kind != "f" else other(x) for _, x in leaves(objective.inputs))
         model = _fresh(objective)
         with suppress(Exception), np.errstate(all="ignore"):
